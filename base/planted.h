@@ -1,0 +1,44 @@
+/* base/planted.h: known bugs that the simulator must be able to find.
+ *
+ * `planted(BUG)` is a constant false in the shipped and the sim build, so the code that ships is
+ * the code that is simulated. Only skiff-sim-planted is compiled with PLANTED_BUGS; there one bug
+ * is chosen by name before a run. A new bug is one line here and one `if (planted(...))` where
+ * the correct code would be undone.
+ */
+#ifndef BASE_PLANTED_H
+#define BASE_PLANTED_H
+
+#include <stdbool.h>
+
+#define PLANTED_BUG_LIST(X)                                                                        \
+    X(ACK_BEFORE_FLUSH, "ack-before-flush")                                                        \
+    X(VOTE_NOT_PERSISTED, "vote-not-persisted")                                                    \
+    X(COMMIT_BEYOND_VERIFIED, "commit-beyond-verified")
+
+enum planted_bug {
+    PLANTED_NONE,
+#define PLANTED_ENUM(name, text) PLANTED_##name,
+    PLANTED_BUG_LIST(PLANTED_ENUM)
+#undef PLANTED_ENUM
+    PLANTED_COUNT
+};
+
+/* Chooses the bug of this process; false if there is none of that name. */
+bool planted_choose(const char *name);
+const char *planted_name(enum planted_bug bug);
+
+#ifdef PLANTED_BUGS
+extern enum planted_bug planted_chosen;
+static inline bool planted(enum planted_bug bug)
+{
+    return bug == planted_chosen;
+}
+#else
+static inline bool planted(enum planted_bug bug)
+{
+    (void)bug;
+    return false;
+}
+#endif
+
+#endif

@@ -1,0 +1,167 @@
+/* raftcore/raft.h: Raft as a function: one event in, effects out.
+ *
+ * Source     Ongaro, "Consensus: Bridging Theory and Practice" (2014), chapters 3, 4, 6 and 9;
+ *            PreVote is section 9.6, CheckQuorum section 6.2, ReadIndex section 6.4.
+ * Purity     No clock (time is a field of the event), no entropy but a seeded generator, no
+ *            allocation, no callbacks, no I/O, and it cannot fail. Bytes of entries are never
+ *            seen: the core knows their lengths, terms and indexes.
+ * Persist    What a step appends or votes carries `seq`, one above the last. The caller hands it
+ *            to persist in that order and reports the longest flushed prefix by
+ *            RAFT_EV_DURABLE. A message must not leave the node before its after_seq is durable.
+ * Sending    Steps that receive or propose never send entries. The caller asks with
+ *            RAFT_EV_SEND, as often as raft_effects.more says and its rings have room; it names
+ *            the peers that may be sent entries now. So proposals of one turn share frames.
+ * Entries    The caller keeps the bytes of [memory_first, last]. Entries below must be loaded: the
+ *            core asks by `load` and gets RAFT_EV_LOADED, as often as it needs more.
+ * Thread     The raft lcore only.
+ * Memory     raft_bytes() of it, lent by the caller for ever.
+ * Errors     None. What a peer sends is checked by the decoder for form and here for sense: a
+ *            contradiction of the sender's own promises is refused and counted in `convicted`.
+ */
+#ifndef RAFTCORE_RAFT_H
+#define RAFTCORE_RAFT_H
+
+#include <stddef.h>
+
+#include "raftcore/raft_types.h"
+
+struct raft;
+
+enum {
+    RAFT_FX_SENDS_MAX = RAFT_MEMBERS_MAX + 1, /* one broadcast and one reply */
+    RAFT_TERM_RUNS_MAX = 1 << 16, /* 1 MiB; each is a change of leader the log remembers */
+    RAFT_PROPOSE_MAX = 64,        /* entries one RAFT_EV_PROPOSE may bring */
+};
+
+struct raft_options {
+    raft_node node;
+    uint64_t incarnation;
+    uint64_t seed;      /* a hash of cluster, node and boot */
+    raft_seq seq_first; /* boot << RAFT_SEQ_COUNTER_BITS */
+    uint64_t heartbeat_ns;
+    uint64_t election_min_ns;
+    uint64_t election_max_ns;
+    uint64_t resend_ns;         /* entries unanswered for so long are sent again */
+    uint32_t append_bytes_max;  /* records of one APPEND; a larger record travels alone */
+    uint32_t inflight_msgs_max; /* a peer, unanswered */
+    uint32_t inflight_bytes_max;
+    uint32_t window; /* entries whose length and seq are kept; a power of two; at most this many
+                        entries may be unflushed or uncommitted */
+};
+
+/* One run of entries of one term in the recovered log. */
+struct raft_run {
+    raft_index first;
+    raft_term term;
+};
+
+/* What persist found. An empty log has last == base == 0. */
+struct raft_recovered {
+    raft_term term;
+    raft_node vote; /* in `term`; 0: none */
+    uint64_t vote_incarnation;
+    raft_index base; /* log base: entries up to it are gone (a snapshot holds them) */
+    raft_term base_term;
+    raft_index last;
+    raft_index commit; /* known committed when the last batch was composed */
+    uint32_t run_count;
+    const struct raft_run *runs; /* ascending, covering base + 1 .. last */
+    raft_index config_index;     /* 0: none in the log */
+    struct raft_config config;
+};
+
+enum raft_event_type {
+    RAFT_EV_TICK,      /* nothing but time */
+    RAFT_EV_MESSAGE,   /* msg; from a member, form already checked */
+    RAFT_EV_PROPOSE,   /* entries, count: a leader appends them, anyone else ignores them */
+    RAFT_EV_DURABLE,   /* seq: everything up to it is flushed */
+    RAFT_EV_SEND,      /* peers: bit i set, member[i] may be sent entries now */
+    RAFT_EV_READ,      /* number: all local reads up to it want to be confirmed; ascending */
+    RAFT_EV_LOADED,    /* peer, first, entries, count: loaded entries may be sent now */
+    RAFT_EV_BOOTSTRAP, /* config: the first configuration, from all members, all logs empty */
+    RAFT_EV_PEER_BOOT, /* peer: it restarted; what was in flight to it is lost */
+    RAFT_EV_CAMPAIGN,  /* start an election now (tests, and later TimeoutNow) */
+};
+
+struct raft_event {
+    enum raft_event_type type;
+    uint64_t now_ns;         /* never goes back */
+    raft_index memory_first; /* entries below must be loaded */
+    const struct raft_msg *msg;
+    const struct raft_entry *entries;
+    uint32_t count;
+    uint32_t peers;
+    raft_seq seq;
+    uint64_t number;
+    raft_node peer;
+    raft_index first;
+    const struct raft_config *config;
+};
+
+struct raft_send {
+    struct raft_msg msg; /* an APPEND names its entries by prev_index and count; bytes are theirs */
+    raft_seq after_seq;  /* must not leave the node before persist reports it; 0: nothing */
+    bool loaded;         /* APPEND: the entries are those of this RAFT_EV_LOADED */
+};
+
+/* What one step asks for. The caller owns the storage and lends it per step; its sizes are the
+ * proof that the work of a step is bounded. raft_step() sets every field. */
+struct raft_effects {
+    struct {
+        bool set;
+        raft_seq seq;
+        raft_term term;
+        raft_node vote;
+        uint64_t vote_incarnation;
+    } hard_state;
+    struct {
+        raft_seq seq;           /* that of hard_state too, if both are set */
+        raft_index first, last; /* first > last: nothing to append; entries from `first` on are
+                                   replaced. The bytes are those of the event's entries: the
+                                   last (last - first + 1) of them */
+        raft_term term;         /* of a proposal: the leader's term */
+        bool empty;             /* the new leader's own entry, index `first`: the caller encodes an
+                                   EMPTY record, or the CONFIG record of raft_config() if `config` */
+        bool config;
+    } append;
+    struct {
+        uint64_t number; /* 0: none. Local reads up to it are confirmed */
+        raft_index index;
+    } read;
+    struct {
+        raft_node peer; /* 0: none */
+        raft_index first; /* bring entries from here on by RAFT_EV_LOADED */
+        raft_term term;   /* of the entry at `first` */
+        raft_index last;  /* the end of that term's run, at most last of log */
+    } load[RAFT_MEMBERS_MAX];
+    uint32_t load_count;
+    bool more; /* RAFT_EV_SEND: another would send more */
+    uint32_t send_count;
+    struct raft_send send[RAFT_FX_SENDS_MAX];
+};
+
+size_t raft_bytes(const struct raft_options *options);
+struct raft *raft_init(void *memory, const struct raft_options *options,
+                       const struct raft_recovered *recovered, uint64_t now_ns);
+void raft_step(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
+
+/* When RAFT_EV_TICK is due next; before that a tick does nothing. */
+uint64_t raft_next_tick(const struct raft *r);
+
+enum raft_role raft_role(const struct raft *r);
+raft_term raft_term_now(const struct raft *r);
+raft_node raft_leader(const struct raft *r); /* 0: none known */
+raft_index raft_commit(const struct raft *r);
+raft_index raft_last(const struct raft *r);
+raft_index raft_durable_index(const struct raft *r);
+raft_seq raft_seq_last(const struct raft *r); /* newest seq given out */
+const struct raft_config *raft_config(const struct raft *r);
+/* Term of an entry at or above the base; 0 below it and above the last. `run_last`, if not NULL,
+ * gets the last index of that term's run. */
+raft_term raft_term_at(const struct raft *r, raft_index index, raft_index *run_last);
+/* Entries that a leader may append now without outrunning the window. */
+uint32_t raft_room(const struct raft *r);
+raft_index raft_match(const struct raft *r, raft_node peer); /* leader: acknowledged durable */
+uint64_t raft_convicted(const struct raft *r);
+
+#endif
