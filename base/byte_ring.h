@@ -12,6 +12,7 @@
 #define BASE_BYTE_RING_H
 
 #include <stdalign.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/assert.h"

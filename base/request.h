@@ -19,6 +19,7 @@
 #define BASE_REQUEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/byte_ring.h"
