@@ -21,14 +21,15 @@
 enum { BYTE_RING_ALIGN = 8 };
 
 struct byte_ring {
-    struct published head; /* consumer: everything below is free again */
+    struct published head;     /* consumer: everything below is free again */
     alignas(64) uint64_t tail; /* producer */
-    uint8_t *memory;
+    alignas(64) uint8_t *memory;
     uint64_t size; /* a power of two */
 };
 
 static inline void byte_ring_init(struct byte_ring *r, void *memory, uint64_t size)
 {
+    ASSERT(size >= BYTE_RING_ALIGN);
     ASSERT((size & (size - 1)) == 0);
     *r = (struct byte_ring){.memory = memory, .size = size};
 }

@@ -8,7 +8,7 @@
  * Chain      `chain` is the header checksum of the entry at index - 1, so a header checksum names
  *            one history of the log. The entry at index 1 has chain 0.
  * Validity   A header is valid by itself (header_crc); a payload by header and payload_crc.
- * Padding    Records are packed back to back, RECORD_ALIGN apart.
+ * Padding    Records are packed back to back, each padded with zeros up to RECORD_ALIGN.
  * Thread     Pure functions.
  */
 #ifndef BASE_RECORD_H
@@ -27,6 +27,9 @@ enum {
     RECORD_ALIGN = 8,
     RECORD_PAYLOAD_BYTES_MAX = 2 << 20, /* etcd's largest request, 1.5 MiB, and what we add */
 };
+
+/* Indexes and terms above it are malformed: the bound of raftcore, which keeps sums from wrapping. */
+#define RECORD_WORD_MAX (UINT64_MAX >> 2)
 
 #define RECORD_TYPE_LIST(X)                                                                        \
     X(EMPTY, 1)   /* a new leader's first entry: no payload */                                     \
@@ -71,9 +74,9 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "formats are little-end
 enum record_verdict {
     RECORD_OK,
     RECORD_SHORT,       /* fewer bytes than the header says */
-    RECORD_BAD_HEADER,  /* magic, version, type, length or header checksum */
-    RECORD_BAD_PAYLOAD, /* payload checksum */
-    RECORD_FOREIGN,     /* another cluster or group */
+    RECORD_BAD_HEADER,  /* magic, version, header checksum, or a field out of its range */
+    RECORD_BAD_PAYLOAD, /* payload checksum, or padding that is not zero */
+    RECORD_FOREIGN,     /* another cluster */
 };
 
 struct record_spec {
@@ -98,8 +101,8 @@ static inline uint32_t record_bytes(uint32_t payload_bytes)
  * checksum, which is the chain of the next one. */
 uint32_t record_encode(const struct record_spec *spec, void *out);
 
-/* Judges `length` untrusted bytes as the beginning of a record. On RECORD_OK the record occupies
- * record_bytes(header->payload_bytes) of them. `cluster` 0 accepts any cluster. */
+/* Judges `length` untrusted bytes, at any address, as the beginning of a record. On RECORD_OK the
+ * record occupies record_bytes(header->payload_bytes) of them. `cluster` 0 accepts any cluster. */
 enum record_verdict record_check(const void *bytes, size_t length, uint64_t cluster);
 
 /* As above for the header alone: the payload is neither needed nor looked at. */

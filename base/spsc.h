@@ -6,8 +6,8 @@
  * Ownership  Items are copied in and copied out.
  * Errors     A full ring takes fewer items than offered and says so; it never blocks. What was not
  *            taken stays the producer's, which counts it as dropped or keeps it.
- * Source     Lamport's ring with cached indices (Lee et al., "FastForward", PPoPP 2008, sec. 3, has
- *            the reason: an index of the other side is read only when the cached copy runs out).
+ * Source     Lamport's ring; the cached copy of the other side's index, read anew only when it runs
+ *            out, is that of MCRingBuffer (Lee, Bu, Chandranmenon, IPDPS 2010).
  */
 #ifndef BASE_SPSC_H
 #define BASE_SPSC_H
