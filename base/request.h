@@ -99,7 +99,8 @@ struct node_view {
     struct published store_bytes; /* store; logical bytes of keys and values */
     struct published durable;     /* persist; a seq */
     struct published durable_index; /* raft; last log index on this node's disk */
-    struct published convicted;   /* raft; not 0: the node must stop, enum replica_stop */
+    struct published digest;      /* store; of its content at `applied` */
+    struct published stop;        /* raft, persist or store; not 0: the node must stop, and why */
 };
 
 #endif
