@@ -1,0 +1,68 @@
+/* persist/disk.h: the seam to the disk. disk_uring.c is real files, sim/disk_sim.c the simulator's.
+ *
+ * Model      A data directory of few files, each opened into a slot. Operations are submitted with
+ *            a cookie and complete in any order. A WRITE_DSYNC covers just its own range; a SYNC
+ *            covers writes that had completed before it was submitted.
+ * Control    CREATE and REMOVE touch directories: the disk's control thread does them, with all
+ *            flushes that make them last, and they complete like the others.
+ * Ownership  Bytes of an operation are the disk's until its completion was reaped.
+ * Thread     One lcore (persist). Before it runs, the thread that starts the node, which may
+ *            disk_wait().
+ * Errors     A completion's result is the byte count or a negative errno. Short is not an error
+ *            here: the caller compares.
+ */
+#ifndef PERSIST_DISK_H
+#define PERSIST_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    DISK_SECTOR = 4096, /* offsets, lengths and addresses are multiples of it */
+    DISK_FILES_MAX = 1024, /* slots; 64 GiB of 64 MiB segments */
+    DISK_NAME_BYTES = 32,
+    DISK_OPS_MAX = 256, /* in flight */
+};
+
+struct disk;
+
+enum disk_op_kind {
+    DISK_OP_WRITE,
+    DISK_OP_WRITE_DSYNC,
+    DISK_OP_SYNC,
+    DISK_OP_READ,
+    DISK_OP_CREATE, /* name, slot, length: a file of zeros, flushed, its directory too; replaces */
+    DISK_OP_REMOVE, /* name: unlink, directory flush; the slot is closed */
+};
+
+struct disk_op {
+    uint8_t kind;
+    uint32_t slot;
+    uint64_t offset;
+    uint8_t *bytes;
+    uint64_t length;
+    uint64_t cookie;
+    char name[DISK_NAME_BYTES];
+};
+
+struct disk_done {
+    uint64_t cookie;
+    int64_t result;
+};
+
+/* 0, or -EAGAIN: too many in flight. */
+int disk_submit(struct disk *d, const struct disk_op *op);
+/* Completions, in the order they are noticed. */
+uint32_t disk_reap(struct disk *d, struct disk_done *done, uint32_t count);
+/* Waits until one completes. Only before the lcores run. */
+struct disk_done disk_wait(struct disk *d);
+
+/* Start of the node only. Opens an existing file into `slot`; size in bytes or negative errno. */
+int64_t disk_open(struct disk *d, const char *name, uint32_t slot);
+/* Names with the prefix, up to `count`, in any order; how many there are. */
+uint32_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
+                   uint32_t count);
+/* How many in-flight operations can still complete. */
+uint32_t disk_in_flight(const struct disk *d);
+
+#endif

@@ -1,0 +1,32 @@
+/* persist/superblock.h: who this data directory is: cluster, node, incarnation, boot.
+ *
+ * Two copies, each a sector of the file "superblock", with a generation; the newer valid one
+ * counts, the older is overwritten. superblock_boot() makes the boot number one higher, durably,
+ * before the node says a word to anybody.
+ *
+ * Thread     The thread that starts the node.
+ * Errors     Negative errno; -ENODATA: no superblock (not initialised), -EBADMSG: both copies bad,
+ *            -EPROTO: written by another version.
+ */
+#ifndef PERSIST_SUPERBLOCK_H
+#define PERSIST_SUPERBLOCK_H
+
+#include <stdint.h>
+
+#include "persist/disk.h"
+
+struct superblock {
+    uint64_t cluster;
+    uint64_t incarnation; /* random, from init */
+    uint64_t generation;
+    uint32_t boot;
+    uint16_t node;
+    uint16_t version;
+};
+
+/* `buffer`: DISK_SECTOR bytes, DISK_SECTOR aligned, for the time of the call. */
+int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *fresh);
+int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out);
+int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout);
+
+#endif

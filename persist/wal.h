@@ -1,0 +1,109 @@
+/* persist/wal.h: the replicated log on disk: append, flush in batches, recover, read back.
+ *
+ * Unit       One record is one log entry (base/record.h). A batch is what one write makes durable:
+ *            a header, records back to back, padding to DISK_SECTOR. Formats: docs/formats.md.
+ * Group commit  Everything queued when a buffer is free goes out as one write with DSYNC; what
+ *            arrives meanwhile forms the next batch. There is no timer that waits for company.
+ * Order      wal_durable() is the end of the longest flushed prefix of seqs; it never goes back.
+ * Ownership  wal_append() copies the records into a batch buffer before it returns.
+ * Thread     The persist lcore only; wal_open() before it runs.
+ * Memory     wal_bytes() of it, lent by the caller, DISK_SECTOR aligned; afterwards none.
+ * Errors     -EAGAIN from wal_append(): no buffer is free now; try again after wal_poll().
+ *            -ENOSPC: no segment is prepared; likewise, and the node takes no entries meanwhile.
+ *            A failed or short write or flush never returns: wal_failed() tells errno, and the
+ *            owner stops the node with its own exit code; it is never retried.
+ */
+#ifndef PERSIST_WAL_H
+#define PERSIST_WAL_H
+
+#include <stddef.h>
+
+#include "persist/disk.h"
+#include "raftcore/raft_types.h"
+
+struct wal;
+
+enum {
+    WAL_BATCH_BYTES_MAX = 4 << 20, /* one largest record and company */
+    WAL_BUFFERS_MAX = 8,
+};
+
+struct wal_options {
+    uint64_t cluster;
+    uint64_t incarnation;
+    uint64_t segment_bytes; /* a multiple of DISK_SECTOR, at least 2 * WAL_BATCH_BYTES_MAX + headers */
+    uint32_t boot;          /* of this start; never used before */
+    raft_node node;
+    uint32_t buffer_count;  /* batches being filled or written, 2 .. WAL_BUFFERS_MAX */
+    uint32_t runs_max;      /* term runs that recovery can report */
+    bool sync_by_fsync;     /* fdatasync after the write has completed, instead of RWF_DSYNC */
+};
+
+/* What recovery found; all of it is durable. The arrays lie in the wal's memory until wal_close(). */
+struct wal_recovered {
+    raft_term term;
+    raft_node vote;
+    uint64_t vote_incarnation;
+    raft_index last;
+    raft_term last_term;
+    uint32_t last_chain; /* header checksum of the last record */
+    raft_index commit;
+    uint32_t run_count;
+    const raft_index *run_first;
+    const raft_term *run_term;
+    raft_index config_index;       /* newest CONFIG record in the log; 0: none */
+    const uint8_t *config_payload; /* its payload, copied */
+    uint32_t config_payload_bytes;
+    uint64_t bytes_read;
+    uint32_t torn_batches; /* cut, above the durable mark */
+    raft_index faulty_first, faulty_last; /* damage at or below the mark; first 0: none */
+};
+
+/* One step's worth of persisting: a hard state, or records, or both; under one seq. */
+struct wal_step {
+    raft_seq seq;
+    raft_term term; /* hard state, always given */
+    raft_node vote;
+    uint64_t vote_incarnation;
+    raft_index commit;
+    raft_index first, last; /* records; first > last: none. They replace whatever is at >= first */
+    const uint8_t *bytes;   /* records back to back */
+    uint32_t length;
+};
+
+struct wal_read {
+    raft_index first, last; /* read from first on, as many whole records as fit, at most to last */
+    raft_term term;         /* all of [first, last] is of this term; other records are passed over */
+    uint8_t *bytes;         /* DISK_SECTOR aligned is not needed */
+    uint32_t size;          /* at least one largest record */
+    /* set by wal_read_poll(): */
+    uint32_t count;
+    uint32_t length;
+    int result; /* 0; -ENOENT: not in the log; -EIO or -EBADMSG: damage */
+};
+
+struct wal_counters {
+    uint64_t batches, records, bytes, flushes, segments;
+    uint64_t flush_ns_last; /* submission to completion of the newest, by the times given to poll */
+};
+
+size_t wal_bytes(const struct wal_options *options);
+/* Recovers, goes on in a new segment, and returns 0 when everything reported is durable; else a
+ * negative errno with a sentence in `error`. */
+int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
+             struct wal_recovered *recovered, char *error, size_t error_bytes);
+
+int wal_append(struct wal *w, const struct wal_step *step);
+uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
+raft_seq wal_durable(const struct wal *w);
+int wal_failed(const struct wal *w); /* 0, or the negative errno that stops the node */
+bool wal_has_room(const struct wal *w); /* a segment is prepared */
+/* When the oldest write in flight was submitted; 0: none. The slow-disk rules look at it. */
+uint64_t wal_oldest_unflushed_ns(const struct wal *w);
+const struct wal_counters *wal_counters(const struct wal *w);
+
+/* One read at a time. Begin: 0 or -EAGAIN. Poll: true when `read` is filled. */
+int wal_read_begin(struct wal *w, struct wal_read *read);
+bool wal_read_poll(struct wal *w);
+
+#endif
