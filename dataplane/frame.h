@@ -1,0 +1,146 @@
+/* dataplane/frame.h: a Skiff frame: Ethernet / IPv4 / UDP / Skiff header / fixed part / body.
+ *
+ * Every frame stands on its own and says who sent it (node, incarnation, boot) and to whom. The byte
+ * tables are in docs/formats.md. All that is checked here is form: checksum, version, lengths,
+ * counts, ranges of numbers. Identity, credit and meaning are judged behind the ring.
+ *
+ * Thread     Pure functions.
+ * Errors     Bytes from the wire are never asserted on: a verdict says why a frame is no frame.
+ */
+#ifndef DATAPLANE_FRAME_H
+#define DATAPLANE_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/port.h"
+#include "raftcore/raft_types.h"
+
+enum {
+    FRAME_VERSION = 1,
+    FRAME_UDP_PORT = 7345,
+    FRAME_NET_BYTES = 14 + 20 + 8,
+    FRAME_HEADER_BYTES = 96, /* Skiff header, 16 of them kept for an authentication tag */
+    FRAME_FIXED_BYTES = 96,  /* the type's fixed part, the same size for all types */
+    FRAME_BODY_OFFSET = FRAME_NET_BYTES + FRAME_HEADER_BYTES + FRAME_FIXED_BYTES,
+    /* 1266 B rounded down: records are 8 B aligned */
+    FRAME_BODY_BYTES_MAX = (PORT_FRAME_BYTES_MAX - FRAME_BODY_OFFSET) & ~7,
+    FRAME_CHUNK_BYTES = 1024, /* of every chunk of a large object but the last */
+};
+
+#define FRAME_TYPE_LIST(X)                                                                         \
+    X(RAFT, 1)        /* fixed: raft_msg; body: records of an APPEND */                            \
+    X(HELLO, 2)       /* fixed: hello. Who I am; asks and answers */                               \
+    X(FORWARD, 3)     /* fixed: forward; body: requests for the leader */                          \
+    X(FORWARD_ACK, 4) /* fixed: forward */                                                         \
+    X(CHUNK, 5)       /* fixed: chunk; body: bytes of a large record or request */                 \
+    X(CHUNK_ACK, 6)   /* fixed: chunk */                                                           \
+    X(CREDIT, 7)      /* only the header: a grant, or a probe by a blocked sender */
+
+enum frame_type {
+#define FRAME_TYPE_ENUM(name, value) FRAME_##name = value,
+    FRAME_TYPE_LIST(FRAME_TYPE_ENUM)
+#undef FRAME_TYPE_ENUM
+};
+
+/* Sent until the other is known, and in answer to another's HELLO. */
+struct frame_hello {
+    bool wants_answer;
+    bool log_empty;
+    bool refused; /* you are not the incarnation that the configuration names */
+    uint32_t accused_boot; /* not 0: I have seen a later boot of you than this one */
+    raft_index last;
+};
+
+/* A stream of requests from one origin to the leader of one term: go back N by position. Each
+ * request in the body: struct frame_request, its bytes, padding to 8. */
+struct frame_forward {
+    raft_term term;
+    uint64_t position; /* FORWARD: of the first request; FORWARD_ACK: next one expected */
+    uint16_t count;
+};
+
+struct frame_request {
+    uint64_t tag; /* origin.request of the record to be */
+    uint32_t length;
+    uint32_t reserved;
+};
+
+/* One piece of an object too large for a frame: the record of an APPEND, or a request. */
+struct frame_chunk {
+    bool forward;      /* a request (term, position = index) rather than a record */
+    raft_term term;    /* the leader's term */
+    raft_index index;  /* of the record; or position in the forward stream */
+    uint32_t checksum; /* record: its header checksum; request: crc32c of its bytes */
+    uint32_t total;    /* bytes of the object */
+    uint32_t offset;   /* CHUNK: of this piece, a multiple of FRAME_CHUNK_BYTES */
+    raft_index prev_index; /* record: as in the APPEND it stands for */
+    raft_term prev_term;
+    raft_index commit;
+    uint64_t tag;      /* request: its tag */
+    uint32_t first_missing; /* CHUNK_ACK: chunk number; all below have arrived */
+    uint64_t bitmap;   /* CHUNK_ACK: bit i: chunk first_missing + i has arrived */
+};
+
+struct frame {
+    uint8_t type; /* enum frame_type */
+    raft_node source;
+    raft_node target;
+    uint32_t source_boot;
+    uint32_t target_boot;  /* as the sender knows it; 0: unknown */
+    uint64_t source_incarnation;
+    uint64_t target_incarnation; /* as the sender knows it; 0: unknown, HELLO only */
+    uint64_t number; /* of frames that need credit, from 1; 0: control */
+    uint64_t credit; /* highest number the other may send to us, for the pair of boots */
+    union {
+        struct raft_msg raft; /* entries is NULL: the records are the body */
+        struct frame_hello hello;
+        struct frame_forward forward;
+        struct frame_chunk chunk;
+    };
+    const uint8_t *body; /* decode: in the buffer; encode: copied from here */
+    uint32_t body_bytes;
+};
+
+#define FRAME_VERDICT_LIST(X)                                                                      \
+    X(OK)                                                                                          \
+    X(SHORT)                                                                                       \
+    X(NOT_OURS)     /* other ethertype, protocol, port or magic */                                 \
+    X(VERSION)                                                                                     \
+    X(CHECKSUM)                                                                                    \
+    X(CLUSTER)                                                                                     \
+    X(MALFORMED)    /* a length, count or number out of range */                                   \
+    X(RING_FULL)    /* counted behind the decoder from here on */                                  \
+    X(TARGET)       /* for another node or incarnation */                                          \
+    X(STRANGER)     /* from nobody we know, or another incarnation */                              \
+    X(STALE_BOOT)   /* from an earlier boot of the sender, or to one of ours */                    \
+    X(NO_CREDIT)    /* beyond what we promised */                                                  \
+    X(BAD_RECORD)   /* a record in the body fails its checksum or does not follow */               \
+    X(NO_MEMORY)    /* record memory or a reassembly slot is full */                               \
+    X(UNEXPECTED)   /* well-formed, but nothing waits for it */
+
+enum frame_verdict {
+#define FRAME_VERDICT_ENUM(name) FRAME_##name##_VERDICT,
+    FRAME_VERDICT_LIST(FRAME_VERDICT_ENUM)
+#undef FRAME_VERDICT_ENUM
+    FRAME_VERDICT_COUNT
+};
+const char *frame_verdict_name(enum frame_verdict verdict);
+
+/* Network addresses of a link: made up for memif, real elsewhere. */
+struct frame_route {
+    uint8_t source_mac[6], target_mac[6];
+    uint32_t source_ip, target_ip; /* host order */
+};
+
+/* Writes the whole frame to `out` (PORT_FRAME_BYTES_MAX); returns its length. */
+uint32_t frame_encode(const struct frame *f, uint64_t cluster, const struct frame_route *route,
+                      uint8_t *out);
+enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t cluster,
+                                struct frame *f);
+
+/* Control frames need no credit and have a ring of their own that is read first. */
+bool frame_is_control(const struct frame *f);
+
+#endif
