@@ -80,6 +80,11 @@ struct request_door {
     struct byte_ring *answer_memory; /* written by store, given back by the asker */
 };
 
+/* Bytes of one door with all its rings, and its making in such memory (cache-line aligned). */
+size_t request_door_bytes(uint32_t slot_count, uint64_t answer_bytes);
+struct request_door *request_door_init(void *memory, uint8_t number, uint32_t slot_count,
+                                       uint64_t answer_bytes);
+
 /* The asker, when it is done with the bytes of an answer: in the order they were popped. */
 static inline void request_door_release(struct request_door *door, const struct answer *answer)
 {

@@ -1,0 +1,120 @@
+/* replica/replica.h: one whole node without threads, sockets, files or clock.
+ *
+ * It is what node runs and what sim runs. Its five roles are poll functions that share nothing but
+ * SPSC rings and published words, so each may run on an lcore of its own or all on one, in any
+ * order.
+ *
+ *   rx --frames--> raft --steps--> persist          doors (api, load, sim): requests in,
+ *                   |  ^--durable, records read--'    answers out, by raft and store
+ *                   |--messages--> tx
+ *                   '--committed runs, reads--> store
+ *
+ * Thread     replica_poll(): each role by one lcore at a time. replica_open() before any of them.
+ * Memory     replica_bytes() of it, lent, DISK_SECTOR aligned; zero-filled by the caller or fresh
+ *            from mmap. Nothing is allocated later.
+ * Budget     A poll does a bounded amount of work and never waits.
+ * Errors     What stops the node for good is published in node_view.stop (enum replica_stop);
+ *            after that every poll returns 0 and nothing leaves any more.
+ */
+#ifndef REPLICA_REPLICA_H
+#define REPLICA_REPLICA_H
+
+#include "base/request.h"
+#include "dataplane/frame.h"
+#include "dataplane/port.h"
+#include "persist/wal.h"
+#include "raftcore/raft.h"
+#include "store/store.h"
+
+struct replica;
+
+enum replica_role {
+    REPLICA_RX,
+    REPLICA_RAFT,
+    REPLICA_PERSIST,
+    REPLICA_STORE,
+    REPLICA_TX,
+    REPLICA_ROLE_COUNT
+};
+
+/* Why the node must stop. The text is what the operator reads; docs/OPERATING.md has what to do. */
+#define REPLICA_STOP_LIST(X)                                                                       \
+    X(NONE, "running")                                                                             \
+    X(LOG_FAILED, "a write or flush of the log failed")                                            \
+    X(SUPERSEDED, "a peer has seen a later start of this data directory: this is a copy")          \
+    X(STRANGER, "the cluster knows another incarnation of this node: its directory was replaced")  \
+    X(TWO_LEADERS, "another leader in this leader's own term")                                     \
+    X(QUOTA, "the cluster's quota is larger than store_bytes in this node's configuration")        \
+    X(LOG_DAMAGED, "a record read back from the log is damaged")
+
+enum replica_stop {
+#define REPLICA_STOP_ENUM(name, text) REPLICA_STOP_##name,
+    REPLICA_STOP_LIST(REPLICA_STOP_ENUM)
+#undef REPLICA_STOP_ENUM
+};
+const char *replica_stop_text(enum replica_stop stop);
+
+/* What a receiver counted, for the status: by raft or rx role, each the only writer of its words. */
+struct replica_counters {
+    struct published frames[FRAME_VERDICT_COUNT]; /* RING_FULL and above it: rx; see rx.h */
+    struct published raft_frames[FRAME_VERDICT_COUNT];
+    struct published elections;  /* times this node became leader */
+    struct published proposals;
+    struct published forwards_sent, forwards_taken;
+    struct published gate_held;  /* messages that waited for the disk */
+    struct published flushes, flushed_bytes, flush_ns; /* persist; the last is of the newest */
+};
+
+/* Slots of the rings; each a power of two, at least 2. */
+struct replica_rings {
+    uint32_t control, data;      /* rx -> raft */
+    uint32_t persist;            /* raft -> persist */
+    uint32_t store;              /* raft -> store */
+    uint32_t tx;                 /* raft -> tx */
+};
+
+struct replica_options {
+    uint64_t cluster;
+    uint64_t incarnation;
+    uint32_t boot;
+    raft_node node;
+    struct raft_config members; /* initial ones, incarnations 0, ascending by node */
+    uint64_t heartbeat_ns, election_min_ns, election_max_ns, resend_ns;
+    uint64_t request_timeout_ns; /* a request no leader took is answered TIMED_OUT after that */
+    uint64_t quota_bytes;        /* proposed as the cluster's at bootstrap */
+    uint64_t keys_max;           /* sizes the store's memory, with quota_bytes */
+    uint64_t record_memory_bytes; /* a power of two, at least 4 largest records */
+    uint32_t record_payload_bytes_max; /* RECORD_PAYLOAD_BYTES_MAX; the simulator takes less */
+    uint32_t window;             /* see raft.h; a power of two */
+    uint32_t inflight_msgs_max, inflight_bytes_max; /* a peer */
+    uint32_t requests_max;       /* waiting on this node; a power of two */
+    uint32_t credit_window;      /* data frames a peer may have under way to us */
+    uint32_t gate_max;           /* messages that may wait for the disk */
+    struct replica_rings rings;
+    struct wal_options wal;
+    struct frame_route route[PORT_LINKS_MAX]; /* by link */
+    struct port *port;
+    struct disk *disk;
+    struct node_view *view;
+    struct replica_counters *counters;
+    uint32_t door_count;
+    struct request_door *door[REQUEST_DOORS_MAX];
+};
+
+size_t replica_bytes(const struct replica_options *options);
+/* Recovers the log (long for a large one) and takes the role of a follower. 0, or a negative errno
+ * with a sentence in `error`. */
+int replica_open(struct replica **out, void *memory, const struct replica_options *options,
+                 uint64_t now_ns, char *error, size_t error_bytes);
+
+/* One turn of a role. Work done; 0: idle. */
+uint32_t replica_poll(struct replica *r, enum replica_role role, uint64_t now_ns);
+/* When the role must be polled next even if nothing arrives. */
+uint64_t replica_next_timer(const struct replica *r, enum replica_role role);
+
+/* Simulator and tests, between polls: what the checkers look at. */
+const struct raft *replica_raft(const struct replica *r);
+const struct wal *replica_wal(const struct replica *r);
+const struct store *replica_store(const struct replica *r);
+
+#endif
