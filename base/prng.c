@@ -47,6 +47,8 @@ uint64_t prng_below(struct prng *p, uint64_t bound)
 uint64_t prng_between(struct prng *p, uint64_t low, uint64_t high)
 {
     ASSERT(low <= high);
+    if (high - low == UINT64_MAX)
+        return prng_next(p); /* the count of values would not fit */
     return low + prng_below(p, high - low + 1);
 }
 
