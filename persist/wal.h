@@ -25,19 +25,38 @@ struct wal;
 
 enum {
     WAL_BATCH_BYTES_MAX = 4 << 20, /* one largest record and company */
+    WAL_BATCH_BYTES_MIN = 4 * DISK_SECTOR,
     WAL_BUFFERS_MAX = 8,
+    WAL_FLIGHTS_DEFAULT = 1,
 };
+
+/* A log that has been silent for this long after a flush writes the durable mark, once. */
+#define WAL_IDLE_MARK_NS (2 * 1000 * 1000ull)
 
 struct wal_options {
     uint64_t cluster;
     uint64_t incarnation;
-    uint64_t segment_bytes; /* a multiple of DISK_SECTOR, at least 2 * WAL_BATCH_BYTES_MAX + headers */
+    uint64_t segment_bytes; /* a multiple of DISK_SECTOR, at least wal_segment_bytes_min() */
+    uint32_t batch_bytes;   /* largest batch: WAL_BATCH_BYTES_MIN .. _MAX, a multiple of DISK_SECTOR */
     uint32_t boot;          /* of this start; never used before */
     raft_node node;
     uint32_t buffer_count;  /* batches being filled or written, 2 .. WAL_BUFFERS_MAX */
+    uint32_t flights;       /* flushes in flight beside which a batch that is not full waits no more */
     uint32_t runs_max;      /* term runs that recovery can report */
     bool sync_by_fsync;     /* fdatasync after the write has completed, instead of RWF_DSYNC */
 };
+
+/* The largest step that wal_append() takes: what surely fits into one batch. */
+static inline uint32_t wal_step_bytes_max(const struct wal_options *options)
+{
+    return options->batch_bytes - DISK_SECTOR;
+}
+
+/* A header, and whole batches behind it. */
+static inline uint64_t wal_segment_bytes_min(const struct wal_options *options)
+{
+    return DISK_SECTOR + 2ull * options->batch_bytes;
+}
 
 /* What recovery found; all of it is durable. The arrays lie in the wal's memory until wal_close(). */
 struct wal_recovered {
@@ -98,6 +117,8 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);
 int wal_failed(const struct wal *w); /* 0, or the negative errno that stops the node */
 bool wal_has_room(const struct wal *w); /* a segment is prepared */
+/* When wal_poll() must be called next though nothing arrives; UINT64_MAX: no need. */
+uint64_t wal_next_ns(const struct wal *w);
 /* When the oldest write in flight was submitted; 0: none. The slow-disk rules look at it. */
 uint64_t wal_oldest_unflushed_ns(const struct wal *w);
 const struct wal_counters *wal_counters(const struct wal *w);
