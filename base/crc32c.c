@@ -1,8 +1,8 @@
 #include "base/crc32c.h"
 
-#include <isa-l/crc.h>
-
 #include "base/assert.h"
+
+#include <isa-l/crc.h>
 
 uint32_t crc32c(uint32_t before, const void *bytes, size_t length)
 {

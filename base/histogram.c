@@ -5,9 +5,9 @@
  */
 #include "base/histogram.h"
 
-#include <string.h>
-
 #include "base/assert.h"
+
+#include <string.h>
 
 enum { STEPS = 1 << HISTOGRAM_STEP_BITS, PER_MILLION = 1000000 };
 

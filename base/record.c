@@ -6,9 +6,9 @@
  */
 #include "base/record.h"
 
-#include <string.h>
-
 #include "base/crc32c.h"
+
+#include <string.h>
 
 enum { RECORD_CHECKED_BYTES = offsetof(struct record_header, header_crc) };
 
