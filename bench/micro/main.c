@@ -1,0 +1,18 @@
+/* bench/micro/main.c: which benchmarks there are. README.md says what each shows. */
+#include "bench/micro/benches.h"
+
+#include <stddef.h>
+
+static const struct gbench_spec specs[] = {
+    {"record_encode", bench_record_encode, "payload", {64, 1024}, false},
+    {"record_check", bench_record_check, "payload", {64, 1024}, false},
+    {"handoff_burst", bench_handoff_burst, "items", {1, 32}, true},
+    {"handoff_round_trip", bench_handoff_round_trip, NULL, {0}, true},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++)
+        gbench_register(&specs[i]);
+    return gbench_main(argc, argv);
+}
