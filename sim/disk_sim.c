@@ -1,0 +1,722 @@
+/* sim/disk_sim.c: files as stable bytes plus the writes that are not stable yet.
+ *
+ * Every operation waits in one table for its time. A write leaves it for the stable bytes (DSYNC)
+ * or stays as cached until a SYNC or a crash decides. The order of completed writes is the order
+ * in which reads see them and a crash applies what survives; a cached write that a stable one
+ * covers takes over its bytes, so it can be applied again without harm.
+ */
+#include "sim/disk_sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/prng.h"
+
+enum {
+    FILES_MAX = 2 * DISK_FILES_MAX, /* names, and files without a name that late writes may reach */
+    PENDING_MAX = 4 * DISK_OPS_MAX, /* in flight, cached, and late ones of dead processes */
+    KINDS = DISK_OP_REMOVE + 1,
+    PER_MILLION = 1000000,
+};
+
+struct sim_file {
+    bool used;
+    bool linked; /* has its name; else only slots and late writes know it */
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+    uint8_t *stable;
+};
+
+enum pending_state {
+    PENDING_FREE,
+    PENDING_FLIGHT, /* submitted */
+    PENDING_DONE,   /* completed, waits for disk_reap() */
+    PENDING_CACHED, /* a completed write, `copy` holds its bytes */
+    PENDING_LATE,   /* a write of a dead process that will still land, likewise */
+};
+
+struct pending {
+    enum pending_state state;
+    struct disk_op op;
+    uint32_t file; /* index, or FILES_MAX */
+    uint64_t due_ns;
+    uint64_t order; /* of submission; of completion once done */
+    int64_t result;
+    uint8_t *copy;
+};
+
+struct disk {
+    struct disk_sim_options options;
+    struct prng prng;
+    uint64_t now_ns;
+    uint64_t order_next;
+    uint64_t bytes_used;
+    uint64_t next_due_ns; /* no operation is due before */
+    uint64_t completed[KINDS];
+    struct disk_sim_fault fault;
+    uint32_t fail_all_after; /* completions until all fail; 0: off */
+    bool dead;               /* all operations fail */
+    bool held;
+    uint32_t flight_count;
+    uint32_t done_count;
+    uint32_t pending_end; /* entries at and above it are free */
+    uint32_t slot_file[DISK_FILES_MAX]; /* file index + 1; 0: closed */
+    struct sim_file file[FILES_MAX];
+    struct pending pending[PENDING_MAX];
+};
+
+static struct sim_file *file_of(struct disk *d, uint32_t file)
+{
+    ASSERT(file < FILES_MAX);
+    ASSERT(d->file[file].used);
+    return &d->file[file];
+}
+
+static uint32_t file_find(const struct disk *d, const char *name)
+{
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        if (d->file[i].used && d->file[i].linked && strcmp(d->file[i].name, name) == 0)
+            return i;
+    }
+    return FILES_MAX;
+}
+
+static bool file_wanted(const struct disk *d, uint32_t file)
+{
+    if (d->file[file].linked)
+        return true;
+    for (uint32_t i = 0; i < DISK_FILES_MAX; i++) {
+        if (d->slot_file[i] == file + 1)
+            return true;
+    }
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        if (d->pending[i].state != PENDING_FREE && d->pending[i].file == file)
+            return true;
+    }
+    return false;
+}
+
+/* Files that nothing can reach any more give their memory back. */
+static void file_collect(struct disk *d)
+{
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        struct sim_file *f = &d->file[i];
+        if (!f->used || file_wanted(d, i))
+            continue;
+        d->bytes_used -= f->length;
+        free(f->stable);
+        *f = (struct sim_file){0};
+    }
+}
+
+static uint32_t file_add(struct disk *d, const char *name, uint64_t length)
+{
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        struct sim_file *f = &d->file[i];
+        if (f->used)
+            continue;
+        f->stable = calloc(1, length);
+        if (f->stable == NULL)
+            return FILES_MAX;
+        f->used = true;
+        f->linked = true;
+        f->length = length;
+        memcpy(f->name, name, DISK_NAME_BYTES);
+        d->bytes_used += length;
+        return i;
+    }
+    return FILES_MAX;
+}
+
+struct disk *disk_sim_new(const struct disk_sim_options *options)
+{
+    struct disk *d = calloc(1, sizeof *d);
+
+    if (d == NULL)
+        return NULL;
+    ASSERT(options->latency_ns_min <= options->latency_ns_max);
+    ASSERT(options->create_ns_min <= options->create_ns_max);
+    d->options = *options;
+    d->next_due_ns = UINT64_MAX;
+    prng_seed(&d->prng, options->seed);
+    return d;
+}
+
+void disk_sim_delete(struct disk *d)
+{
+    for (uint32_t i = 0; i < d->pending_end; i++)
+        free(d->pending[i].copy);
+    for (uint32_t i = 0; i < FILES_MAX; i++)
+        free(d->file[i].stable);
+    free(d);
+}
+
+static uint8_t *copy_bytes(const uint8_t *bytes, uint64_t length)
+{
+    uint8_t *copy = malloc(length);
+
+    ASSERT(copy != NULL); /* a simulator without memory has nothing better to do */
+    memcpy(copy, bytes, length);
+    return copy;
+}
+
+struct disk *disk_sim_fork(const struct disk *d, uint64_t seed)
+{
+    struct disk *fork = malloc(sizeof *fork);
+
+    if (fork == NULL)
+        return NULL;
+    memcpy(fork, d, sizeof *fork);
+    prng_seed(&fork->prng, seed);
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        if (d->file[i].used)
+            fork->file[i].stable = copy_bytes(d->file[i].stable, d->file[i].length);
+    }
+    for (uint32_t i = 0; i < fork->pending_end; i++) {
+        if (d->pending[i].copy != NULL)
+            fork->pending[i].copy = copy_bytes(d->pending[i].copy, d->pending[i].op.length);
+    }
+    return fork;
+}
+
+static bool is_write(const struct pending *p)
+{
+    return p->op.kind == DISK_OP_WRITE || p->op.kind == DISK_OP_WRITE_DSYNC;
+}
+
+/* A completed write that is not stable: reads see it, a power cut may not. */
+static bool is_cached(const struct pending *p)
+{
+    return p->state == PENDING_CACHED || (p->state == PENDING_DONE && p->copy != NULL);
+}
+
+static const uint8_t *write_bytes(const struct pending *p)
+{
+    return p->copy != NULL ? p->copy : p->op.bytes;
+}
+
+static bool overlaps(const struct disk_op *op, uint64_t offset, uint64_t length)
+{
+    return op->offset < offset + length && offset < op->offset + op->length;
+}
+
+/* Copies what `op` and [offset, offset + length) share from `bytes` of the one to the other's. */
+static void copy_overlap(uint8_t *to, uint64_t to_offset, uint64_t to_length, const uint8_t *from,
+                         const struct disk_op *op)
+{
+    if (!overlaps(op, to_offset, to_length))
+        return;
+    const uint64_t end = op->offset + op->length;
+    const uint64_t to_end = to_offset + to_length;
+    const uint64_t first = op->offset > to_offset ? op->offset : to_offset;
+    const uint64_t last = end < to_end ? end : to_end;
+    memcpy(to + (first - to_offset), from + (first - op->offset), last - first);
+}
+
+/* Older cached writes must not bring back what a stable one has replaced. */
+static void supersede(struct disk *d, uint32_t file, const struct disk_op *op, const uint8_t *bytes)
+{
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        struct pending *p = &d->pending[i];
+        if (is_cached(p) && p->file == file)
+            copy_overlap(p->copy, p->op.offset, p->op.length, bytes, op);
+    }
+}
+
+static void pending_free(struct disk *d, struct pending *p)
+{
+    free(p->copy);
+    *p = (struct pending){0};
+    while (d->pending_end > 0 && d->pending[d->pending_end - 1].state == PENDING_FREE)
+        d->pending_end--;
+}
+
+/* The cached write of `file` that completed first at or after `order`. */
+static struct pending *next_cached(struct disk *d, uint32_t file, uint64_t order)
+{
+    struct pending *found = NULL;
+
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        struct pending *p = &d->pending[i];
+        if (is_cached(p) && p->file == file && p->order >= order &&
+            (found == NULL || p->order < found->order))
+            found = p;
+    }
+    return found;
+}
+
+static struct pending *next_done(struct disk *d)
+{
+    struct pending *found = NULL;
+
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        struct pending *p = &d->pending[i];
+        if (p->state == PENDING_DONE && (found == NULL || p->order < found->order))
+            found = p;
+    }
+    return found;
+}
+
+/* A subset of the pieces of a write lands. Extremes are drawn often: they are where bugs are. */
+static void land_some(struct disk *d, struct pending *p)
+{
+    struct sim_file *f = file_of(d, p->file);
+    const uint64_t pieces = p->op.length / DISK_SIM_PIECE;
+    const uint32_t shape = (uint32_t)prng_below(&d->prng, 5);
+    const uint64_t cut = pieces == 0 ? 0 : prng_below(&d->prng, pieces);
+
+    for (uint64_t i = 0; i < pieces; i++) {
+        bool lands = false;
+        if (shape == 0)
+            lands = true;
+        else if (shape == 1)
+            lands = i < cut; /* the device wrote from the front */
+        else if (shape == 2)
+            lands = i >= cut; /* from the back */
+        else if (shape == 3)
+            lands = prng_chance(&d->prng, PER_MILLION / 2);
+        if (lands)
+            memcpy(f->stable + p->op.offset + i * DISK_SIM_PIECE,
+                   write_bytes(p) + i * DISK_SIM_PIECE, DISK_SIM_PIECE);
+    }
+}
+
+static void land_whole(struct disk *d, struct pending *p)
+{
+    memcpy(file_of(d, p->file)->stable + p->op.offset, write_bytes(p), p->op.length);
+}
+
+static int64_t do_read(struct disk *d, struct pending *p)
+{
+    const struct sim_file *f = file_of(d, p->file);
+    const struct disk_op *op = &p->op;
+
+    if (op->offset >= f->length)
+        return 0;
+    const uint64_t length = op->length < f->length - op->offset ? op->length : f->length - op->offset;
+    memcpy(op->bytes, f->stable + op->offset, length);
+    struct pending *c = next_cached(d, p->file, 0);
+    while (c != NULL) {
+        copy_overlap(op->bytes, op->offset, length, c->copy, &c->op);
+        c = next_cached(d, p->file, c->order + 1);
+    }
+    return (int64_t)length;
+}
+
+/* Makes stable what had completed before the SYNC was submitted. */
+static void do_sync(struct disk *d, const struct pending *sync)
+{
+    struct pending *c = next_cached(d, sync->file, 0);
+
+    while (c != NULL && c->order < sync->order) {
+        const uint64_t order = c->order;
+        land_whole(d, c);
+        free(c->copy);
+        c->copy = NULL;
+        if (c->state == PENDING_CACHED)
+            pending_free(d, c);
+        c = next_cached(d, sync->file, order + 1);
+    }
+}
+
+static int64_t do_create(struct disk *d, struct pending *p)
+{
+    const struct disk_op *op = &p->op;
+    const uint32_t old = file_find(d, op->name);
+
+    if (d->options.bytes_max != 0 && d->bytes_used + op->length > d->options.bytes_max)
+        return -ENOSPC;
+    if (old != FILES_MAX)
+        d->file[old].linked = false;
+    const uint32_t file = file_add(d, op->name, op->length);
+    if (file == FILES_MAX)
+        return -ENFILE;
+    d->slot_file[op->slot] = file + 1;
+    file_collect(d);
+    return (int64_t)op->length;
+}
+
+static int64_t do_remove(struct disk *d, struct pending *p)
+{
+    const uint32_t file = file_find(d, p->op.name);
+
+    d->slot_file[p->op.slot] = 0;
+    if (file == FILES_MAX)
+        return -ENOENT;
+    d->file[file].linked = false;
+    file_collect(d);
+    return 0;
+}
+
+static int64_t perform(struct disk *d, struct pending *p)
+{
+    switch ((enum disk_op_kind)p->op.kind) {
+    case DISK_OP_WRITE:
+        return (int64_t)p->op.length;
+    case DISK_OP_WRITE_DSYNC:
+        land_whole(d, p);
+        supersede(d, p->file, &p->op, p->op.bytes);
+        return (int64_t)p->op.length;
+    case DISK_OP_SYNC:
+        do_sync(d, p);
+        return 0;
+    case DISK_OP_READ:
+        return do_read(d, p);
+    case DISK_OP_CREATE:
+        return do_create(d, p);
+    case DISK_OP_REMOVE:
+        return do_remove(d, p);
+    }
+    ASSERT(false);
+    return -EINVAL;
+}
+
+/* True when an ordered fault takes the place of the operation's own outcome. */
+static bool fault_applies(struct disk *d, const struct pending *p)
+{
+    if (d->fail_all_after > 0 && --d->fail_all_after == 0)
+        d->dead = true;
+    if (d->dead)
+        return true;
+    if (d->fault.nth == 0 || d->fault.kind != p->op.kind)
+        return false;
+    if (d->fault.nth > 1) {
+        d->fault.nth--;
+        return false;
+    }
+    return true;
+}
+
+static int64_t faulty_result(struct disk *d, struct pending *p)
+{
+    if (d->dead)
+        return -EIO; /* the write stays what it was: it may land in part at the crash */
+    const int64_t result = d->fault.result;
+    if (!d->fault.sticky)
+        d->fault.nth = 0;
+    if (is_write(p))
+        land_some(d, p);
+    return result == DISK_SIM_SHORT ? (int64_t)(p->op.length / 2) : result;
+}
+
+static void complete(struct disk *d, struct pending *p)
+{
+    ASSERT(p->state == PENDING_FLIGHT);
+    if (fault_applies(d, p)) {
+        if (d->dead && is_write(p))
+            land_some(d, p);
+        p->result = faulty_result(d, p);
+    } else {
+        p->result = perform(d, p);
+        if (p->op.kind == DISK_OP_WRITE)
+            p->copy = copy_bytes(p->op.bytes, p->op.length);
+    }
+    d->completed[p->op.kind]++;
+    p->state = PENDING_DONE;
+    p->order = d->order_next++;
+    d->flight_count--;
+    d->done_count++;
+}
+
+static void land_late(struct disk *d, struct pending *p)
+{
+    land_some(d, p);
+    pending_free(d, p);
+    file_collect(d);
+}
+
+/* What is due first among those in flight and those that land late. */
+static struct pending *earliest(struct disk *d, bool flights_only)
+{
+    struct pending *found = NULL;
+
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        struct pending *p = &d->pending[i];
+        const bool counts =
+            p->state == PENDING_FLIGHT || (p->state == PENDING_LATE && !flights_only);
+        if (!counts || (d->held && p->state == PENDING_FLIGHT))
+            continue;
+        if (found == NULL || p->due_ns < found->due_ns ||
+            (p->due_ns == found->due_ns && p->order < found->order))
+            found = p;
+    }
+    return found;
+}
+
+void disk_sim_advance(struct disk *d, uint64_t now_ns)
+{
+    ASSERT(now_ns >= d->now_ns);
+    d->now_ns = now_ns;
+    if (now_ns < d->next_due_ns)
+        return;
+    struct pending *p = earliest(d, false);
+    while (p != NULL && p->due_ns <= now_ns) {
+        if (p->state == PENDING_FLIGHT)
+            complete(d, p);
+        else
+            land_late(d, p);
+        p = earliest(d, false);
+    }
+    d->next_due_ns = p == NULL ? UINT64_MAX : p->due_ns;
+}
+
+uint64_t disk_sim_next_ns(const struct disk *d)
+{
+    return d->next_due_ns;
+}
+
+/* The file of a fresh slot is found at submission: what the slot means later is another file. */
+static uint32_t file_at_submit(const struct disk *d, const struct disk_op *op)
+{
+    if (op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE)
+        return FILES_MAX;
+    ASSERT(d->slot_file[op->slot] != 0);
+    const uint32_t file = d->slot_file[op->slot] - 1;
+    if (op->kind == DISK_OP_WRITE || op->kind == DISK_OP_WRITE_DSYNC)
+        ASSERT(op->offset + op->length <= d->file[file].length); /* the log never grows a file */
+    return file;
+}
+
+static uint64_t draw_latency(struct disk *d, const struct disk_op *op)
+{
+    const struct disk_sim_options *o = &d->options;
+
+    if (op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE)
+        return prng_between(&d->prng, o->create_ns_min, o->create_ns_max);
+    if (o->slow_per_million != 0 && prng_chance(&d->prng, o->slow_per_million))
+        return o->slow_ns;
+    return prng_between(&d->prng, o->latency_ns_min, o->latency_ns_max);
+}
+
+static struct pending *pending_take(struct disk *d)
+{
+    for (uint32_t i = 0; i < PENDING_MAX; i++) {
+        if (d->pending[i].state != PENDING_FREE)
+            continue;
+        if (i >= d->pending_end)
+            d->pending_end = i + 1;
+        return &d->pending[i];
+    }
+    return NULL;
+}
+
+int disk_submit(struct disk *d, const struct disk_op *op)
+{
+    ASSERT(op->slot < DISK_FILES_MAX);
+    ASSERT(op->offset % DISK_SECTOR == 0);
+    ASSERT(op->length % DISK_SECTOR == 0);
+    ASSERT((uintptr_t)op->bytes % DISK_SECTOR == 0);
+    if (d->flight_count + d->done_count >= DISK_OPS_MAX)
+        return -EAGAIN;
+    struct pending *p = pending_take(d);
+    if (p == NULL)
+        return -EAGAIN;
+    *p = (struct pending){
+        .state = PENDING_FLIGHT,
+        .op = *op,
+        .file = file_at_submit(d, op),
+        .due_ns = d->now_ns + draw_latency(d, op),
+        .order = d->order_next++,
+    };
+    d->flight_count++;
+    if (!d->held && p->due_ns < d->next_due_ns)
+        d->next_due_ns = p->due_ns;
+    return 0;
+}
+
+static struct disk_done take_done(struct disk *d, struct pending *p)
+{
+    const struct disk_done done = {.cookie = p->op.cookie, .result = p->result};
+
+    ASSERT(p->state == PENDING_DONE);
+    d->done_count--;
+    if (p->copy != NULL)
+        p->state = PENDING_CACHED;
+    else
+        pending_free(d, p);
+    return done;
+}
+
+uint32_t disk_reap(struct disk *d, struct disk_done *done, uint32_t count)
+{
+    uint32_t reaped = 0;
+
+    while (reaped < count && d->done_count > 0)
+        done[reaped++] = take_done(d, next_done(d));
+    return reaped;
+}
+
+struct disk_done disk_wait(struct disk *d)
+{
+    struct disk_done done;
+
+    if (disk_reap(d, &done, 1) == 1)
+        return done;
+    ASSERT(d->flight_count > 0);
+    /* Some of what a dead process left behind lands between our operations. */
+    struct pending *late = prng_chance(&d->prng, PER_MILLION / 8) ? earliest(d, false) : NULL;
+    if (late != NULL && late->state == PENDING_LATE)
+        land_late(d, late);
+    struct pending *p = earliest(d, true);
+    ASSERT(p != NULL); /* a held disk can't be waited for */
+    complete(d, p);
+    return take_done(d, p);
+}
+
+int64_t disk_open(struct disk *d, const char *name, uint32_t slot)
+{
+    const uint32_t file = file_find(d, name);
+
+    ASSERT(slot < DISK_FILES_MAX);
+    if (file == FILES_MAX)
+        return -ENOENT;
+    d->slot_file[slot] = file + 1;
+    return (int64_t)d->file[file].length;
+}
+
+uint32_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
+                   uint32_t count)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        const struct sim_file *f = &d->file[i];
+        if (!f->used || !f->linked || strncmp(f->name, prefix, strlen(prefix)) != 0)
+            continue;
+        if (found < count)
+            memcpy(names[found], f->name, DISK_NAME_BYTES);
+        found++;
+    }
+    return found;
+}
+
+uint32_t disk_in_flight(const struct disk *d)
+{
+    return d->flight_count;
+}
+
+static void restart(struct disk *d)
+{
+    memset(d->slot_file, 0, sizeof d->slot_file);
+    d->fail_all_after = 0;
+    d->dead = false;
+    d->held = false;
+    d->flight_count = 0;
+    d->done_count = 0;
+    file_collect(d);
+    const struct pending *p = earliest(d, false);
+    d->next_due_ns = p == NULL ? UINT64_MAX : p->due_ns;
+}
+
+/* CREATE and REMOVE of the control thread: done, or not begun. */
+static void end_control(struct disk *d, struct pending *p)
+{
+    if (!d->dead && prng_chance(&d->prng, PER_MILLION / 2))
+        (void)perform(d, p);
+}
+
+void disk_sim_power_cut(struct disk *d)
+{
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        if (d->pending[i].state == PENDING_FLIGHT && d->pending[i].file == FILES_MAX)
+            end_control(d, &d->pending[i]);
+    }
+    for (uint32_t file = 0; file < FILES_MAX; file++) {
+        /* Completed writes in their order, then those in flight, which may come in any. */
+        struct pending *c = d->file[file].used ? next_cached(d, file, 0) : NULL;
+        while (c != NULL) {
+            land_some(d, c);
+            c = next_cached(d, file, c->order + 1);
+        }
+    }
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        struct pending *p = &d->pending[i];
+        if (p->state == PENDING_LATE || (p->state == PENDING_FLIGHT && is_write(p)))
+            land_some(d, p);
+    }
+    while (d->pending_end > 0)
+        pending_free(d, &d->pending[d->pending_end - 1]);
+    restart(d);
+}
+
+/* What becomes of a write in flight when its process is killed. */
+static void orphan(struct disk *d, struct pending *p)
+{
+    if (prng_chance(&d->prng, PER_MILLION / 2)) {
+        land_some(d, p);
+        p->state = PENDING_DONE; /* to be freed */
+        return;
+    }
+    p->copy = copy_bytes(p->op.bytes, p->op.length);
+    p->state = PENDING_LATE;
+    p->due_ns = d->now_ns + prng_below(&d->prng, DISK_SIM_LATE_NS);
+}
+
+void disk_sim_kill(struct disk *d)
+{
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        struct pending *p = &d->pending[i];
+        if (p->state == PENDING_FLIGHT && p->file == FILES_MAX)
+            end_control(d, p);
+        else if (p->state == PENDING_FLIGHT && is_write(p))
+            orphan(d, p);
+        else if (p->state == PENDING_DONE && p->copy != NULL)
+            p->state = PENDING_CACHED;
+    }
+    for (uint32_t i = d->pending_end; i > 0; i--) {
+        struct pending *p = &d->pending[i - 1];
+        if (p->state == PENDING_FLIGHT || p->state == PENDING_DONE)
+            pending_free(d, p);
+    }
+    restart(d);
+}
+
+void disk_sim_fail(struct disk *d, const struct disk_sim_fault *fault)
+{
+    d->fault = *fault;
+}
+
+void disk_sim_fail_all_after(struct disk *d, uint32_t nth)
+{
+    d->fail_all_after = nth;
+    d->dead = false;
+}
+
+void disk_sim_hold(struct disk *d, bool held)
+{
+    d->held = held;
+    const struct pending *p = earliest(d, false);
+    d->next_due_ns = p == NULL ? UINT64_MAX : p->due_ns;
+}
+
+uint64_t disk_sim_completed(const struct disk *d, enum disk_op_kind kind)
+{
+    return d->completed[kind];
+}
+
+bool disk_sim_flushed(const struct disk *d, uint32_t slot, uint64_t offset, uint64_t length)
+{
+    ASSERT(slot < DISK_FILES_MAX);
+    if (d->slot_file[slot] == 0)
+        return false;
+    for (uint32_t i = 0; i < d->pending_end; i++) {
+        const struct pending *p = &d->pending[i];
+        const bool unstable = p->state == PENDING_FLIGHT || p->copy != NULL;
+        if (unstable && p->file == d->slot_file[slot] - 1 && is_write(p) &&
+            overlaps(&p->op, offset, length))
+            return false;
+    }
+    return true;
+}
+
+uint8_t *disk_sim_bytes(struct disk *d, const char *name, uint64_t *length)
+{
+    const uint32_t file = file_find(d, name);
+
+    if (file == FILES_MAX)
+        return NULL;
+    *length = d->file[file].length;
+    return d->file[file].stable;
+}
