@@ -28,8 +28,10 @@
 struct raft;
 
 enum {
-    RAFT_FX_SENDS_MAX = RAFT_MEMBERS_MAX + 1, /* one broadcast and one reply */
-    RAFT_TERM_RUNS_MAX = 1 << 16, /* 1 MiB; each is a change of leader the log remembers */
+    RAFT_FX_SENDS_MAX = 2 * RAFT_MEMBERS_MAX, /* a round that ends answers every member, and the
+                                                 next one is broadcast in the same step */
+    RAFT_TERM_RUNS_MAX = 1 << 16, /* 1 MiB; each is a change of leader the log remembers. A node
+                                     whose table is full takes no entry of another term */
     RAFT_PROPOSE_MAX = 64,        /* entries one RAFT_EV_PROPOSE may bring */
 };
 
@@ -129,13 +131,14 @@ struct raft_effects {
         raft_index index;
     } read;
     struct {
-        raft_node peer; /* 0: none */
+        raft_node peer;   /* 0: none */
         raft_index first; /* bring entries from here on by RAFT_EV_LOADED */
         raft_term term;   /* of the entry at `first` */
         raft_index last;  /* the end of that term's run, at most last of log */
     } load[RAFT_MEMBERS_MAX];
     uint32_t load_count;
-    bool more; /* RAFT_EV_SEND: another would send more */
+    bool more; /* leader: a RAFT_EV_SEND (with the same peers, if this step was one; with all, if
+                  not) has something to do */
     uint32_t send_count;
     struct raft_send send[RAFT_FX_SENDS_MAX];
 };
@@ -162,6 +165,12 @@ raft_term raft_term_at(const struct raft *r, raft_index index, raft_index *run_l
 /* Entries that a leader may append now without outrunning the window. */
 uint32_t raft_room(const struct raft *r);
 raft_index raft_match(const struct raft *r, raft_node peer); /* leader: acknowledged durable */
+/* Messages that contradicted what their sender, or the leader's office, had promised. */
 uint64_t raft_convicted(const struct raft *r);
+/* Messages ignored for their form: not a member, another's, absurd numbers. */
+uint64_t raft_ignored(const struct raft *r);
+/* While we led, another node led in our term. Nobody can say which of us is wrong: the caller
+ * must stop this node. */
+bool raft_saw_rival(const struct raft *r);
 
 #endif

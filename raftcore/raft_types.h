@@ -14,6 +14,11 @@ enum {
     RAFT_MEMBERS_MAX = 9, /* seven voters and room for a replacement and a learner */
     RAFT_SEQ_COUNTER_BITS = 40,
     RAFT_APPEND_ENTRIES_MAX = 32, /* a 1500 B frame holds at most 21 records */
+
+    /* The payload of a CONFIG record (docs/formats.md). The core must know the length of the one
+     * record that a new leader appends by itself. */
+    RAFT_CONFIG_HEAD_BYTES = 8,
+    RAFT_CONFIG_MEMBER_BYTES = 16,
 };
 
 /* Terms and indexes above this are malformed: nobody gets there in the life of a cluster, and
@@ -41,16 +46,16 @@ struct raft_entry {
     const struct raft_config *config;
 };
 
-#define RAFT_MSG_LIST(X)                                                                           \
-    X(PREVOTE, 1, "prevote")                                                                       \
-    X(PREVOTE_REPLY, 2, "prevote_reply")                                                           \
-    X(VOTE, 3, "vote")                                                                             \
-    X(VOTE_REPLY, 4, "vote_reply")                                                                 \
-    X(APPEND, 5, "append")                                                                         \
-    X(APPEND_REPLY, 6, "append_reply")                                                             \
-    X(HEARTBEAT, 7, "heartbeat")                                                                   \
-    X(HEARTBEAT_REPLY, 8, "heartbeat_reply")                                                       \
-    X(READ_INDEX, 9, "read_index")                                                                 \
+#define RAFT_MSG_LIST(X)                     \
+    X(PREVOTE, 1, "prevote")                 \
+    X(PREVOTE_REPLY, 2, "prevote_reply")     \
+    X(VOTE, 3, "vote")                       \
+    X(VOTE_REPLY, 4, "vote_reply")           \
+    X(APPEND, 5, "append")                   \
+    X(APPEND_REPLY, 6, "append_reply")       \
+    X(HEARTBEAT, 7, "heartbeat")             \
+    X(HEARTBEAT_REPLY, 8, "heartbeat_reply") \
+    X(READ_INDEX, 9, "read_index")           \
     X(READ_INDEX_REPLY, 10, "read_index_reply")
 
 enum raft_msg_type {
@@ -61,19 +66,21 @@ enum raft_msg_type {
 
 /* One message between cores. Which field means what in which message:
  *
- *  field     | PREVOTE, VOTE | their replies | APPEND       | APPEND_REPLY     | HEARTBEAT | its reply
+ *  field     | PREVOTE, VOTE | their replies | APPEND       | APPEND_REPLY     | HEARTBEAT | its
+ * reply
  *  ----------+---------------+---------------+--------------+------------------+-----------+----------
- *  term      | asked for     | the voter's   | leader's     | follower's       | leader's  | follower's
- *  reject    |               | refused       |              | refused          |           |
+ *  term      | asked for     | the voter's   | leader's     | follower's       | leader's  |
+ * follower's reject    |               | refused       |              | refused          | |
  *  prev_index| last of log   |               | before first | the refused prev |           |
  *  prev_term | term of it    |               | term of it   |                  |           |
  *  commit    |               |               | leader's     |                  | capped    |
  *  match     |               |               |              | ok: verified end |           |
- *  last      |               |               |              | last of log      |           | last of log
- *  hint_term |               |               |              | term at conflict |           |
+ *  last      |               |               |              | last of log      |           | last
+ * of log hint_term |               |               |              | term at conflict |           |
  *  hint_index|               |               |              | its first index  |           |
  *  round     |               |               |              |                  | number    | echoed
- *  count, bytes, entries: APPEND only.  number, commit: READ_INDEX and its reply (commit: the index).
+ *  count, bytes, entries: APPEND only.  number, commit: READ_INDEX and its reply (commit: the
+ * index).
  *
  * A PREVOTE carries the term it would campaign in; a granted PREVOTE_REPLY echoes that term, a
  * refused one carries the voter's own.

@@ -1,0 +1,53 @@
+/* raftcore/commit.c: what a majority of the voters has, and the commit index. */
+#include "raftcore/raft_internal.h"
+
+/* The largest value that a majority of the voters has reached: a log index, a time, a round, or 1
+ * for a vote. 0 without voters. */
+uint64_t raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX])
+{
+    const struct raft_config *config = raft_config_in_force(r);
+    uint64_t sorted[RAFT_MEMBERS_MAX]; /* descending */
+    uint32_t voters = 0;
+
+    ASSERT(config->count <= RAFT_MEMBERS_MAX);
+    for (uint32_t i = 0; i < config->count; i++) {
+        if (!config->member[i].voter)
+            continue;
+        uint32_t place = voters++;
+        for (; place > 0 && sorted[place - 1] < value[i]; place--)
+            sorted[place] = sorted[place - 1];
+        sorted[place] = value[i];
+    }
+    return voters == 0 ? 0 : sorted[voters / 2]; /* voters / 2 + 1 of them are a majority */
+}
+
+void raft_commit_to(struct raft *r, raft_index index)
+{
+    ASSERT(index <= r->log.last);
+    if (index <= r->commit)
+        return;
+    r->commit = index;
+    raft_config_commit(r);
+}
+
+/* The leader's rule (Figure 2, leaders, fourth rule; section 3.6.2): only entries of its own term
+ * are committed by counting. An acknowledgement means durable, and the leader counts itself by the
+ * same measure, so its disk may be slower than a majority of the others. */
+void raft_commit_by_count(struct raft *r, struct raft_effects *fx)
+{
+    uint64_t match[RAFT_MEMBERS_MAX];
+
+    ASSERT(r->role == RAFT_LEADER);
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
+        match[i] = r->peer[i].match;
+    if (r->self < RAFT_MEMBERS_MAX)
+        match[r->self] = planted(PLANTED_ACK_BEFORE_FLUSH) ? r->log.last : r->log.durable;
+
+    const raft_index reached = raft_quorum(r, match);
+    if (reached <= r->commit || raft_log_term(&r->log, reached) != r->term)
+        return;
+    const bool first = r->commit < r->own_first;
+    raft_commit_to(r, reached);
+    if (first)
+        raft_read_turn(r, fx); /* reads may have waited for our own first entry */
+}

@@ -1,0 +1,178 @@
+/* raftcore/config.c: the configuration in force, and those it would fall back to.
+ *
+ * A configuration is in force from the moment its entry is appended (section 4.1), so it must be
+ * undone when that entry is truncated: configs[] is a stack by index. Its bottom is the newest
+ * committed one, or what bootstrap agreed on, or (index 0, no members) nothing yet. It stays short:
+ * a leader appends a configuration only when the one before is committed.
+ */
+#include "raftcore/raft_internal.h"
+
+#include <stddef.h>
+
+#include "base/record.h"
+
+const struct raft_config *raft_config_in_force(const struct raft *r)
+{
+    ASSERT(r->config_count > 0);
+    ASSERT(r->config_count <= RAFT_CONFIGS_MAX);
+    return &r->configs[r->config_count - 1].config;
+}
+
+/* A member is a node and an incarnation: a wiped node that came back is nobody. */
+static bool is_self(const struct raft *r, const struct raft_member *member)
+{
+    ASSERT(member->node != 0);
+    return member->node == r->options.node &&
+           (member->incarnation == 0 || member->incarnation == r->options.incarnation);
+}
+
+/* The peers stand beside the members; what is known of those that stay moves with them. The
+ * in-flight rings are handed round, so that each peer has one whatever the order. */
+static void place_peers(struct raft *r, const struct raft_config *before)
+{
+    const struct raft_config *config = raft_config_in_force(r);
+    struct raft_peer old[RAFT_MEMBERS_MAX];
+    bool moved[RAFT_MEMBERS_MAX] = {false};
+    bool fresh[RAFT_MEMBERS_MAX] = {false};
+
+    ASSERT(config->count <= RAFT_MEMBERS_MAX);
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
+        old[i] = r->peer[i];
+    r->self = RAFT_MEMBERS_MAX;
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        fresh[i] = true;
+        if (i >= config->count)
+            continue;
+        if (is_self(r, &config->member[i]))
+            r->self = i;
+        for (uint32_t j = 0; j < before->count; j++) {
+            if (before->member[j].node != config->member[i].node ||
+                before->member[j].incarnation != config->member[i].incarnation)
+                continue;
+            r->peer[i] = old[j];
+            moved[j] = true;
+            fresh[i] = false;
+        }
+    }
+    uint32_t spare = 0;
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (!fresh[i])
+            continue;
+        while (spare < RAFT_MEMBERS_MAX && moved[spare])
+            spare++;
+        ASSERT(spare < RAFT_MEMBERS_MAX); /* as many are left over as are fresh */
+        r->peer[i] = (struct raft_peer){.inflight = old[spare++].inflight};
+        r->peer[i].node = i < config->count ? config->member[i].node : 0;
+        raft_peer_reset(r, &r->peer[i]);
+    }
+}
+
+void raft_config_init(struct raft *r, const struct raft_recovered *recovered)
+{
+    const struct raft_config none = {0};
+
+    r->config_count = 1;
+    r->configs[0] = (struct raft_config_at){.index = 0};
+    if (recovered->config_index > 0) {
+        ASSERT(recovered->config_index <= recovered->last);
+        ASSERT(raft_config_is_sound(&recovered->config));
+        const bool committed = recovered->config_index <= recovered->commit;
+        r->config_count = committed ? 1 : 2;
+        r->configs[r->config_count - 1] =
+            (struct raft_config_at){.index = recovered->config_index, .config = recovered->config};
+    }
+    place_peers(r, &none);
+}
+
+void raft_config_bootstrap(struct raft *r, const struct raft_config *config)
+{
+    const struct raft_config before = r->configs[0].config;
+
+    ASSERT(r->log.last == 0);
+    ASSERT(r->config_count == 1);
+    ASSERT(raft_config_is_sound(config));
+    r->configs[0] = (struct raft_config_at){.index = 0, .config = *config};
+    place_peers(r, &before);
+}
+
+uint32_t raft_config_room(const struct raft *r)
+{
+    ASSERT(r->config_count <= RAFT_CONFIGS_MAX);
+    return RAFT_CONFIGS_MAX - r->config_count;
+}
+
+void raft_config_append(struct raft *r, raft_index index, const struct raft_config *config)
+{
+    const struct raft_config before = *raft_config_in_force(r);
+
+    ASSERT(index > r->configs[r->config_count - 1].index);
+    ASSERT(raft_config_room(r) > 0);
+    r->configs[r->config_count++] = (struct raft_config_at){.index = index, .config = *config};
+    place_peers(r, &before);
+}
+
+void raft_config_truncate(struct raft *r, raft_index first)
+{
+    const struct raft_config before = *raft_config_in_force(r);
+    const uint32_t count_before = r->config_count;
+
+    ASSERT(r->configs[0].index < first); /* committed, or no entry at all */
+    while (r->configs[r->config_count - 1].index >= first)
+        r->config_count--;
+    ASSERT(r->config_count > 0);
+    if (r->config_count < count_before)
+        place_peers(r, &before);
+}
+
+void raft_config_commit(struct raft *r)
+{
+    uint32_t below = 0; /* configurations that nothing can fall back to any more */
+
+    ASSERT(r->config_count > 0);
+    while (below + 1 < r->config_count && r->configs[below + 1].index <= r->commit)
+        below++;
+    if (below == 0)
+        return;
+    for (uint32_t i = below; i < r->config_count; i++)
+        r->configs[i - below] = r->configs[i];
+    r->config_count -= below;
+    ASSERT(r->config_count > 0);
+}
+
+uint32_t raft_config_bytes(const struct raft_config *config)
+{
+    ASSERT(config->count <= RAFT_MEMBERS_MAX);
+    return record_bytes(RAFT_CONFIG_HEAD_BYTES + config->count * RAFT_CONFIG_MEMBER_BYTES);
+}
+
+bool raft_config_is_sound(const struct raft_config *config)
+{
+    ASSERT(config != NULL);
+    if (config->count == 0 || config->count > RAFT_MEMBERS_MAX)
+        return false;
+    for (uint32_t i = 0; i < config->count; i++) {
+        if (config->member[i].node == 0)
+            return false;
+        if (i > 0 && config->member[i].node <= config->member[i - 1].node)
+            return false;
+    }
+    return true;
+}
+
+struct raft_peer *raft_find_peer(struct raft *r, raft_node node)
+{
+    const uint32_t count = raft_config_in_force(r)->count;
+
+    ASSERT(count <= RAFT_MEMBERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (r->peer[i].node == node)
+            return &r->peer[i];
+    }
+    return NULL;
+}
+
+bool raft_is_voter(const struct raft *r)
+{
+    ASSERT(r->self <= RAFT_MEMBERS_MAX);
+    return r->self < RAFT_MEMBERS_MAX && raft_config_in_force(r)->member[r->self].voter;
+}

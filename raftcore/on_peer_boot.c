@@ -1,0 +1,18 @@
+/* raftcore/on_peer_boot.c: a peer has restarted. What it acknowledged is durable and stays; what
+ * was in flight to it is lost, and so is whatever it had asked for. */
+#include "raftcore/raft_internal.h"
+
+#include <stddef.h>
+
+void raft_on_peer_boot(struct raft *r, raft_node node)
+{
+    struct raft_peer *p = raft_find_peer(r, node);
+
+    ASSERT(node != r->options.node);
+    if (p == NULL)
+        return;
+    raft_peer_probe(p, p->match + 1);
+    p->load_waiting = false;
+    p->read_waiting = 0;
+    p->read_running = 0;
+}

@@ -1,0 +1,62 @@
+/* raftcore/on_vote.c: RequestVote and its reply (Figure 2; section 3.4). */
+#include "raftcore/raft_internal.h"
+
+/* One vote a term, for a node in one incarnation: a wiped node with the same id is another. */
+static bool vote_is_free(const struct raft *r, const struct raft_msg *m, uint64_t incarnation)
+{
+    ASSERT(m->term == r->term);
+    return r->vote == 0 || (r->vote == m->from && r->vote_incarnation == incarnation);
+}
+
+static uint64_t incarnation_of(const struct raft *r, raft_node node)
+{
+    const struct raft_config *config = raft_config_in_force(r);
+
+    ASSERT(node != 0);
+    for (uint32_t i = 0; i < config->count; i++) {
+        if (config->member[i].node == node)
+            return config->member[i].incarnation;
+    }
+    return 0; /* only while we have no configuration */
+}
+
+void raft_on_vote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
+{
+    ASSERT(m->type == RAFT_MSG_VOTE);
+    if (!raft_may_vote(r))
+        return;
+    if (m->term < r->term || raft_leader_lives(r)) {
+        /* Under a live leader not even our term rises (section 4.2.3). */
+        raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx)->reject = true;
+        return;
+    }
+    if (m->term > r->term)
+        raft_become_follower(r, m->term, 0, fx);
+
+    const uint64_t incarnation = incarnation_of(r, m->from);
+    if (!vote_is_free(r, m, incarnation) || !raft_is_newer_log(r, m)) {
+        raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx)->reject = true;
+        return;
+    }
+    if (r->vote == 0) {
+        r->vote = m->from;
+        r->vote_incarnation = incarnation;
+        raft_emit_hard_state(r, fx);
+    }
+    raft_timer_restart(r); /* give the one we voted for its time */
+    raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx);
+    raft_emit_after(raft_hard_after(r), fx);
+}
+
+void raft_on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
+{
+    struct raft_peer *peer = raft_find_peer(r, m->from);
+
+    ASSERT(peer != NULL);
+    ASSERT(m->term >= r->term);
+    if (r->role != RAFT_CANDIDATE || m->term != r->term)
+        return;
+    peer->vote = m->reject ? RAFT_VOTE_REFUSED : RAFT_VOTE_GRANTED;
+    if (raft_votes_win(r))
+        raft_become_leader(r, fx);
+}

@@ -1,0 +1,216 @@
+/* raftcore/raft_internal.h: the state of one core, and the steps that its event files share.
+ *
+ * raft_step() (step.c) calls one raft_on_*() per event or message, each in a file of that name.
+ * Roles change only in role.c, peers' progress only in progress.c, the configuration in force only
+ * in config.c, the commit index only in commit.c. docs/raft.md has the diagrams.
+ */
+#ifndef RAFTCORE_RAFT_INTERNAL_H
+#define RAFTCORE_RAFT_INTERNAL_H
+
+#include "base/assert.h"
+#include "base/planted.h"
+#include "base/prng.h"
+#include "raftcore/log.h"
+#include "raftcore/raft.h"
+
+enum {
+    /* The committed configuration and those above it. A leader appends one only when the last is
+     * committed, so one uncommitted can be there, and its leader's rival; the rest is margin. */
+    RAFT_CONFIGS_MAX = 4,
+};
+
+/* How a leader feeds one peer (docs/raft.md has the diagram; a peer behind our log base will be
+ * in a third state, SNAPSHOT, when there are snapshots). */
+enum raft_peer_state {
+    RAFT_PEER_PROBE,     /* where its log agrees with ours is not known: one append at a time */
+    RAFT_PEER_REPLICATE, /* known: appends are sent ahead of their acknowledgements */
+};
+
+enum raft_vote { RAFT_VOTE_NONE, RAFT_VOTE_GRANTED, RAFT_VOTE_REFUSED };
+
+struct raft_inflight {
+    raft_index last; /* an acknowledgement of this entry answers the append */
+    uint32_t bytes;
+};
+
+/* What we know of member i of the configuration, ourselves included. All but the first line is the
+ * leader's view: it is set anew when we become leader. */
+struct raft_peer {
+    raft_node node;
+    enum raft_vote vote; /* in the running (pre-)election */
+
+    enum raft_peer_state state;
+    raft_index match;       /* acknowledged, hence durable there, in this term */
+    raft_index next;        /* the first entry to send; in PROBE the first of the one in flight */
+    raft_index commit_told; /* the commit index that it learns from what was sent */
+    uint64_t heard_ns;
+    uint64_t progress_ns; /* something in flight was acknowledged, or the first was sent */
+    uint64_t gap_ns;      /* when a gap made us go back, to `gap_next` */
+    raft_index gap_next;
+    uint64_t load_ns;
+    bool load_waiting; /* a load was asked for at load_ns */
+    bool load_alone;   /* the entry at `next` is too large to travel with others */
+    bool large;        /* a record that travels alone is in flight */
+    uint32_t inflight_first;
+    uint32_t inflight_count;
+    uint64_t inflight_bytes;
+    struct raft_inflight *inflight; /* ring of options.inflight_msgs_max */
+
+    uint64_t round;        /* the newest confirmation round it answered */
+    uint64_t read_waiting; /* reads up to this number wait for the next round; 0: none */
+    uint64_t read_running; /* and these for the running one */
+};
+
+struct raft_config_at {
+    raft_index index; /* of its entry; 0: from bootstrap or unknown */
+    struct raft_config config;
+};
+
+struct raft {
+    struct raft_options options;
+    struct prng prng;
+    struct raft_log log;
+
+    /* Hard state, and the seq that carries it (0: recovered, or none yet). */
+    raft_term term;
+    raft_node vote;
+    uint64_t vote_incarnation;
+    raft_seq hard_seq;
+
+    enum raft_role role;
+    raft_node leader; /* of `term`; 0: not known */
+    raft_index commit;
+    raft_index verified; /* follower: our log equals the leader's of `term` up to here */
+
+    uint64_t now_ns;
+    uint64_t timer_ns;        /* start of the running election timeout */
+    uint64_t timeout_ns;      /* its length, drawn anew when it runs out and at each new role */
+    uint64_t leader_heard_ns; /* valid while `leader` is known */
+    uint64_t heartbeat_ns;    /* leader: when the last one was sent */
+    raft_index memory_first;  /* as of the last RAFT_EV_SEND */
+
+    raft_seq seq_last;
+    raft_seq seq_durable;
+    raft_seq seq_step;  /* this step's; 0: it persists nothing so far */
+    raft_seq flush_seq; /* a seq persist owes us, and since when: the oldest write that is not */
+    uint64_t flush_ns;  /* flushed is at least that old */
+
+    raft_index own_first; /* leader: its own first entry of the term */
+    uint64_t round;       /* leader: number of the newest round in this term */
+    bool round_running;
+    raft_index round_index; /* the commit index when it was sent */
+    uint64_t read_wanted;   /* local reads asked for, confirmed, and in the running round */
+    uint64_t read_confirmed;
+    uint64_t read_running;
+    uint64_t read_asked_ns; /* follower: when the leader was last asked */
+
+    uint64_t convicted;
+    uint64_t ignored;
+    bool rival;
+
+    uint32_t config_count; /* at least 1; the last is in force */
+    struct raft_config_at configs[RAFT_CONFIGS_MAX];
+    uint32_t self; /* our place in the configuration; RAFT_MEMBERS_MAX: not a member */
+    struct raft_peer peer[RAFT_MEMBERS_MAX]; /* beside config.member[] */
+};
+
+static inline raft_index raft_min(raft_index a, raft_index b)
+{
+    return a < b ? a : b;
+}
+
+static inline raft_index raft_max(raft_index a, raft_index b)
+{
+    return a > b ? a : b;
+}
+
+/* effects.c: what a step asks for. */
+void raft_effects_clear(struct raft_effects *fx);
+struct raft_msg *raft_emit(struct raft *r, enum raft_msg_type type, raft_node to,
+                           struct raft_effects *fx);
+void raft_emit_after(raft_seq after_seq, struct raft_effects *fx); /* of the message just emitted */
+void raft_emit_hard_state(struct raft *r, struct raft_effects *fx);
+void raft_emit_append(struct raft *r, raft_index first, raft_term term, struct raft_effects *fx);
+raft_seq raft_step_seq(struct raft *r);         /* the seq of whatever this step persists */
+raft_seq raft_hard_after(const struct raft *r); /* what a promise about (term, vote) waits for */
+bool raft_disk_is_late(const struct raft *r);
+uint64_t raft_disk_late_ns(const struct raft *r); /* when it will be; UINT64_MAX: nothing is owed */
+
+/* role.c: who we are. */
+void raft_timer_restart(struct raft *r);
+void raft_become_follower(struct raft *r, raft_term term, raft_node leader,
+                          struct raft_effects *fx);
+void raft_campaign(struct raft *r, struct raft_effects *fx); /* PreVote first; only if we may */
+void raft_become_candidate(struct raft *r, struct raft_effects *fx);
+void raft_become_leader(struct raft *r, struct raft_effects *fx);
+bool raft_leader_lives(const struct raft *r);
+bool raft_may_vote(const struct raft *r);
+bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m); /* or as new as ours */
+void raft_votes_clear(struct raft *r);
+bool raft_votes_win(const struct raft *r);
+
+/* config.c: who the others are. */
+const struct raft_config *raft_config_in_force(const struct raft *r);
+void raft_config_init(struct raft *r, const struct raft_recovered *recovered);
+void raft_config_bootstrap(struct raft *r, const struct raft_config *config);
+void raft_config_append(struct raft *r, raft_index index, const struct raft_config *config);
+void raft_config_truncate(struct raft *r, raft_index first);
+void raft_config_commit(struct raft *r);
+uint32_t raft_config_room(const struct raft *r);
+uint32_t raft_config_bytes(const struct raft_config *config);
+bool raft_config_is_sound(const struct raft_config *config);
+struct raft_peer *raft_find_peer(struct raft *r, raft_node node); /* NULL: not a member */
+bool raft_is_voter(const struct raft *r);                         /* are we? */
+
+/* commit.c: what a majority has. */
+raft_index raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX]);
+void raft_commit_to(struct raft *r, raft_index index);
+void raft_commit_by_count(struct raft *r, struct raft_effects *fx);
+
+/* progress.c: how far a peer is. */
+void raft_peer_reset(struct raft *r, struct raft_peer *p); /* a new leader's view */
+void raft_peer_probe(struct raft_peer *p, raft_index next);
+void raft_peer_sent(struct raft *r, struct raft_peer *p, raft_index last, uint32_t bytes);
+void raft_peer_acked(struct raft *r, struct raft_peer *p, raft_index match);
+void raft_peer_rewind(struct raft *r, struct raft_peer *p, raft_index next);
+bool raft_peer_has_room(const struct raft *r, const struct raft_peer *p, uint32_t bytes);
+uint64_t raft_peer_due(const struct raft *r, const struct raft_peer *p);
+void raft_peer_tick(struct raft *r, struct raft_peer *p);
+
+/* on_heartbeat.c, on_read.c, on_send.c: parts that several events need. */
+void raft_broadcast_heartbeat(struct raft *r, struct raft_effects *fx);
+void raft_read_turn(struct raft *r, struct raft_effects *fx);
+void raft_read_ask(struct raft *r, struct raft_effects *fx);
+bool raft_reads_ask(const struct raft *r); /* a follower's local reads wait for a leader's word */
+bool raft_more_to_send(const struct raft *r, uint32_t peers);
+uint32_t raft_pack(const uint32_t bytes[RAFT_APPEND_ENTRIES_MAX], uint32_t count, uint64_t limit,
+                   uint32_t *sum);
+void raft_send_append(struct raft *r, struct raft_peer *p, uint32_t count, uint32_t bytes,
+                      struct raft_effects *fx);
+uint64_t raft_pack_limit(const struct raft *r, const struct raft_peer *p);
+
+/* One a file: on_<event>.c. Requests judge their term themselves; replies are of our term. */
+void raft_on_tick(struct raft *r, struct raft_effects *fx);
+void raft_on_propose(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
+void raft_on_durable(struct raft *r, raft_seq seq, struct raft_effects *fx);
+void raft_on_send(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
+void raft_on_read(struct raft *r, uint64_t number, struct raft_effects *fx);
+void raft_on_loaded(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
+void raft_on_bootstrap(struct raft *r, const struct raft_config *config);
+void raft_on_peer_boot(struct raft *r, raft_node node);
+
+void raft_on_prevote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_prevote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_vote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_read_index(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_read_index_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+
+/* The leader of m's term speaks: true if it may. Refreshes the timer, takes it as our leader. */
+bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+
+#endif

@@ -1,0 +1,215 @@
+/* raftcore/role.c: the four roles, and every way from one to another.
+ *
+ *              timeout, and we may campaign            PreVotes of a majority
+ *   FOLLOWER --------- raft_campaign ----> PRECANDIDATE -- raft_become_candidate --> CANDIDATE
+ *    ^  ^  ^                                |   ^                                    |   |
+ *    |  |  |   a leader of our term, or a   |   +----- timeout: raft_campaign -------+   |
+ *    |  |  +-- higher term: become_follower +-- the same: become_follower ---------------+
+ *    |  |                                                                                |
+ *    |  +-- a higher term; no quorum heard; late disk: become_follower -- LEADER <-------+
+ *    +----- the window is full of unflushed entries: raft_become_leader        votes of a majority
+ *
+ * Terms rise in two places only: raft_become_follower() and raft_become_candidate().
+ */
+#include "raftcore/raft_internal.h"
+
+#include "base/record.h"
+
+/* The length is drawn when a timeout starts over, not at each message of a leader: that only moves
+ * the start (timer_ns). */
+void raft_timer_restart(struct raft *r)
+{
+    r->timer_ns = r->now_ns;
+    r->timeout_ns = prng_between(&r->prng, r->options.election_min_ns, r->options.election_max_ns);
+    ASSERT(r->timeout_ns >= r->options.election_min_ns);
+}
+
+void raft_become_follower(struct raft *r, raft_term term, raft_node leader, struct raft_effects *fx)
+{
+    ASSERT(term >= r->term);
+    ASSERT(leader != r->options.node);
+
+    if (r->role != RAFT_FOLLOWER || term > r->term)
+        raft_timer_restart(r);
+    r->role = RAFT_FOLLOWER;
+    r->leader = leader;
+    if (term > r->term) {
+        r->term = term;
+        r->vote = 0;
+        r->vote_incarnation = 0;
+        r->verified = 0; /* nothing is known of the new leader's log */
+        raft_emit_hard_state(r, fx);
+    }
+    ASSERT(r->term == term);
+}
+
+bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
+{
+    ASSERT(m->term >= r->term);
+    if (m->term == r->term && r->leader != 0 && r->leader != m->from) {
+        /* Two leaders of one term: Election Safety is broken, and nobody can tell on which side.
+         * The leader that sees it stops (the caller does that); everybody else goes on with the
+         * first. */
+        r->rival = r->rival || r->role == RAFT_LEADER;
+        r->convicted++;
+        return false;
+    }
+    const bool news = r->leader != m->from || m->term > r->term;
+    if (news || r->role != RAFT_FOLLOWER)
+        raft_become_follower(r, m->term, m->from, fx);
+    r->timer_ns = r->now_ns;
+    r->leader_heard_ns = r->now_ns;
+    if (news && raft_reads_ask(r))
+        raft_read_ask(r, fx);
+    return true;
+}
+
+/* For as long as the shortest election timeout after a leader was heard, nobody may be helped to
+ * depose it (section 6.2; with PreVote, section 9.6). A leader itself relies on CheckQuorum. */
+bool raft_leader_lives(const struct raft *r)
+{
+    ASSERT(r->leader_heard_ns <= r->now_ns);
+    if (r->role == RAFT_LEADER)
+        return true;
+    return r->leader != 0 && r->now_ns - r->leader_heard_ns < r->options.election_min_ns;
+}
+
+/* A node with an empty log does not vote before bootstrap: until then nobody can tell it from one
+ * that was wiped and must not give a majority to a log without what it once acknowledged. A term
+ * above 0 came from a member whose configuration names our incarnation, so as this incarnation we
+ * have acknowledged nothing that is not in our log. Then we may vote, or a cluster that loses power
+ * right after its first election (one log with a CONFIG entry, all others empty, nobody to
+ * bootstrap with) could never elect again. */
+bool raft_may_vote(const struct raft *r)
+{
+    ASSERT(r->config_count > 0);
+    return raft_config_in_force(r)->count > 0 || r->log.last > 0 || r->term > 0;
+}
+
+/* The election restriction (section 3.6.1). */
+bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m)
+{
+    const raft_term last_term = raft_log_term(&r->log, r->log.last);
+
+    ASSERT(last_term <= r->term);
+    if (m->prev_term != last_term)
+        return m->prev_term > last_term;
+    return m->prev_index >= r->log.last;
+}
+
+void raft_votes_clear(struct raft *r)
+{
+    ASSERT(r->role != RAFT_LEADER);
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
+        r->peer[i].vote = RAFT_VOTE_NONE;
+}
+
+bool raft_votes_win(const struct raft *r)
+{
+    uint64_t granted[RAFT_MEMBERS_MAX];
+
+    ASSERT(r->role != RAFT_LEADER);
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
+        granted[i] = r->peer[i].vote == RAFT_VOTE_GRANTED;
+    return raft_quorum(r, granted) == 1;
+}
+
+static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term term,
+                          struct raft_effects *fx)
+{
+    const struct raft_config *config = raft_config_in_force(r);
+
+    ASSERT(type == RAFT_MSG_PREVOTE || type == RAFT_MSG_VOTE);
+    for (uint32_t i = 0; i < config->count; i++) {
+        if (i == r->self || !config->member[i].voter)
+            continue;
+        struct raft_msg *m = raft_emit(r, type, config->member[i].node, fx);
+        m->term = term;
+        m->prev_index = r->log.last;
+        m->prev_term = raft_log_term(&r->log, r->log.last);
+        if (type == RAFT_MSG_VOTE)
+            raft_emit_after(raft_hard_after(r), fx);
+    }
+}
+
+/* A node that is no voter could not win. One whose disk does not flush could not keep what it
+ * promises as a leader, and must not raise terms meanwhile. */
+static bool may_campaign(const struct raft *r)
+{
+    ASSERT(r->term <= RAFT_WORD_MAX);
+    return r->role != RAFT_LEADER && raft_is_voter(r) && !raft_disk_is_late(r) &&
+           r->term < RAFT_WORD_MAX;
+}
+
+void raft_campaign(struct raft *r, struct raft_effects *fx)
+{
+    if (r->role != RAFT_LEADER)
+        raft_timer_restart(r);
+    if (!may_campaign(r))
+        return;
+    ASSERT(r->self < RAFT_MEMBERS_MAX);
+    r->role = RAFT_PRECANDIDATE;
+    r->leader = 0;
+    raft_votes_clear(r);
+    r->peer[r->self].vote = RAFT_VOTE_GRANTED; /* a PreVote promises nothing */
+    ask_for_votes(r, RAFT_MSG_PREVOTE, r->term + 1, fx);
+    if (raft_votes_win(r))
+        raft_become_candidate(r, fx);
+}
+
+void raft_become_candidate(struct raft *r, struct raft_effects *fx)
+{
+    ASSERT(r->role == RAFT_PRECANDIDATE);
+    ASSERT(r->self < RAFT_MEMBERS_MAX);
+
+    r->role = RAFT_CANDIDATE;
+    r->term++;
+    r->vote = r->options.node;
+    r->vote_incarnation = r->options.incarnation;
+    r->verified = 0;
+    raft_timer_restart(r);
+    raft_emit_hard_state(r, fx);
+    raft_votes_clear(r); /* our own counts when it is durable: raft_on_durable() */
+    ask_for_votes(r, RAFT_MSG_VOTE, r->term, fx);
+}
+
+/* The first configuration becomes an entry: that of the first leader of the cluster. */
+static void append_own_first(struct raft *r, struct raft_effects *fx)
+{
+    const bool first_of_all = r->log.last == 0;
+    const struct raft_config config = *raft_config_in_force(r);
+    const uint32_t bytes =
+        first_of_all ? raft_config_bytes(&config) : (uint32_t)RECORD_HEADER_BYTES;
+
+    r->own_first = r->log.last + 1;
+    raft_log_append(&r->log, r->term, bytes, raft_step_seq(r));
+    if (first_of_all)
+        raft_config_append(r, r->own_first, &config);
+    raft_emit_append(r, r->own_first, r->term, fx);
+    fx->append.empty = true;
+    fx->append.config = first_of_all;
+    ASSERT(r->own_first == r->log.last);
+}
+
+void raft_become_leader(struct raft *r, struct raft_effects *fx)
+{
+    ASSERT(r->role == RAFT_CANDIDATE);
+    ASSERT(r->vote == r->options.node);
+
+    /* No room for even one entry: a disk so far behind must not lead. */
+    if (raft_log_room(&r->log) == 0 || raft_log_run_room(&r->log, r->log.last) == 0) {
+        raft_become_follower(r, r->term, 0, fx);
+        return;
+    }
+    r->role = RAFT_LEADER;
+    r->leader = r->options.node;
+    for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
+        raft_peer_reset(r, &r->peer[i]);
+    r->round = 0;
+    r->round_running = false;
+    r->read_running = 0;
+    append_own_first(r, fx);
+    /* Entries may wait for credit; this need not. */
+    raft_broadcast_heartbeat(r, fx);
+    raft_commit_by_count(r, fx);
+}
