@@ -18,7 +18,8 @@
 
 enum {
     COMMAND_FIXED_BYTES_MAX = 128,   /* of a command or query, without key, range end and value */
-    COMMAND_ITEM_BYTES_MAX = 2 << 20 /* one key with its value */
+    COMMAND_ITEM_BYTES_MAX = 2 << 20, /* a result item: its struct, key and value */
+    COMMAND_TEXT_BYTES_MAX = COMMAND_ITEM_BYTES_MAX - 40, /* a key and a value, or range end */
 };
 
 enum command_kind {
@@ -45,7 +46,7 @@ struct command_bytes {
 };
 
 /* One decoded command or query; the byte strings point into what was decoded. Fields that a kind
- * does not use are zero. */
+ * or a flag does not use are zero. A key has at least one byte. */
 struct command {
     uint8_t kind;
     uint8_t flags;
@@ -60,9 +61,12 @@ struct command {
     struct command_bytes value;
 };
 
-/* Bytes that command_encode() will write, or 0 if a part is too long. */
+/* Bytes that command_encode() will write, or 0 if it can't: key and value (or range end) together
+ * longer than COMMAND_TEXT_BYTES_MAX, no key, a kind, flag or sort that there is not, a value with
+ * COMMAND_IGNORE_VALUE or a lease with COMMAND_IGNORE_LEASE. */
 uint32_t command_bytes(const struct command *command);
-/* Writes it to `out`; returns its length. */
+/* Writes it to `out`; returns its length. Decoding gives the same command, and there is no other
+ * form of it. */
 uint32_t command_encode(const struct command *command, uint8_t *out);
 /* False: not a command (form only; nothing is read beyond `length`). */
 bool command_decode(const uint8_t *bytes, uint32_t length, struct command *command);
@@ -72,7 +76,7 @@ bool command_decode(const uint8_t *bytes, uint32_t length, struct command *comma
     X(NONE)                                                                                        \
     X(KEY_NOT_FOUND)    /* ignore_value or ignore_lease on a missing key */                        \
     X(LEASE_NOT_FOUND)                                                                             \
-    X(COMPACTED)                                                                                   \
+    X(COMPACTED)        /* any revision before the head, as long as no history is kept */          \
     X(FUTURE_REVISION)                                                                             \
     X(NO_SPACE)         /* the quota is spent */                                                   \
     X(MALFORMED)        /* the bytes are not a command this version knows */
@@ -83,12 +87,15 @@ enum store_refusal {
 #undef STORE_REFUSAL_ENUM
 };
 
-/* First thing of a result with items, a count or a digest; an OK without bytes has none. */
+/* First thing of the result of a range, a delete, a digest query, and a put with COMMAND_PREV_KV that
+ * found its key. Any other put, and whatever was refused, has no bytes. All fields are exact when the
+ * first piece leaves: what they need is counted before. */
 struct result_header {
-    int64_t count; /* range: keys in range at the revision, before limit; delete: keys deleted */
+    int64_t count;   /* range: keys in range at the revision, before limit and filters; delete: keys
+                        deleted; put: 1; digest: keys */
     uint64_t digest; /* QUERY_DIGEST */
-    uint64_t items; /* that follow, over all pieces; unknown while the first piece leaves: 0 */
-    uint8_t more; /* range: the limit cut it */
+    uint64_t items;  /* that follow, over all pieces */
+    uint8_t more;    /* range: the limit cut it */
     uint8_t padding[7];
 };
 
