@@ -67,6 +67,13 @@ struct frame_request {
     uint32_t reserved;
 };
 
+/* Of one request in a body, with its padding. The decoder has walked the body: `count` times this
+ * ends exactly at body_bytes. */
+static inline uint32_t frame_request_bytes(uint32_t length)
+{
+    return ((uint32_t)sizeof(struct frame_request) + length + 7) & ~(uint32_t)7;
+}
+
 /* One piece of an object too large for a frame: the record of an APPEND, or a request. */
 struct frame_chunk {
     bool forward;      /* a request (term, position = index) rather than a record */
@@ -134,13 +141,16 @@ struct frame_route {
     uint32_t source_ip, target_ip; /* host order */
 };
 
-/* Writes the whole frame to `out` (PORT_FRAME_BYTES_MAX); returns its length. */
+/* Writes the whole frame to `out` (PORT_FRAME_BYTES_MAX); returns its length. A frame that the
+ * decoder would call malformed is our own bug, and asserted on. */
 uint32_t frame_encode(const struct frame *f, uint64_t cluster, const struct frame_route *route,
                       uint8_t *out);
+/* Never reads beyond `length`. `f` holds no more than was checked, only on FRAME_OK_VERDICT. */
 enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t cluster,
                                 struct frame *f);
 
-/* Control frames need no credit and have a ring of their own that is read first. */
+/* Control frames need no credit and have a ring of their own that is read first: all but APPEND,
+ * FORWARD and CHUNK, which must have a number. */
 bool frame_is_control(const struct frame *f);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Each received frame ends in exactly one counter: here, or, once handed over, with the raft role.
  * A full ring drops the frame (Raft sends again what matters). Buffers are lent to raft and come
- * back by `returned`, to be freed on this lcore.
+ * back by `returned`, to be freed on this lcore. `returned` has at least the slots of the two other
+ * rings together, so giving back never fails.
  *
  * Thread     The rx lcore only.
  */
@@ -25,7 +26,7 @@ struct rx {
     uint32_t link_next;
     struct spsc *to_raft_control; /* struct rx_item */
     struct spsc *to_raft_data;    /* struct rx_item */
-    struct spsc *returned;        /* struct rx_item: buf and link only */
+    struct spsc *returned;        /* struct rx_item; buf and link count */
     uint64_t verdict_count[FRAME_VERDICT_COUNT];
 };
 

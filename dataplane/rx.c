@@ -1,0 +1,68 @@
+/* dataplane/rx.c: see rx.h. */
+#include "dataplane/rx.h"
+
+#include "base/assert.h"
+
+static uint32_t take_back(struct rx *rx);
+static uint32_t poll_link(struct rx *rx, uint32_t link);
+static enum frame_verdict hand_over(struct rx *rx, struct rx_item *item);
+
+uint32_t rx_poll(struct rx *rx)
+{
+    uint32_t work = take_back(rx);
+
+    /* The first link polled rotates, so that no peer is always first at a ring that is full. */
+    for (uint32_t i = 0; i < rx->link_count; i++) {
+        const uint32_t offset = rx->link_next + i;
+        work += poll_link(rx, rx->link_first +
+                                  (offset < rx->link_count ? offset : offset - rx->link_count));
+    }
+    rx->link_next = rx->link_next + 1 < rx->link_count ? rx->link_next + 1 : 0;
+    return work;
+}
+
+/* Frees what raft is done with: all that waits now, which the ring's size bounds. */
+static uint32_t take_back(struct rx *rx)
+{
+    struct rx_item items[PORT_BURST_MAX];
+    const uint32_t waiting = spsc_count(rx->returned, UINT32_MAX);
+    uint32_t freed = 0;
+
+    while (freed < waiting) {
+        const uint32_t count = spsc_pop(rx->returned, items, sizeof items[0], PORT_BURST_MAX);
+        ASSERT(count > 0);
+        for (uint32_t i = 0; i < count; i++)
+            port_free(rx->port, items[i].link, &items[i].buf, 1);
+        freed += count;
+    }
+    return freed;
+}
+
+static uint32_t poll_link(struct rx *rx, uint32_t link)
+{
+    struct port_buf burst[PORT_BURST_MAX];
+    const uint32_t got = port_rx_burst(rx->port, link, burst, PORT_BURST_MAX);
+
+    ASSERT(got <= PORT_BURST_MAX);
+    for (uint32_t i = 0; i < got; i++) {
+        struct rx_item item = {.buf = burst[i], .link = link};
+        const enum frame_verdict verdict = hand_over(rx, &item);
+        rx->verdict_count[verdict]++;
+        if (verdict != FRAME_OK_VERDICT)
+            port_free(rx->port, link, &burst[i], 1);
+    }
+    return got;
+}
+
+/* A full ring is back-pressure, not an error: Raft sends again what matters. */
+static enum frame_verdict hand_over(struct rx *rx, struct rx_item *item)
+{
+    const enum frame_verdict verdict =
+        frame_decode(item->buf.bytes, item->buf.length, rx->cluster, &item->frame);
+    if (verdict != FRAME_OK_VERDICT)
+        return verdict;
+    struct spsc *const ring =
+        frame_is_control(&item->frame) ? rx->to_raft_control : rx->to_raft_data;
+    return spsc_push(ring, item, sizeof *item, 1) == 1 ? FRAME_OK_VERDICT
+                                                       : FRAME_RING_FULL_VERDICT;
+}
