@@ -1,0 +1,122 @@
+/* tests/dataplane/sample.c: see sample.h. */
+#include "tests/dataplane/sample.h"
+
+#include <string.h>
+
+#include "base/record.h"
+
+static uint64_t word(struct prng *p)
+{
+    return prng_between(p, 0, RAFT_WORD_MAX);
+}
+
+static void fill(struct prng *p, uint8_t *at, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++)
+        at[i] = (uint8_t)prng_next(p);
+}
+
+static void sample_raft(struct prng *p, struct frame *f, uint8_t *body)
+{
+    f->raft = (struct raft_msg){
+        .type = (uint8_t)prng_between(p, RAFT_MSG_PREVOTE, RAFT_MSG_READ_INDEX_REPLY),
+        .reject = prng_chance(p, 500000),
+        .from = f->source,
+        .to = f->target,
+        .term = word(p),
+        .prev_index = word(p),
+        .prev_term = word(p),
+        .commit = word(p),
+        .match = word(p),
+        .last = word(p),
+        .hint_term = word(p),
+        .hint_index = word(p),
+        .round = prng_next(p),
+        .number = prng_next(p),
+    };
+    if (f->raft.type == RAFT_MSG_APPEND) {
+        const uint32_t room = FRAME_BODY_BYTES_MAX / RECORD_HEADER_BYTES;
+        f->raft.count = (uint16_t)prng_between(p, 0, room);
+        f->body_bytes = f->raft.count * RECORD_HEADER_BYTES;
+        if (f->raft.count > 0)
+            f->body_bytes +=
+                (uint32_t)prng_below(p, (FRAME_BODY_BYTES_MAX - f->body_bytes) / 8 + 1) * 8;
+        fill(p, body, f->body_bytes);
+        f->raft.bytes = f->body_bytes;
+    }
+}
+
+static void sample_forward(struct prng *p, struct frame *f, uint8_t *body)
+{
+    f->forward = (struct frame_forward){.term = word(p), .position = word(p)};
+    if (f->type == FRAME_FORWARD_ACK)
+        return;
+    memset(body, 0, FRAME_BODY_BYTES_MAX);
+    const uint32_t wanted = (uint32_t)prng_between(p, 1, 20);
+    while (f->forward.count < wanted) {
+        const struct frame_request request = {
+            .tag = prng_next(p), .length = (uint32_t)prng_below(p, 200)};
+        if (f->body_bytes + frame_request_bytes(request.length) > FRAME_BODY_BYTES_MAX)
+            return;
+        memcpy(body + f->body_bytes, &request, sizeof request);
+        fill(p, body + f->body_bytes + sizeof request, request.length);
+        f->body_bytes += frame_request_bytes(request.length);
+        f->forward.count++;
+    }
+}
+
+static void sample_chunk(struct prng *p, struct frame *f, uint8_t *body)
+{
+    f->chunk = (struct frame_chunk){
+        .forward = prng_chance(p, 500000),
+        .term = word(p),
+        .index = word(p),
+        .checksum = (uint32_t)prng_next(p),
+        .total = (uint32_t)prng_between(p, 1, RECORD_HEADER_BYTES + RECORD_PAYLOAD_BYTES_MAX),
+        .prev_index = word(p),
+        .prev_term = word(p),
+        .commit = word(p),
+        .tag = prng_next(p),
+    };
+    const uint32_t chunks = (f->chunk.total + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES;
+    if (f->type == FRAME_CHUNK_ACK) {
+        f->chunk.first_missing = (uint32_t)prng_between(p, 0, chunks);
+        f->chunk.bitmap = prng_next(p);
+        return;
+    }
+    f->chunk.offset = (uint32_t)prng_below(p, chunks) * FRAME_CHUNK_BYTES;
+    f->body_bytes = f->chunk.total - f->chunk.offset;
+    if (f->body_bytes > FRAME_CHUNK_BYTES)
+        f->body_bytes = FRAME_CHUNK_BYTES;
+    fill(p, body, f->body_bytes);
+}
+
+void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
+{
+    memset(f, 0, sizeof *f);
+    f->type = type;
+    f->source = (raft_node)prng_between(p, 1, 4);
+    f->target = (raft_node)(f->source + prng_between(p, 1, 4));
+    f->source_boot = (uint32_t)prng_between(p, 1, UINT32_MAX);
+    f->target_boot = (uint32_t)prng_next(p);
+    f->source_incarnation = prng_between(p, 1, UINT64_MAX - 1);
+    f->target_incarnation = prng_between(p, type == FRAME_HELLO ? 0 : 1, 1000);
+    f->number = prng_between(p, 1, UINT64_MAX - 1);
+    f->credit = prng_next(p);
+    f->body = body;
+
+    if (type == FRAME_RAFT)
+        sample_raft(p, f, body);
+    else if (type == FRAME_HELLO)
+        f->hello = (struct frame_hello){.wants_answer = prng_chance(p, 500000),
+                                        .log_empty = prng_chance(p, 500000),
+                                        .refused = prng_chance(p, 500000),
+                                        .accused_boot = (uint32_t)prng_next(p),
+                                        .last = word(p)};
+    else if (type == FRAME_FORWARD || type == FRAME_FORWARD_ACK)
+        sample_forward(p, f, body);
+    else if (type == FRAME_CHUNK || type == FRAME_CHUNK_ACK)
+        sample_chunk(p, f, body);
+    if (f->body_bytes == 0)
+        f->body = NULL;
+}
