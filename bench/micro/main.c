@@ -8,6 +8,11 @@ static const struct gbench_spec specs[] = {
     {"record_check", bench_record_check, "payload", {64, 1024}, false},
     {"handoff_burst", bench_handoff_burst, "items", {1, 32}, true},
     {"handoff_round_trip", bench_handoff_round_trip, NULL, {0}, true},
+    {"raft_follower", bench_raft_follower, "entries", {1, 8}, false},
+    {"raft_leader", bench_raft_leader, "entries", {1, 8}, false},
+    {"frame_encode_append", bench_frame_encode_append, "records", {1, 8}, false},
+    {"frame_decode_append", bench_frame_decode_append, "records", {1, 8}, false},
+    {"frame_decode_heartbeat", bench_frame_decode_heartbeat, NULL, {0}, false},
 };
 
 int main(int argc, char **argv)
