@@ -1,0 +1,33 @@
+/* api/services.c: what the responses of all services begin with.
+ *
+ *   ResponseHeader  1 cluster_id, 2 member_id, 3 revision, 4 raft_term
+ */
+#include "api/services_internal.h"
+
+#include "api/api_internal.h"
+#include "api/protobuf.h"
+#include "base/assert.h"
+
+enum { HEADER_FIELD = 1, HEADER_BYTES_MAX = 9 * PROTO_VARINT_BYTES_MAX };
+
+void service_reply_begin(struct call *call, uint64_t revision)
+{
+    struct connection *c = call->connection;
+    const struct api_options *options = &c->api->options;
+    const uint64_t term = published_get(&options->view->term);
+    uint8_t out[HEADER_BYTES_MAX];
+    struct proto_writer w = {.bytes = out, .size = sizeof out};
+
+    call_body_drop(call); /* the reply begins where the message lay */
+    reply_begin(&call->reply, call->scratch);
+    proto_put_head(&w, HEADER_FIELD,
+                   proto_uint_bytes(1, options->cluster_id) +
+                       proto_uint_bytes(2, options->member_id) + proto_uint_bytes(3, revision) +
+                       proto_uint_bytes(4, term));
+    proto_put_uint(&w, 1, options->cluster_id);
+    proto_put_uint(&w, 2, options->member_id);
+    proto_put_uint(&w, 3, revision);
+    proto_put_uint(&w, 4, term);
+    ASSERT(!w.full);
+    reply_append(&call->reply, &c->account, out, w.used);
+}
