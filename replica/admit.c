@@ -1,0 +1,99 @@
+/* replica/admit.c: who sent this frame, and may it count.
+ *
+ * A frame counts only between incarnations that know each other and between their newest boots.
+ * What fails here never reaches the core. A later boot of a peer than the one we knew resets
+ * everything that was under way between us, and the core probes it anew.
+ */
+#include <string.h>
+
+#include "replica/replica_internal.h"
+
+struct peer *peer_of(struct replica *r, raft_node node)
+{
+    for (uint32_t i = 0; i < r->raft.peer_count; i++)
+        if (r->raft.peer[i].node == node)
+            return &r->raft.peer[i];
+    return NULL;
+}
+
+void admit_count(struct replica *r, enum frame_verdict verdict)
+{
+    ASSERT(verdict < FRAME_VERDICT_COUNT);
+    r->raft.verdict_count[verdict]++;
+}
+
+/* The peer restarted: what it had not stored is gone, and so is what we had under way to it. */
+static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
+{
+    peer->boot = boot;
+    peer->log_empty = false;
+    peer->heard_hello = false;
+    credit_send_reset(&peer->credit_out);
+    credit_receive_reset(&peer->credit_in, r->options.credit_window);
+    peer->chunk_out.active = false;
+    peer->record_in.active = false;
+    peer->record_in.ack_due = false;
+    peer->request_in.active = false;
+    peer->request_in.ack_due = false;
+    peer->forward_term = 0;
+    peer->forward_next = 0;
+    peer->forward_ack_due = false;
+    struct raft_event ev = {.type = RAFT_EV_PEER_BOOT, .peer = peer->node};
+    step_event(r, &ev);
+}
+
+/* The frame is for this incarnation, and not for an earlier boot of it. A HELLO may not know yet. */
+static enum frame_verdict judge_target(const struct replica *r, const struct frame *f)
+{
+    const bool hello = f->type == FRAME_HELLO;
+
+    if (f->target != r->options.node)
+        return FRAME_TARGET_VERDICT;
+    if (f->target_incarnation != r->options.incarnation)
+        return hello && f->target_incarnation == 0 ? FRAME_OK_VERDICT : FRAME_TARGET_VERDICT;
+    if (f->target_boot != r->options.boot)
+        return hello ? FRAME_OK_VERDICT : FRAME_STALE_BOOT_VERDICT;
+    return FRAME_OK_VERDICT;
+}
+
+/* The sender is who the configuration says, in its newest boot. */
+static enum frame_verdict judge_source(struct replica *r, struct peer *peer, const struct frame *f)
+{
+    if (peer->incarnation == 0) {
+        if (f->type != FRAME_HELLO)
+            return FRAME_STRANGER_VERDICT;
+        peer->incarnation = f->source_incarnation;
+    }
+    if (f->source_incarnation != peer->incarnation) {
+        peer->refused = true; /* it is told at the next HELLO round */
+        return FRAME_STRANGER_VERDICT;
+    }
+    if (f->source_boot < peer->boot) {
+        peer->accused_boot = f->source_boot;
+        return FRAME_STALE_BOOT_VERDICT;
+    }
+    if (f->source_boot > peer->boot)
+        new_boot(r, peer, f->source_boot);
+    return FRAME_OK_VERDICT;
+}
+
+bool admit_frame(struct replica *r, const struct frame *f)
+{
+    struct peer *peer = peer_of(r, f->source);
+    enum frame_verdict verdict = judge_target(r, f);
+
+    if (verdict == FRAME_TARGET_VERDICT && f->type == FRAME_HELLO && f->hello.refused)
+        verdict = FRAME_OK_VERDICT;
+    if (verdict == FRAME_OK_VERDICT)
+        verdict = peer == NULL || peer->node == r->options.node ? FRAME_STRANGER_VERDICT
+                                                                 : judge_source(r, peer, f);
+    if (verdict == FRAME_OK_VERDICT) {
+        if (f->target_boot == r->options.boot)
+            credit_send_granted(&peer->credit_out, f->credit);
+        if (f->number != 0 && !credit_receive_number(&peer->credit_in, f->number))
+            verdict = FRAME_NO_CREDIT_VERDICT;
+    }
+    if (verdict != FRAME_OK_VERDICT)
+        admit_count(r, verdict);
+    return verdict == FRAME_OK_VERDICT;
+}

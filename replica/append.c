@@ -1,0 +1,92 @@
+/* replica/append.c: records from the leader: checked, named for the core, placed in memory.
+ *
+ * Every record is verified before the core hears of it: its own checksums, its place behind the
+ * one before, and its chain to it where both are at hand.
+ */
+#include "replica/config_record.h"
+#include "replica/replica_internal.h"
+
+struct records_walk {
+    raft_index index; /* expected next */
+    uint32_t chain;   /* header checksum of the record before, if known */
+    bool chain_known;
+    uint32_t at;
+    uint32_t count;
+    uint32_t config_count;
+    uint64_t quota_bytes;
+};
+
+/* The next record of the body; false: it is bad. */
+static bool walk_next(struct replica *r, struct records_walk *w, const uint8_t *bytes,
+                      uint32_t length)
+{
+    struct replica_raft *role = &r->raft;
+    const struct record_header *header = record_at(bytes + w->at);
+
+    if (record_check(header, length - w->at, r->options.cluster) != RECORD_OK)
+        return false;
+    if (header->index != w->index || (w->chain_known && header->chain != w->chain))
+        return false;
+    const uint32_t whole = record_bytes(header->payload_bytes);
+    if (whole > length - w->at)
+        return false;
+    struct raft_entry *entry = &role->entry[w->count];
+    *entry = (struct raft_entry){.term = header->term, .bytes = whole};
+    if (header->type == RECORD_CONFIG) {
+        struct raft_config *config = &role->config[w->config_count];
+        if (w->config_count == CONFIG_ENTRIES_MAX ||
+            !config_record_decode(record_payload(header), header->payload_bytes, config,
+                                  &w->quota_bytes))
+            return false;
+        entry->config = config;
+        w->config_count++;
+    }
+    w->index++;
+    w->chain = header->header_crc;
+    w->chain_known = true;
+    w->at += whole;
+    w->count++;
+    return true;
+}
+
+/* The configuration came into force when it was appended: who may talk to us changes now. */
+static void learn_configs(struct replica *r, uint32_t config_count)
+{
+    if (config_count > 0 && raft_config(r->raft.raft)->count > 0)
+        bootstrap_learn(r, raft_config(r->raft.raft));
+}
+
+enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
+                                  const uint8_t *bytes, uint32_t length)
+{
+    struct replica_raft *role = &r->raft;
+    struct records_walk w = {.index = msg->prev_index + 1};
+    const struct record_header *before = record_memory_at(&role->memory, msg->prev_index);
+
+    /* The chain binds the first record to the entry before it, if ours is the one it follows. */
+    if (before != NULL && before->term == msg->prev_term) {
+        w.chain = before->header_crc;
+        w.chain_known = true;
+    }
+    while (w.count < msg->count)
+        if (!walk_next(r, &w, bytes, length))
+            return FRAME_BAD_RECORD_VERDICT;
+    if (w.at != length)
+        return FRAME_MALFORMED_VERDICT;
+    struct raft_msg whole = *msg;
+    whole.entries = role->entry;
+    whole.bytes = length;
+    step_message(r, &whole, bytes);
+    learn_configs(r, w.config_count);
+    return FRAME_OK_VERDICT;
+}
+
+bool append_can_take(struct replica *r, const struct frame *f)
+{
+    return step_can(r, f->body_bytes, RAFT_APPEND_ENTRIES_MAX, false);
+}
+
+void append_on_frame(struct replica *r, const struct frame *f)
+{
+    admit_count(r, append_records(r, &f->raft, f->body, f->body_bytes));
+}

@@ -1,0 +1,108 @@
+/* replica/bootstrap.c: how members get to know each other, and how a cluster begins.
+ *
+ * Each node says HELLO to whoever it has not heard in this life of its own, until it is answered.
+ * The configuration entry of the log names the incarnations; before there is one, HELLOs teach
+ * them. A node whose log is empty neither campaigns nor votes until every other initial member
+ * has said, in this life of its, that its log is empty too: so a member that lost its log can
+ * never help to elect a leader without the committed entries, and nobody starts a second history.
+ */
+#include "replica/config_record.h"
+#include "replica/replica_internal.h"
+
+enum { HELLO_HEARTBEATS = 5 };
+
+static void send_hello(struct replica *r, struct peer *peer, bool wants_answer)
+{
+    struct frame f = {
+        .type = FRAME_HELLO,
+        .hello = {
+            .wants_answer = wants_answer,
+            .log_empty = r->raft.log_was_empty,
+            .refused = peer->refused,
+            .accused_boot = peer->accused_boot,
+            .last = raft_last(r->raft.raft),
+        },
+    };
+
+    if (!emit_frame(r, peer, &f, 0, NULL))
+        return; /* the next round tries again */
+    peer->hello_due = false;
+    peer->accused_boot = 0;
+    peer->refused = false;
+}
+
+/* All other initial members have said that their logs are empty: this is the first configuration. */
+static void try_bootstrap(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct raft_config config = r->options.members;
+
+    for (uint32_t i = 0; i < role->peer_count; i++) {
+        const struct peer *peer = &role->peer[i];
+        if (i != role->self && !(peer->heard_hello && peer->log_empty))
+            return;
+        config.member[i].incarnation = peer->incarnation;
+        ASSERT(config.member[i].node == peer->node);
+    }
+    role->bootstrapped = true;
+    struct raft_event ev = {.type = RAFT_EV_BOOTSTRAP, .config = &config};
+    step_event(r, &ev);
+}
+
+void bootstrap_poll(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    const bool round = role->now_ns >= role->hello_ns;
+
+    if (round)
+        role->hello_ns = role->now_ns + HELLO_HEARTBEATS * r->options.heartbeat_ns;
+    for (uint32_t i = 0; i < role->peer_count; i++) {
+        struct peer *peer = &role->peer[i];
+        const bool asking = peer->boot == 0 || (role->log_was_empty && !role->bootstrapped);
+        if (i == role->self)
+            continue;
+        if (peer->hello_due)
+            send_hello(r, peer, false);
+        else if (round && (asking || peer->refused || peer->accused_boot != 0))
+            send_hello(r, peer, asking);
+    }
+    if (role->log_was_empty && !role->bootstrapped && step_can(r, 0, 0, true))
+        try_bootstrap(r);
+}
+
+void bootstrap_on_hello(struct replica *r, const struct frame *f)
+{
+    struct peer *peer = peer_of(r, f->source);
+    ASSERT(peer != NULL); /* admitted */
+
+    if (f->hello.refused && f->target_incarnation != r->options.incarnation) {
+        /* It knows another incarnation under our name; a refusal that names ours is for someone
+         * who used our name. */
+        raft_role_stop(r, REPLICA_STOP_STRANGER);
+        return;
+    }
+    if (f->hello.accused_boot == r->options.boot && f->hello.accused_boot != 0)
+        raft_role_stop(r, REPLICA_STOP_SUPERSEDED);
+    peer->heard_hello = true;
+    peer->log_empty = f->hello.log_empty;
+    if (f->hello.wants_answer)
+        peer->hello_due = true;
+}
+
+void bootstrap_learn(struct replica *r, const struct raft_config *config)
+{
+    for (uint32_t i = 0; i < config->count; i++) {
+        struct peer *peer = peer_of(r, config->member[i].node);
+        if (peer == NULL)
+            continue; /* not in our file: its frames have no link to come from */
+        if (peer->node == r->options.node &&
+            config->member[i].incarnation != r->options.incarnation) {
+            raft_role_stop(r, REPLICA_STOP_STRANGER);
+            return;
+        }
+        if (peer->incarnation != config->member[i].incarnation) {
+            peer->incarnation = config->member[i].incarnation;
+            peer->boot = 0;
+        }
+    }
+}

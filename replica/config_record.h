@@ -1,0 +1,24 @@
+/* replica/config_record.h: the payload of a CONFIG record: quota and members.
+ *
+ *  offset size
+ *   0     8   quota, logical bytes of keys and values that the cluster's store may hold
+ *   8     4   member count
+ *  12     4   zero
+ *  16    16   for each member, ascending by node: incarnation (8), node (2), voter (1), zero (5)
+ */
+#ifndef REPLICA_CONFIG_RECORD_H
+#define REPLICA_CONFIG_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "raftcore/raft_types.h"
+
+enum { CONFIG_PAYLOAD_BYTES_MAX = 16 + 16 * RAFT_MEMBERS_MAX };
+
+uint32_t config_record_encode(const struct raft_config *config, uint64_t quota_bytes, uint8_t *out);
+/* False: not a configuration this version knows. */
+bool config_record_decode(const uint8_t *payload, uint32_t length, struct raft_config *config,
+                          uint64_t *quota_bytes);
+
+#endif

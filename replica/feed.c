@@ -1,0 +1,198 @@
+/* replica/feed.c: committed entries and confirmed reads to the store, in log order; and old entries
+ * back from the log for whoever needs them.
+ *
+ * The store gets runs of records that lie back to back, by address. Where the next committed entry
+ * has left record memory (after a restart: everything), it is loaded from the log first.
+ */
+#include <errno.h>
+
+#include "replica/config_record.h"
+#include "replica/replica_internal.h"
+
+void load_start(struct replica *r, struct load *load, raft_index first, raft_index last,
+                raft_term term)
+{
+    (void)r;
+    if (load->state == LOAD_READY && load->first == first)
+        return; /* what is wanted is here */
+    if (load->state == LOAD_READING || load->state == LOAD_DRAINING)
+        return; /* the core asks again */
+    ASSERT(first <= last);
+    load->state = LOAD_WANTED;
+    load->first = first;
+    load->last = last;
+    load->term = term;
+}
+
+static uint32_t request_load(struct replica *r, struct load *load)
+{
+    const struct persist_item item = {.load = load};
+
+    /* A slot is kept free for steps. */
+    if (load->state != LOAD_WANTED || spsc_room(r->to_persist, 2) < 2)
+        return 0;
+    load->state = LOAD_READING;
+    const uint32_t taken = spsc_push(r->to_persist, &item, sizeof item, 1);
+    ASSERT(taken == 1);
+    r->raft.memory.reader[0].given++;
+    return 1;
+}
+
+static void take_loaded(struct replica *r, struct load *load)
+{
+    ASSERT(load->state == LOAD_READING);
+    if (load->result == -ENOENT || load->length == 0) {
+        load->state = LOAD_IDLE; /* truncated meanwhile; whoever still needs it asks again */
+        return;
+    }
+    if (load->result != 0) {
+        raft_role_stop(r, REPLICA_STOP_LOG_DAMAGED);
+        return;
+    }
+    load->state = LOAD_READY;
+    load->used = 0;
+}
+
+uint32_t loads_poll(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct load *load;
+    uint32_t work = 0;
+
+    while (spsc_pop(r->loaded, &load, sizeof load, 1) == 1) {
+        take_loaded(r, load);
+        work++;
+    }
+    for (uint32_t i = 0; i < role->peer_count; i++)
+        work += request_load(r, &role->peer[i].load);
+    if (role->store_load.state == LOAD_DRAINING &&
+        published_get(&r->store_done) >= role->store_load.mark)
+        role->store_load.state = LOAD_IDLE;
+    work += request_load(r, &role->store_load);
+    return work;
+}
+
+/* A configuration says how much the store may hold; it must fit into what this node has. */
+static void check_quota(struct replica *r, const struct record_header *record)
+{
+    struct raft_config config;
+    uint64_t quota_bytes;
+
+    if (record->type == RECORD_CONFIG &&
+        config_record_decode(record_payload(record), record->payload_bytes, &config, &quota_bytes) &&
+        quota_bytes > r->options.quota_bytes)
+        raft_role_stop(r, REPLICA_STOP_QUOTA);
+}
+
+/* Passes over entries that follow `first` back to back in memory, up to `last`; tells whose they
+ * are; returns how many. `end`: behind the last byte that may be looked at. */
+static uint32_t run_length(struct replica *r, const uint8_t *bytes, const uint8_t *end,
+                           raft_index last)
+{
+    struct replica_raft *role = &r->raft;
+    const uint8_t *at = bytes;
+    uint32_t count = 0;
+
+    while (count < RUN_ENTRIES_MAX && at < end && role->fed + 1 + count <= last) {
+        const struct record_header *record = record_at(at);
+        requests_on_committed(r, record);
+        check_quota(r, record);
+        at += record_bytes(record->payload_bytes);
+        count++;
+    }
+    return count;
+}
+
+/* The end of the entries that lie back to back in record memory from `index` on. */
+static const uint8_t *memory_run_end(const struct record_memory *m, raft_index index,
+                                     raft_index last)
+{
+    const uint8_t *end = (const uint8_t *)record_memory_at(m, index);
+
+    for (uint32_t i = 0; i < RUN_ENTRIES_MAX && index + i <= last; i++) {
+        const struct record_header *record = record_memory_at(m, index + i);
+        if (record == NULL || (const uint8_t *)record != end)
+            break;
+        end += record_bytes(record->payload_bytes);
+    }
+    return end;
+}
+
+static void push_run(struct replica *r, const uint8_t *bytes, uint32_t count)
+{
+    const struct store_item item = {.bytes = bytes, .count = count};
+    const uint32_t taken = spsc_push(r->to_store, &item, sizeof item, 1);
+
+    ASSERT(taken == 1);
+    r->raft.memory.reader[1].given++;
+    r->raft.fed += count;
+}
+
+/* The next run from what was loaded. True: something was handed over. */
+static bool feed_loaded(struct replica *r, raft_index commit)
+{
+    struct replica_raft *role = &r->raft;
+    struct load *load = &role->store_load;
+
+    if (load->state == LOAD_READY && load->first != role->fed + 1)
+        load->state = LOAD_IDLE;
+    if (load->state == LOAD_IDLE) {
+        raft_index run_last;
+        const raft_term term = raft_term_at(role->raft, role->fed + 1, &run_last);
+        load_start(r, load, role->fed + 1, run_last < commit ? run_last : commit, term);
+        return false;
+    }
+    if (load->state != LOAD_READY)
+        return false;
+    const uint8_t *bytes = load->bytes + load->used;
+    const uint32_t count = run_length(r, bytes, load->bytes + load->length, commit);
+    for (uint32_t i = 0; i < count; i++)
+        load->used += record_bytes(record_at(load->bytes + load->used)->payload_bytes);
+    load->first += count;
+    push_run(r, bytes, count);
+    if (load->used == load->length) {
+        load->state = LOAD_DRAINING;
+        load->mark = role->memory.reader[1].given;
+    }
+    return count > 0;
+}
+
+static bool feed_entries(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    const raft_index commit = raft_commit(role->raft);
+
+    if (role->fed >= commit)
+        return false;
+    const uint8_t *bytes = (const uint8_t *)record_memory_at(&role->memory, role->fed + 1);
+    if (bytes == NULL)
+        return feed_loaded(r, commit);
+    const uint8_t *end = memory_run_end(&role->memory, role->fed + 1, commit);
+    push_run(r, bytes, run_length(r, bytes, end, commit));
+    return true;
+}
+
+static bool feed_read(struct replica *r)
+{
+    struct read_table *reads = &r->raft.reads;
+
+    if (reads->head == reads->confirmed)
+        return false;
+    const struct read_slot *slot = &reads->slot[reads->head & reads->mask];
+    if (slot->index > r->raft.fed)
+        return false;
+    const struct store_item item = {.read = slot->request};
+    const uint32_t taken = spsc_push(r->to_store, &item, sizeof item, 1);
+    ASSERT(taken == 1);
+    reads->head++;
+    return true;
+}
+
+uint32_t feed_poll(struct replica *r)
+{
+    uint32_t work = 0;
+
+    while (spsc_room(r->to_store, 1) > 0 && (feed_read(r) || feed_entries(r)))
+        work++;
+    return work;
+}

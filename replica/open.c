@@ -1,0 +1,345 @@
+/* replica/open.c: all memory of a node laid out, its log recovered, its roles set up.
+ *
+ * The layout is walked twice by the same code: once to count, once to place.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/prng.h"
+#include "replica/config_record.h"
+#include "replica/replica_internal.h"
+
+struct carve {
+    uint8_t *base; /* NULL: only count */
+    size_t used;
+};
+
+static void *carve(struct carve *c, size_t bytes, size_t align)
+{
+    const size_t begin = (c->used + align - 1) & ~(align - 1);
+
+    c->used = begin + bytes;
+    return c->base == NULL ? NULL : c->base + begin;
+}
+
+static struct spsc *carve_ring(struct carve *c, uint32_t slots, uint32_t item_bytes)
+{
+    void *memory = carve(c, spsc_bytes(slots, item_bytes), CACHE_LINE_BYTES);
+    return c->base == NULL ? NULL : spsc_init(memory, slots, item_bytes);
+}
+
+static struct raft_options core_options(const struct replica_options *o)
+{
+    return (struct raft_options){
+        .node = o->node,
+        .incarnation = o->incarnation,
+        .seq_first = (raft_seq)o->boot << RAFT_SEQ_COUNTER_BITS,
+        .heartbeat_ns = o->heartbeat_ns,
+        .election_min_ns = o->election_min_ns,
+        .election_max_ns = o->election_max_ns,
+        .resend_ns = o->resend_ns,
+        .append_bytes_max = FRAME_BODY_BYTES_MAX,
+        .inflight_msgs_max = o->inflight_msgs_max,
+        .inflight_bytes_max = o->inflight_bytes_max,
+        .window = o->window,
+    };
+}
+
+struct areas {
+    void *raft, *wal, *store;
+    struct raft_run *runs;
+};
+
+static uint32_t record_max(const struct replica_options *o)
+{
+    return record_bytes(o->record_payload_bytes_max);
+}
+
+static void carve_peers(struct carve *c, struct replica *r, const struct replica_options *o)
+{
+    const uint32_t object = record_max(o);
+    const uint32_t load = object > LOAD_BYTES_MIN ? object : LOAD_BYTES_MIN;
+
+    for (uint32_t i = 0; i < o->members.count; i++) {
+        uint8_t *load_bytes = carve(c, load, DISK_SECTOR);
+        uint8_t *out = carve(c, object, CACHE_LINE_BYTES);
+        uint8_t *record_in = carve(c, object, CACHE_LINE_BYTES);
+        uint8_t *request_in = carve(c, object, CACHE_LINE_BYTES);
+        if (c->base == NULL)
+            continue;
+        struct peer *peer = &r->raft.peer[i];
+        peer->load.bytes = load_bytes;
+        peer->load.size = load;
+        peer->chunk_out.bytes = out;
+        peer->record_in.bytes = record_in;
+        peer->request_in.bytes = request_in;
+    }
+    uint8_t *store_load = carve(c, load, DISK_SECTOR);
+    if (c->base != NULL) {
+        r->raft.store_load.bytes = store_load;
+        r->raft.store_load.size = load;
+    }
+}
+
+static void carve_rings(struct carve *c, struct replica *r, const struct replica_options *o)
+{
+    const struct replica_rings *n = &o->rings;
+    struct spsc *control = carve_ring(c, n->control, sizeof(struct rx_item));
+    struct spsc *data = carve_ring(c, n->data, sizeof(struct rx_item));
+    /* All that the two rings can hold may be on its way back at once. */
+    const uint32_t most = n->control > n->data ? n->control : n->data;
+    struct spsc *returned = carve_ring(c, 2 * most, sizeof(struct rx_item));
+    struct spsc *to_persist = carve_ring(c, n->persist, sizeof(struct persist_item));
+    struct spsc *loaded = carve_ring(c, 16, sizeof(struct load *));
+    struct spsc *to_store = carve_ring(c, n->store, sizeof(struct store_item));
+    struct spsc *to_tx = carve_ring(c, n->tx, sizeof(struct tx_item));
+    void *scratch = carve(c, SCRATCH_BYTES, CACHE_LINE_BYTES);
+
+    static_assert(RAFT_MEMBERS_MAX + 1 <= 16, "every load fits into the ring of loads");
+    if (c->base == NULL)
+        return;
+    r->control = control;
+    r->data = data;
+    r->returned = returned;
+    r->to_persist = to_persist;
+    r->loaded = loaded;
+    r->to_store = to_store;
+    r->to_tx = to_tx;
+    byte_ring_init(&r->scratch, scratch, SCRATCH_BYTES);
+}
+
+/* Everything a node needs, in one walk. */
+static struct replica *lay_out(struct carve *c, const struct replica_options *o, struct areas *areas)
+{
+    const struct raft_options core = core_options(o);
+    const struct store_options store = {.quota_bytes = o->quota_bytes, .keys_max = o->keys_max};
+    struct replica *r = carve(c, sizeof *r, CACHE_LINE_BYTES);
+
+    if (r != NULL)
+        memset(r, 0, sizeof *r);
+    areas->wal = carve(c, wal_bytes(&o->wal), DISK_SECTOR);
+    areas->raft = carve(c, raft_bytes(&core), CACHE_LINE_BYTES);
+    areas->runs = carve(c, o->wal.runs_max * sizeof *areas->runs, CACHE_LINE_BYTES);
+    carve_rings(c, r, o);
+    carve_peers(c, r, o);
+    void *records = carve(c, o->record_memory_bytes, DISK_SECTOR);
+    void *table = carve(c, o->window * sizeof(uint64_t), CACHE_LINE_BYTES);
+    void *requests = carve(c, o->requests_max * sizeof(struct request_slot), CACHE_LINE_BYTES);
+    void *reads = carve(c, o->requests_max * sizeof(struct read_slot), CACHE_LINE_BYTES);
+    void *gate = carve(c, o->gate_max * sizeof(struct tx_item), CACHE_LINE_BYTES);
+    const uint32_t sink = sizeof(struct result_header) + COMMAND_ITEM_BYTES_MAX;
+    void *sink_bytes = carve(c, sink, CACHE_LINE_BYTES);
+    areas->store = carve(c, store_bytes(&store), DISK_SECTOR);
+    if (r == NULL)
+        return NULL;
+    r->raft.memory.bytes = records;
+    r->raft.memory.size = o->record_memory_bytes;
+    r->raft.memory.table = table;
+    r->raft.memory.table_mask = o->window - 1;
+    r->raft.requests.slot = requests;
+    r->raft.requests.mask = o->requests_max - 1;
+    r->raft.reads.slot = reads;
+    r->raft.reads.mask = o->requests_max - 1;
+    r->tx.gate = gate;
+    r->tx.gate_max = o->gate_max;
+    r->store.sink = (struct store_sink){.bytes = sink_bytes, .size = sink};
+    r->store.store = store_init(areas->store, store_bytes(&store), &store);
+    return r;
+}
+
+size_t replica_bytes(const struct replica_options *options)
+{
+    struct carve c = {.base = NULL};
+    struct areas areas;
+
+    lay_out(&c, options, &areas);
+    return (c.used + DISK_SECTOR - 1) & ~(size_t)(DISK_SECTOR - 1);
+}
+
+static int check_options(const struct replica_options *o, char *error, size_t error_bytes)
+{
+    const char *wrong = NULL;
+
+    if (o->members.count == 0 || o->members.count > RAFT_MEMBERS_MAX)
+        wrong = "a cluster has 1 to 9 members";
+    else if (record_max(o) > wal_step_bytes_max(&o->wal))
+        wrong = "the largest record does not fit into a batch of the log";
+    else if (o->record_memory_bytes < 4ull * (record_max(o) + STEP_BYTES_RESERVE))
+        wrong = "record memory must hold four of the largest records";
+    else if (o->record_payload_bytes_max < 2 * PORT_FRAME_BYTES_MAX * 4)
+        wrong = "the largest record must be larger than what a frame of requests becomes";
+    else if (o->window < 4 * RAFT_PROPOSE_MAX)
+        wrong = "the window must hold a few proposals";
+    if (wrong == NULL)
+        return 0;
+    snprintf(error, error_bytes, "%s", wrong);
+    return -EINVAL;
+}
+
+static void open_peers(struct replica *r)
+{
+    const struct replica_options *o = &r->options;
+    struct replica_raft *role = &r->raft;
+
+    role->peer_count = o->members.count;
+    for (uint32_t i = 0; i < o->members.count; i++) {
+        struct peer *peer = &role->peer[i];
+        peer->node = o->members.member[i].node;
+        peer->link = UINT32_MAX;
+        for (uint32_t link = 0; link < port_link_count(o->port); link++) {
+            const raft_node end = port_link_peer(o->port, link);
+            if (end == peer->node || (end == 0 && peer->link == UINT32_MAX))
+                peer->link = link;
+        }
+        if (peer->node == o->node) {
+            role->self = i;
+            peer->incarnation = o->incarnation;
+            peer->boot = o->boot;
+        }
+        credit_send_reset(&peer->credit_out);
+        credit_receive_reset(&peer->credit_in, o->credit_window);
+    }
+}
+
+/* The core over what the log said. */
+static int open_core(struct replica *r, const struct areas *areas, const struct wal_recovered *found,
+                     uint64_t now_ns)
+{
+    struct raft_options core = core_options(&r->options);
+    struct raft_recovered recovered = {
+        .term = found->term,
+        .vote = found->vote,
+        .vote_incarnation = found->vote_incarnation,
+        .last = found->last,
+        .commit = found->commit < found->last ? found->commit : found->last,
+        .run_count = found->run_count,
+        .runs = areas->runs,
+        .config_index = found->config_index,
+    };
+    uint64_t quota_bytes;
+
+    if (found->config_index != 0 &&
+        !config_record_decode(found->config_payload, found->config_payload_bytes, &recovered.config,
+                              &quota_bytes))
+        return -EBADMSG;
+    for (uint32_t i = 0; i < found->run_count; i++)
+        areas->runs[i] =
+            (struct raft_run){.first = found->run_first[i], .term = found->run_term[i]};
+    core.seed = hash_u64(hash_u64(r->options.cluster, r->options.node), r->options.boot);
+    r->raft.raft = raft_init(areas->raft, &core, &recovered, now_ns);
+    r->raft.hard_term = found->term;
+    r->raft.hard_vote = found->vote;
+    r->raft.hard_vote_incarnation = found->vote_incarnation;
+    r->raft.log_was_empty = found->last == 0;
+    r->raft.last_chain = found->last_chain;
+    record_memory_init(&r->raft.memory, found->last + 1);
+    if (found->config_index != 0)
+        bootstrap_learn(r, &recovered.config);
+    return 0;
+}
+
+static void open_roles(struct replica *r, uint64_t now_ns)
+{
+    const struct replica_options *o = &r->options;
+    struct replica_raft *role = &r->raft;
+    const uint64_t counter_first = ((uint64_t)o->boot << READ_BOOT_SHIFT) + 1;
+
+    role->now_ns = now_ns;
+    role->memory.reader[0].done = &r->persist_done;
+    role->memory.reader[1].done = &r->store_done;
+    role->reads.head = role->reads.confirmed = role->reads.tail = counter_first;
+    role->reads.asked = counter_first - 1;
+    role->durable_seen = wal_durable(r->persist.wal);
+    published_set(&o->view->durable, wal_durable(r->persist.wal));
+    published_set(&o->view->stop, REPLICA_STOP_NONE);
+    r->rx = (struct rx){
+        .port = o->port,
+        .cluster = o->cluster,
+        .link_count = port_link_count(o->port),
+        .to_raft_control = r->control,
+        .to_raft_data = r->data,
+        .returned = r->returned,
+    };
+    r->tx.tx.port = o->port;
+    r->tx.tx.cluster = o->cluster;
+    memcpy(r->tx.tx.route, o->route, sizeof o->route);
+}
+
+int replica_open(struct replica **out, void *memory, const struct replica_options *options,
+                 uint64_t now_ns, char *error, size_t error_bytes)
+{
+    struct carve c = {.base = memory};
+    struct areas areas;
+    struct wal_recovered found;
+    int rc = check_options(options, error, error_bytes);
+
+    ASSERT(((uintptr_t)memory & (DISK_SECTOR - 1)) == 0);
+    if (rc != 0)
+        return rc;
+    struct replica *r = lay_out(&c, options, &areas);
+    r->options = *options;
+    rc = wal_open(&r->persist.wal, areas.wal, options->disk, &options->wal, &found, error,
+                  error_bytes);
+    if (rc != 0)
+        return rc;
+    open_peers(r);
+    open_roles(r, now_ns);
+    rc = open_core(r, &areas, &found, now_ns);
+    if (rc != 0) {
+        snprintf(error, error_bytes, "the configuration at index %" PRIu64 " can't be read",
+                 found.config_index);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+uint32_t replica_poll(struct replica *r, enum replica_role role, uint64_t now_ns)
+{
+    switch (role) {
+    case REPLICA_RX: {
+        const uint32_t work = rx_poll(&r->rx);
+        if (work > 0)
+            for (uint32_t i = 0; i < FRAME_VERDICT_COUNT; i++)
+                published_set(&r->options.counters->frames[i], r->rx.verdict_count[i]);
+        return work;
+    }
+    case REPLICA_RAFT:
+        return raft_role_poll(r, now_ns);
+    case REPLICA_PERSIST:
+        return persist_role_poll(r, now_ns);
+    case REPLICA_STORE:
+        return store_role_poll(r);
+    case REPLICA_TX:
+        return tx_role_poll(r);
+    case REPLICA_ROLE_COUNT:
+        break;
+    }
+    return 0;
+}
+
+uint64_t replica_next_timer(const struct replica *r, enum replica_role role)
+{
+    if (role == REPLICA_RAFT)
+        return raft_role_next_timer(r);
+    if (role == REPLICA_PERSIST)
+        return wal_next_ns(r->persist.wal);
+    return UINT64_MAX;
+}
+
+const struct raft *replica_raft(const struct replica *r)
+{
+    return r->raft.raft;
+}
+
+const struct wal *replica_wal(const struct replica *r)
+{
+    return r->persist.wal;
+}
+
+const struct store *replica_store(const struct replica *r)
+{
+    return r->store.store;
+}

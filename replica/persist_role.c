@@ -1,0 +1,105 @@
+/* replica/persist_role.c: steps from raft into the log, the durable seq back, old records read.
+ *
+ * What raft hands over is taken in order. When the log has no buffer or no segment the item waits
+ * here, and behind it the ring fills: that is what slows raft down.
+ */
+#include "replica/replica_internal.h"
+
+static void begin_read(struct replica_persist *role, struct load *load)
+{
+    role->reading = load;
+    role->read = (struct wal_read){
+        .first = load->first,
+        .last = load->last,
+        .term = load->term,
+        .bytes = load->bytes,
+        .size = load->size,
+    };
+}
+
+/* True: the item is done with; the next may come. */
+static bool take(struct replica *r, const struct persist_item *item)
+{
+    struct replica_persist *role = &r->persist;
+
+    if (item->load != NULL) {
+        if (role->reading != NULL || spsc_room(r->loaded, 1) == 0)
+            return false;
+        begin_read(role, item->load);
+        const int begun = wal_read_begin(role->wal, &role->read);
+        if (begun != 0) {
+            role->reading = NULL;
+            return false;
+        }
+        return true;
+    }
+    return wal_append(role->wal, &item->step) == 0;
+}
+
+static uint32_t take_steps(struct replica *r)
+{
+    struct replica_persist *role = &r->persist;
+    uint32_t work = 0;
+
+    while (work < STEP_BURST) {
+        if (!role->has_pending &&
+            spsc_pop(r->to_persist, &role->pending, sizeof role->pending, 1) == 0)
+            break;
+        role->has_pending = !take(r, &role->pending);
+        if (role->has_pending)
+            break;
+        published_set(&r->persist_done, published_get(&r->persist_done) + 1);
+        work++;
+    }
+    return work;
+}
+
+static uint32_t finish_read(struct replica *r)
+{
+    struct replica_persist *role = &r->persist;
+    struct load *load = role->reading;
+
+    if (load == NULL || !wal_read_poll(role->wal))
+        return 0;
+    load->length = role->read.length;
+    load->result = role->read.result;
+    if (load->result == 0 && role->read.count > 0)
+        load->last = load->first + role->read.count - 1;
+    role->reading = NULL;
+    const uint32_t taken = spsc_push(r->loaded, &load, sizeof load, 1);
+    ASSERT(taken == 1); /* begin_read() saw room, and one read is under way at a time */
+    return 1;
+}
+
+static void publish(struct replica *r)
+{
+    const struct wal *wal = r->persist.wal;
+    const struct wal_counters *counters = wal_counters(wal);
+
+    published_set(&r->options.view->durable, wal_durable(wal));
+    published_set(&r->disk_room, wal_has_room(wal));
+    published_set(&r->unflushed_ns, wal_oldest_unflushed_ns(wal));
+    published_set(&r->options.counters->flushes, counters->flushes);
+    published_set(&r->options.counters->flushed_bytes, counters->bytes);
+    published_set(&r->options.counters->flush_ns, counters->flush_ns_last);
+}
+
+uint32_t persist_role_poll(struct replica *r, uint64_t now_ns)
+{
+    struct replica_persist *role = &r->persist;
+    uint32_t work;
+
+    if (published_get(&r->log_failed) != REPLICA_STOP_NONE ||
+        published_get(&r->options.view->stop) != REPLICA_STOP_NONE)
+        return 0;
+    work = take_steps(r);
+    work += wal_poll(role->wal, now_ns);
+    work += finish_read(r);
+    if (wal_failed(role->wal) != 0) {
+        published_set(&r->log_failed, REPLICA_STOP_LOG_FAILED);
+        return 1;
+    }
+    if (work > 0)
+        publish(r);
+    return work;
+}

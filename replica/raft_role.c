@@ -1,0 +1,253 @@
+/* replica/raft_role.c: one poll of the raft role.
+ *
+ * Order      What is left of the last step goes first. Then what others wait for: the durable seq,
+ *            control frames, time. Then data frames, requests, and last the sending, so that
+ *            everything this poll proposed shares frames; then committed entries to the store.
+ * Room       Before each step there is room for the largest effects it can have (step.c). Without
+ *            room for data, control still goes on; without room for that nothing is taken.
+ */
+#include "replica/replica_internal.h"
+
+const char *replica_stop_text(enum replica_stop stop)
+{
+    static const char *const text[] = {
+#define REPLICA_STOP_TEXT(name, words) [REPLICA_STOP_##name] = words,
+        REPLICA_STOP_LIST(REPLICA_STOP_TEXT)
+#undef REPLICA_STOP_TEXT
+    };
+    return text[stop];
+}
+
+void raft_role_stop(struct replica *r, enum replica_stop why)
+{
+    if (published_get(&r->options.view->stop) == REPLICA_STOP_NONE)
+        published_set(&r->options.view->stop, why);
+}
+
+static bool must_stop(struct replica *r)
+{
+    const uint64_t log_failed = published_get(&r->log_failed);
+    const uint64_t store_failed = published_get(&r->store_failed);
+
+    if (log_failed != REPLICA_STOP_NONE)
+        raft_role_stop(r, (enum replica_stop)log_failed);
+    if (store_failed != REPLICA_STOP_NONE)
+        raft_role_stop(r, (enum replica_stop)store_failed);
+    if (raft_saw_rival(r->raft.raft))
+        raft_role_stop(r, REPLICA_STOP_TWO_LEADERS);
+    return published_get(&r->options.view->stop) != REPLICA_STOP_NONE;
+}
+
+static uint32_t take_durable(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    const raft_seq durable = published_get(&r->options.view->durable);
+
+    if (durable <= role->durable_seen || !step_can(r, 0, 0, true))
+        return 0;
+    role->durable_seen = durable;
+    struct raft_event ev = {.type = RAFT_EV_DURABLE, .seq = durable};
+    step_event(r, &ev);
+    return 1;
+}
+
+static uint32_t take_tick(struct replica *r)
+{
+    if (r->raft.now_ns < raft_next_tick(r->raft.raft) || !step_can(r, 0, 0, true))
+        return 0;
+    struct raft_event ev = {.type = RAFT_EV_TICK};
+    step_event(r, &ev);
+    return 1;
+}
+
+/* A peer without credit learns of lost grants by an answer to this: the number it has used. */
+static void probe_credit(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+
+    if (role->now_ns < role->probe_ns)
+        return;
+    role->probe_ns = role->now_ns + r->options.heartbeat_ns;
+    for (uint32_t i = 0; i < role->peer_count; i++) {
+        struct peer *peer = &role->peer[i];
+        if (i == role->self || peer->boot == 0 || credit_send_room(&peer->credit_out) > 0)
+            continue;
+        struct frame f = {.type = FRAME_CREDIT, .number = peer->credit_out.sent};
+        emit_frame(r, peer, &f, 0, NULL);
+    }
+}
+
+/* An admitted frame that needs no step, or whose step there is room for. */
+static void handle_frame(struct replica *r, const struct frame *f)
+{
+    switch ((enum frame_type)f->type) {
+    case FRAME_RAFT:
+        if (f->raft.type == RAFT_MSG_APPEND && f->raft.count > 0) {
+            append_on_frame(r, f);
+            return;
+        }
+        step_message(r, &f->raft, NULL);
+        break;
+    case FRAME_HELLO:
+        bootstrap_on_hello(r, f);
+        break;
+    case FRAME_FORWARD:
+        forward_on_frame(r, f);
+        return;
+    case FRAME_FORWARD_ACK:
+        forward_on_ack(r, f);
+        break;
+    case FRAME_CHUNK:
+        chunks_on_frame(r, f);
+        return;
+    case FRAME_CHUNK_ACK:
+        chunks_on_ack(r, f);
+        break;
+    case FRAME_CREDIT:
+        break; /* a grant or a probe: admit_frame() has done it all */
+    }
+    admit_count(r, FRAME_OK_VERDICT);
+}
+
+/* The sender of a probe learns the grant from the next frame to it; make sure there is one. */
+static void answer_probe(struct replica *r, const struct frame *f)
+{
+    struct peer *peer = peer_of(r, f->source);
+    struct frame grant = {.type = FRAME_CREDIT};
+
+    if (f->type == FRAME_CREDIT && f->number != 0 && peer != NULL)
+        emit_frame(r, peer, &grant, 0, NULL);
+}
+
+static uint32_t take_frames(struct replica *r, struct spsc *ring, uint32_t burst, bool control)
+{
+    struct rx_item *item = &r->raft.frame;
+    uint32_t taken = 0;
+
+    while (taken < burst && spsc_room(r->returned, 1) > 0) {
+        const uint32_t entries = control ? 0 : RAFT_PROPOSE_MAX;
+        const uint64_t bytes = control ? 0 : record_bytes(r->options.record_payload_bytes_max);
+        if (!step_can(r, bytes, entries, control))
+            break;
+        if (spsc_pop(ring, item, sizeof *item, 1) == 0)
+            break;
+        taken++;
+        if (admit_frame(r, &item->frame)) {
+            /* A new boot of the sender was a step of its own. */
+            if (step_can(r, bytes, entries, control)) {
+                handle_frame(r, &item->frame);
+                answer_probe(r, &item->frame);
+            } else {
+                admit_count(r, FRAME_NO_MEMORY_VERDICT);
+            }
+        }
+        const uint32_t returned = spsc_push(r->returned, item, sizeof *item, 1);
+        ASSERT(returned == 1); /* there was room */
+    }
+    return taken;
+}
+
+/* Which peers may be sent entries now: there is credit, and nothing goes to them in chunks. */
+static uint32_t sendable(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    const struct raft_config *config = raft_config(role->raft);
+    uint32_t peers = 0;
+
+    for (uint32_t m = 0; m < config->count; m++) {
+        for (uint32_t i = 0; i < role->peer_count; i++) {
+            const struct peer *peer = &role->peer[i];
+            if (peer->node == config->member[m].node && i != role->self && peer->boot != 0 &&
+                credit_send_room(&peer->credit_out) > 0 && !peer->chunk_out.active)
+                peers |= 1u << m;
+        }
+    }
+    return peers;
+}
+
+static uint32_t send_entries(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    uint32_t work = 0;
+
+    if (raft_role(role->raft) != RAFT_LEADER)
+        return 0;
+    for (uint32_t i = 0; i < SEND_BURST; i++) {
+        if (!step_can(r, 0, 0, true))
+            break;
+        struct raft_event ev = {.type = RAFT_EV_SEND, .peers = sendable(r)};
+        step_event(r, &ev);
+        work += role->fx.send_count;
+        if (!role->fx.more)
+            break;
+    }
+    for (uint32_t i = 0; i < role->peer_count; i++) {
+        struct peer *peer = &role->peer[i];
+        if (peer->load.state == LOAD_READY && credit_send_room(&peer->credit_out) > 0 &&
+            !peer->chunk_out.active && step_can(r, 0, 0, true)) {
+            step_loaded(r, peer);
+            work++;
+        }
+    }
+    return work;
+}
+
+static void publish_counters(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct replica_counters *counters = r->options.counters;
+
+    for (uint32_t i = 0; i < FRAME_VERDICT_COUNT; i++)
+        published_set(&counters->raft_frames[i], role->verdict_count[i]);
+    published_set(&counters->elections, role->elections);
+    published_set(&counters->proposals, role->proposals);
+    published_set(&counters->forwards_sent, role->forwards_sent);
+    published_set(&counters->forwards_taken, role->forwards_taken);
+}
+
+uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
+{
+    struct replica_raft *role = &r->raft;
+    uint32_t work = 0;
+
+    ASSERT(now_ns >= role->now_ns);
+    role->now_ns = now_ns;
+    if (must_stop(r) || !step_deliver(r))
+        return 0;
+    work += take_durable(r);
+    work += take_frames(r, r->control, CONTROL_BURST, true);
+    work += take_tick(r);
+    bootstrap_poll(r);
+    work += take_frames(r, r->data, DATA_BURST, false);
+    work += loads_poll(r);
+    work += requests_poll(r);
+    work += forward_send(r);
+    work += send_entries(r);
+    work += chunks_poll(r);
+    forward_ack_due(r);
+    work += feed_poll(r);
+    probe_credit(r);
+    if (work > 0)
+        publish_counters(r);
+    return work;
+}
+
+uint64_t raft_role_next_timer(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    uint64_t next = raft_next_tick(role->raft);
+
+    for (uint32_t i = 0; i < role->peer_count; i++) {
+        const struct peer *peer = &role->peer[i];
+        if (i != role->self && (peer->boot == 0 || (role->log_was_empty && !role->bootstrapped)) &&
+            role->hello_ns < next)
+            next = role->hello_ns;
+        if (peer->chunk_out.active && peer->chunk_out.progress_ns + r->options.resend_ns < next)
+            next = peer->chunk_out.progress_ns + r->options.resend_ns;
+    }
+    if (role->requests.head != role->requests.tail) {
+        const uint64_t late = role->now_ns + r->options.resend_ns;
+        next = late < next ? late : next;
+    }
+    return next;
+}

@@ -1,0 +1,212 @@
+/* replica/replica_internal.h: the roles of one node, grouped by the lcore that writes them.
+ *
+ * What crosses between two roles is an item of a ring (below) or a published word; nothing else in
+ * here may be touched by two roles.
+ */
+#ifndef REPLICA_REPLICA_INTERNAL_H
+#define REPLICA_REPLICA_INTERNAL_H
+
+#include "dataplane/credit.h"
+#include "dataplane/rx.h"
+#include "dataplane/tx.h"
+#include "replica/peer.h"
+#include "replica/record_memory.h"
+#include "replica/replica.h"
+#include "replica/request_table.h"
+
+enum {
+    CONTROL_BURST = 32,  /* control frames a poll of raft takes */
+    DATA_BURST = 32,     /* data frames likewise */
+    PROPOSE_BURST = 8,   /* proposals of RAFT_PROPOSE_MAX requests each */
+    SEND_BURST = 16,     /* RAFT_EV_SEND rounds */
+    REQUEST_BURST = 64,  /* requests taken from a door */
+    RUN_ENTRIES_MAX = 64, /* committed entries in one handoff to store */
+    STEP_BURST = 64,     /* steps that persist takes */
+    TX_BURST = 64,
+    STORE_BURST = 64,    /* entries and reads that store works on in one poll */
+    STORE_BUDGET = 256,  /* keys that one piece of work may touch before the poll ends */
+    STEP_BYTES_RESERVE = 1024, /* record memory that a control step may need: a new leader's entry */
+    SCRATCH_BYTES = 1 << 20,
+    CONFIG_ENTRIES_MAX = 4, /* configuration entries in one frame */
+    READ_BOOT_SHIFT = 40,   /* read numbers carry the boot above this bit */
+};
+
+/* raft -> persist: one step that must be durable, or a piece of the log to read back. */
+struct persist_item {
+    struct wal_step step;
+    struct load *load; /* not NULL: read this instead */
+};
+
+/* raft -> store: committed entries back to back, or a read whose turn has come. */
+struct store_item {
+    const uint8_t *bytes; /* NULL: a read */
+    uint32_t count;
+    struct request read;
+};
+
+/* raft -> tx: a frame, its body in scratch memory. */
+struct tx_item {
+    struct frame frame;
+    raft_seq after_seq;
+    uint32_t link;
+    uint32_t scratch_bytes; /* to give back; 0: no body */
+};
+
+/* The raft role's own state beside the core: see raft_role.c for the order of a poll. */
+struct replica_raft {
+    struct raft *raft;
+    struct raft_effects fx;
+    uint32_t fx_sends_done; /* of fx; the rest waits for room in the ring to tx */
+    uint64_t now_ns;
+    raft_seq durable_seen;
+    raft_term hard_term;    /* the newest hard state that was given to persist */
+    raft_node hard_vote;
+    uint64_t hard_vote_incarnation;
+    uint64_t hello_ns;      /* next round of HELLO */
+    uint64_t probe_ns;      /* next round of credit probes */
+    bool bootstrapped;
+    bool log_was_empty;     /* and nothing was appended since: see bootstrap.c */
+    struct record_memory memory;
+    uint32_t last_chain;    /* header checksum of the entry at raft_last() */
+    raft_index fed;         /* last committed entry handed to store */
+    raft_term fed_term;     /* its term */
+    struct load store_load;
+    struct request_table requests;
+    struct read_table reads;
+    struct peer peer[RAFT_MEMBERS_MAX];
+    uint32_t peer_count;    /* all members, this node too */
+    uint32_t self;          /* index in peer[] */
+    uint32_t door_next;
+    uint64_t verdict_count[FRAME_VERDICT_COUNT];
+    uint64_t elections, proposals, forwards_sent, forwards_taken;
+    raft_term led_term;     /* newest term this node led */
+    struct rx_item frame;   /* the one being handled */
+    struct raft_entry entry[RAFT_PROPOSE_MAX];
+    struct raft_config config[CONFIG_ENTRIES_MAX];
+};
+
+struct replica_persist {
+    struct wal *wal;
+    struct persist_item pending; /* popped, but the log had no buffer */
+    bool has_pending;
+    struct load *reading;
+    struct wal_read read;
+};
+
+struct replica_tx {
+    struct tx tx;
+    struct tx_item *gate; /* messages that wait for the disk, in order of arrival */
+    uint32_t gate_count;
+    uint32_t gate_max;
+    raft_seq durable_seen;
+    uint64_t held;
+};
+
+struct replica_store {
+    struct store *store;
+    uint32_t entries_left;  /* of the run at hand */
+    const uint8_t *at;      /* its entry to apply next; NULL: no run */
+    bool working;           /* store_begin_*() was called, and it is not done */
+    uint64_t tag;           /* whose answer; 0: nobody's */
+    struct answer unsent;   /* final or piece, made but not pushed */
+    bool has_unsent;
+    struct store_sink sink;
+    uint32_t door_next;
+};
+
+struct replica {
+    struct replica_options options;
+    struct replica_raft raft;
+    struct replica_persist persist;
+    struct replica_store store;
+    struct rx rx;
+    struct replica_tx tx;
+
+    struct spsc *control, *data, *returned; /* rx -> raft, and the buffers back */
+    struct spsc *to_persist;                /* struct persist_item */
+    struct spsc *loaded;                    /* persist -> raft: struct load * */
+    struct spsc *to_store;                  /* struct store_item */
+    struct spsc *to_tx;                     /* struct tx_item */
+    struct byte_ring scratch;               /* bodies on their way to tx */
+
+    struct published persist_done; /* handoffs that persist has copied */
+    struct published store_done;   /* runs that store has applied */
+    struct published disk_room;    /* persist: a segment is prepared */
+    struct published unflushed_ns; /* persist: submission of the oldest write in flight */
+    struct published log_failed;   /* persist: enum replica_stop */
+    struct published store_failed; /* store: likewise */
+};
+
+/* raft_role.c */
+uint32_t raft_role_poll(struct replica *r, uint64_t now_ns);
+uint64_t raft_role_next_timer(const struct replica *r);
+/* The node must stop; the first reason stays. Raft role only. */
+void raft_role_stop(struct replica *r, enum replica_stop why);
+
+/* step.c: one raft_step() and the handing over of its effects */
+bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control);
+void step_event(struct replica *r, struct raft_event *ev);
+/* `records`: the bytes of the event's entries, back to back. */
+void step_message(struct replica *r, const struct raft_msg *msg, const uint8_t *records);
+void step_propose(struct replica *r, const struct record_spec *specs, uint32_t count);
+/* Loaded entries of `peer`: may send the first of them. */
+void step_loaded(struct replica *r, struct peer *peer);
+/* Pushes what is left of the last step; true when nothing is. */
+bool step_deliver(struct replica *r);
+
+/* admit.c: who sent this frame, and may it count */
+bool admit_frame(struct replica *r, const struct frame *f);
+void admit_count(struct replica *r, enum frame_verdict verdict);
+struct peer *peer_of(struct replica *r, raft_node node); /* NULL: no member */
+
+/* emit.c: a frame to a peer, filled in with who, to whom, number and credit. False: no room now.
+ * `body`: body_bytes of it in scratch memory, or NULL; with a body there must be room. */
+bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq after_seq,
+                const uint8_t *body);
+
+/* bootstrap.c */
+void bootstrap_poll(struct replica *r);
+void bootstrap_on_hello(struct replica *r, const struct frame *f);
+void bootstrap_learn(struct replica *r, const struct raft_config *config);
+
+/* append.c: records and chunks from peers */
+void append_on_frame(struct replica *r, const struct frame *f);
+bool append_can_take(struct replica *r, const struct frame *f);
+enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
+                                  const uint8_t *bytes, uint32_t length);
+
+/* forward.c: requests from and to other nodes */
+void forward_on_frame(struct replica *r, const struct frame *f);
+void forward_on_ack(struct replica *r, const struct frame *f);
+uint32_t forward_send(struct replica *r);
+void forward_ack_due(struct replica *r);
+/* A whole request that arrived in chunks. */
+bool forward_take_one(struct replica *r, struct peer *peer, const struct frame_chunk *chunk,
+                      const uint8_t *bytes);
+
+/* chunks.c */
+void chunks_on_frame(struct replica *r, const struct frame *f);
+void chunks_on_ack(struct replica *r, const struct frame *f);
+/* Sends `length` bytes that stay at `bytes` until done (copied when `copy`). */
+void chunks_begin(struct replica *r, struct peer *peer, const struct frame_chunk *key,
+                  const uint8_t *bytes);
+uint32_t chunks_poll(struct replica *r);
+
+/* requests.c: doors in, proposals and reads out */
+uint32_t requests_poll(struct replica *r);
+uint32_t requests_expire(struct replica *r);
+/* A committed entry of term `term` is on its way to store: whose was it. */
+void requests_on_committed(struct replica *r, const struct record_header *record);
+
+/* feed.c: committed entries and confirmed reads to store; loads from the log */
+uint32_t feed_poll(struct replica *r);
+uint32_t loads_poll(struct replica *r);
+void load_start(struct replica *r, struct load *load, raft_index first, raft_index last,
+                raft_term term);
+
+/* persist_role.c, store_role.c, tx_role.c */
+uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);
+uint32_t store_role_poll(struct replica *r);
+uint32_t tx_role_poll(struct replica *r);
+
+#endif

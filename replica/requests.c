@@ -1,0 +1,197 @@
+/* replica/requests.c: requests from the doors into the table, and out of it as proposals and reads.
+ */
+#include "replica/replica_internal.h"
+
+static struct request_door *door_of(struct replica *r, uint64_t tag)
+{
+    const uint64_t number = tag >> REQUEST_DOOR_SHIFT;
+
+    for (uint32_t i = 0; i < r->options.door_count; i++)
+        if (r->options.door[i]->number == number)
+            return r->options.door[i];
+    return NULL;
+}
+
+/* A final answer without a result. False: its ring is full now. */
+static bool refuse(struct replica *r, uint64_t tag, enum answer_status status)
+{
+    struct request_door *door = door_of(r, tag);
+    const struct answer answer = {.tag = tag, .status = (uint8_t)status};
+
+    ASSERT(door != NULL); /* requests come from doors */
+    return spsc_push(door->from_raft, &answer, sizeof answer, 1) == 1;
+}
+
+static void take_write(struct replica *r, const struct request *request)
+{
+    struct request_table *t = &r->raft.requests;
+
+    if (request->length > REQUEST_BYTES_MAX || request->length > r->options.record_payload_bytes_max)
+        refuse(r, request->tag, ANSWER_BAD);
+    else if (t->tail - t->head > t->mask)
+        refuse(r, request->tag, ANSWER_BUSY);
+    else
+        t->slot[t->tail++ & t->mask] =
+            (struct request_slot){.request = *request, .arrived_ns = r->raft.now_ns};
+}
+
+static void take_read(struct replica *r, const struct request *request)
+{
+    struct read_table *t = &r->raft.reads;
+
+    if (t->tail - t->head > t->mask)
+        refuse(r, request->tag, ANSWER_BUSY);
+    else
+        t->slot[t->tail++ & t->mask] =
+            (struct read_slot){.request = *request, .arrived_ns = r->raft.now_ns};
+}
+
+static uint32_t take_door(struct replica *r, struct request_door *door)
+{
+    uint32_t taken = 0;
+    struct request request;
+
+    /* Room for a refusal is looked for before the request is taken: its answer is reserved. */
+    while (taken < REQUEST_BURST && spsc_room(door->from_raft, 1) > 0 &&
+           spsc_pop(door->to_raft, &request, sizeof request, 1) == 1) {
+        if (request.kind == REQUEST_PROPOSE)
+            take_write(r, &request);
+        else
+            take_read(r, &request);
+        taken++;
+    }
+    return taken;
+}
+
+/* In another term than the stream's: when nothing of it is left in doubt, begin the new stream. */
+static void follow_term(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct request_table *t = &role->requests;
+    const raft_term term = raft_term_now(role->raft);
+
+    if (t->stream_term == term || raft_leader(role->raft) == 0)
+        return;
+    if (t->head != t->sent && role->fed_term <= t->stream_term)
+        return; /* an entry of a later term must be committed first */
+    t->sent = t->head;
+    t->acked = t->head;
+    t->next = t->head;
+    t->stream_base = t->head;
+    t->stream_term = term;
+    t->progress_ns = role->now_ns;
+}
+
+/* The leader's own requests become entries. */
+static uint32_t propose(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct request_table *t = &role->requests;
+    struct record_spec specs[RAFT_PROPOSE_MAX];
+    uint32_t work = 0;
+
+    for (uint32_t burst = 0; burst < PROPOSE_BURST && t->sent != t->tail; burst++) {
+        const uint64_t bytes_max = record_bytes(r->options.record_payload_bytes_max);
+        uint32_t count = 0;
+        uint64_t bytes = 0;
+        if (!step_can(r, bytes_max, RAFT_PROPOSE_MAX, false))
+            break;
+        while (count < RAFT_PROPOSE_MAX && t->sent + count != t->tail) {
+            const struct request *request = &t->slot[(t->sent + count) & t->mask].request;
+            bytes += record_bytes(request->length);
+            if (bytes > bytes_max)
+                break;
+            specs[count++] = (struct record_spec){
+                .type = RECORD_COMMAND,
+                .origin = {.request = request->tag, .boot = r->options.boot, .node = r->options.node},
+                .payload = request->bytes,
+                .payload_bytes = request->length,
+            };
+        }
+        step_propose(r, specs, count);
+        t->sent += count;
+        t->next = t->sent;
+        t->acked = t->sent;
+        work += count;
+    }
+    return work;
+}
+
+/* What no leader has been sent in time will never be applied: it is answered, and forgotten. */
+static uint32_t expire(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct request_table *writes = &role->requests;
+    struct read_table *reads = &role->reads;
+    const uint64_t late = role->now_ns - r->options.request_timeout_ns;
+    uint32_t work = 0;
+
+    if (role->now_ns < r->options.request_timeout_ns)
+        return 0;
+    while (work < REQUEST_BURST && writes->head == writes->sent && writes->head != writes->tail) {
+        const struct request_slot *slot = &writes->slot[writes->head & writes->mask];
+        if (slot->arrived_ns > late || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
+            break;
+        writes->head++;
+        writes->sent = writes->next = writes->acked = writes->head;
+        writes->stream_base++; /* nothing of the stream stood there */
+        work++;
+    }
+    while (work < REQUEST_BURST && reads->head == reads->confirmed && reads->head != reads->tail) {
+        const struct read_slot *slot = &reads->slot[reads->head & reads->mask];
+        if (slot->arrived_ns > late || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
+            break;
+        reads->head++;
+        reads->confirmed = reads->head;
+        work++;
+    }
+    return work;
+}
+
+static void ask_reads(struct replica *r)
+{
+    struct read_table *t = &r->raft.reads;
+
+    if (t->confirmed == t->tail || t->asked == t->tail - 1 || !step_can(r, 0, 0, true))
+        return;
+    t->asked = t->tail - 1;
+    struct raft_event ev = {.type = RAFT_EV_READ, .number = t->asked};
+    step_event(r, &ev);
+}
+
+uint32_t requests_poll(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    uint32_t work = 0;
+
+    for (uint32_t i = 0; i < r->options.door_count; i++) {
+        work += take_door(r, r->options.door[role->door_next]);
+        role->door_next = role->door_next + 1 < r->options.door_count ? role->door_next + 1 : 0;
+    }
+    work += expire(r);
+    follow_term(r);
+    ask_reads(r);
+    if (raft_role(role->raft) == RAFT_LEADER &&
+        role->requests.stream_term == raft_term_now(role->raft))
+        work += propose(r);
+    return work;
+}
+
+void requests_on_committed(struct replica *r, const struct record_header *record)
+{
+    struct replica_raft *role = &r->raft;
+    struct request_table *t = &role->requests;
+
+    role->fed_term = record->term;
+    if (record->origin_node != r->options.node || record->origin_boot != r->options.boot)
+        return;
+    /* Entries of one stream are committed in its order, and a stream of a later term begins only
+     * when the one before is settled: so this is the head. */
+    ASSERT(t->head != t->sent);
+    ASSERT(t->slot[t->head & t->mask].request.tag == record->origin_request);
+    t->head++;
+    if (t->acked < t->head)
+        t->acked = t->head;
+    if (t->next < t->acked)
+        t->next = t->acked;
+}

@@ -1,0 +1,219 @@
+/* replica/store_role.c: applies committed entries and serves reads, one thing at a time, in slices.
+ *
+ * The ring from raft holds runs of entries and confirmed reads in the order in which they must
+ * happen. Between two things from it, reads that need no confirmation are taken from the doors.
+ * Who waits for an entry stands in its record: our node and boot, and the asker's tag.
+ */
+#include <string.h>
+
+#include "replica/config_record.h"
+#include "replica/replica_internal.h"
+
+static struct request_door *door_of(struct replica *r, uint64_t tag)
+{
+    const uint64_t number = tag >> REQUEST_DOOR_SHIFT;
+
+    for (uint32_t i = 0; i < r->options.door_count; i++)
+        if (r->options.door[i]->number == number)
+            return r->options.door[i];
+    return NULL; /* a record may name a door that this start does not have */
+}
+
+/* Pushes the answer that was made, its bytes copied into the door's memory. False: no room now. */
+static bool push_unsent(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+    struct answer *answer = &role->unsent;
+    struct request_door *door = door_of(r, answer->tag);
+
+    if (!role->has_unsent)
+        return true;
+    if (door != NULL) {
+        if (spsc_room(door->from_store, 1) == 0)
+            return false;
+        if (answer->length > 0) {
+            uint8_t *bytes = byte_ring_reserve(door->answer_memory, answer->length);
+            if (bytes == NULL)
+                return false;
+            memcpy(bytes, role->sink.bytes, answer->length);
+            answer->bytes = bytes;
+        }
+        const uint32_t taken = spsc_push(door->from_store, answer, sizeof *answer, 1);
+        ASSERT(taken == 1);
+    }
+    role->has_unsent = false;
+    role->sink.used = 0;
+    return true;
+}
+
+/* An answer from what the sink holds now: a piece, or the last word. */
+static void make_answer(struct replica *r, bool more)
+{
+    struct replica_store *role = &r->store;
+    const struct store_outcome outcome = store_outcome(role->store);
+
+    role->unsent = (struct answer){
+        .tag = role->tag,
+        .index = store_applied(role->store),
+        .revision = (uint64_t)outcome.revision,
+        .length = role->sink.used,
+        .status = ANSWER_OK,
+        .refusal = more ? STORE_NONE : (uint8_t)outcome.refusal,
+        .more = more,
+    };
+    role->has_unsent = true;
+}
+
+/* One slice of the work that was begun. True: the store is done with it. */
+static bool work_slice(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+    const enum store_progress progress = store_work(role->store, &role->sink, STORE_BUDGET);
+
+    if (progress == STORE_DONE) {
+        if (role->tag != 0)
+            make_answer(r, false);
+        role->working = false;
+        return true;
+    }
+    if (progress == STORE_SINK_FULL)
+        make_answer(r, true);
+    return false;
+}
+
+static void entry_done(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+
+    role->at += record_bytes(record_at(role->at)->payload_bytes);
+    role->entries_left--;
+    if (role->entries_left > 0)
+        return;
+    /* The last entry of a run gives its memory back. */
+    published_set(&r->store_done, published_get(&r->store_done) + 1);
+    role->at = NULL;
+}
+
+/* An entry that is no command: only what a configuration says of the store counts here. */
+static void skip_entry(struct replica *r, const struct record_header *record)
+{
+    struct raft_config config;
+    uint64_t quota_bytes;
+
+    if (record->type == RECORD_CONFIG &&
+        config_record_decode(record_payload(record), record->payload_bytes, &config, &quota_bytes))
+        store_set_quota(r->store.store, quota_bytes);
+    store_skip(r->store.store, record->index);
+    entry_done(r);
+}
+
+static void begin_entry(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+    const struct record_header *record = record_at(role->at);
+    const bool ours = record->origin_node == r->options.node &&
+                      record->origin_boot == r->options.boot;
+
+    if (record->type != RECORD_COMMAND) {
+        skip_entry(r, record);
+        return;
+    }
+    role->tag = ours ? record->origin_request : 0;
+    role->sink.used = 0;
+    store_begin_apply(role->store, record->index, record_payload(record), record->payload_bytes,
+                      role->tag != 0);
+    role->working = true;
+}
+
+static void begin_read(struct replica_store *role, const struct request *read)
+{
+    role->tag = read->tag;
+    role->sink.used = 0;
+    store_begin_read(role->store, read->bytes, read->length);
+    role->working = true;
+}
+
+/* Something new to work on from raft's ring. */
+static bool next_item(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+    struct store_item item;
+
+    if (spsc_pop(r->to_store, &item, sizeof item, 1) == 0)
+        return false;
+    if (item.bytes == NULL) {
+        begin_read(role, &item.read);
+        return true;
+    }
+    role->at = item.bytes;
+    role->entries_left = item.count;
+    return true;
+}
+
+/* A read that takes the state as it is here, if a door has one. */
+static bool local_read(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+    struct request request;
+
+    for (uint32_t i = 0; i < r->options.door_count; i++) {
+        struct request_door *door = r->options.door[role->door_next];
+        role->door_next = role->door_next + 1 < r->options.door_count ? role->door_next + 1 : 0;
+        if (spsc_pop(door->to_store, &request, sizeof request, 1) == 1) {
+            begin_read(role, &request);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: nothing to do. */
+static bool begin_next(struct replica *r)
+{
+    if (r->store.entries_left == 0)
+        return next_item(r) || local_read(r);
+    begin_entry(r);
+    return true;
+}
+
+/* One entry or read, or a slice of one. False: nothing to do, or no room for an answer. */
+static bool one_piece(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+
+    if (!push_unsent(r))
+        return false;
+    if (!role->working && !begin_next(r))
+        return false;
+    if (role->working && work_slice(r) && role->at != NULL)
+        entry_done(r);
+    push_unsent(r);
+    return true;
+}
+
+static void publish(struct replica *r)
+{
+    const struct store *store = r->store.store;
+    struct node_view *view = r->options.view;
+
+    published_set(&view->revision, (uint64_t)store_revision(store));
+    published_set(&view->store_bytes, store_logical_bytes(store));
+    published_set(&view->digest, store_digest(store));
+    published_set(&view->applied, store_applied(store));
+}
+
+uint32_t store_role_poll(struct replica *r)
+{
+    uint32_t work = 0;
+
+    if (published_get(&r->options.view->stop) != REPLICA_STOP_NONE)
+        return 0;
+    while (work < STORE_BURST && one_piece(r)) {
+        work++;
+        if (r->store.working)
+            break; /* a slice is all that one poll may take */
+    }
+    if (work > 0)
+        publish(r);
+    return work;
+}
