@@ -4,9 +4,9 @@
  * What fails here never reaches the core. A later boot of a peer than the one we knew resets
  * everything that was under way between us, and the core probes it anew.
  */
-#include <string.h>
-
 #include "replica/replica_internal.h"
+
+#include <string.h>
 
 struct peer *peer_of(struct replica *r, raft_node node)
 {

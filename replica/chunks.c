@@ -5,10 +5,10 @@
  * whole over a link that loses frames. A receiver that gets a piece of another object forgets the
  * one before: the sender gave that up.
  */
-#include <string.h>
-
 #include "base/crc32c.h"
 #include "replica/replica_internal.h"
+
+#include <string.h>
 
 static uint32_t chunk_count(uint32_t total)
 {

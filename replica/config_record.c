@@ -1,8 +1,8 @@
 #include "replica/config_record.h"
 
-#include <string.h>
-
 #include "base/assert.h"
+
+#include <string.h>
 
 struct config_head {
     uint64_t quota_bytes;

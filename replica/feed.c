@@ -4,10 +4,10 @@
  * The store gets runs of records that lie back to back, by address. Where the next committed entry
  * has left record memory (after a restart: everything), it is loaded from the log first.
  */
-#include <errno.h>
-
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
+
+#include <errno.h>
 
 void load_start(struct replica *r, struct load *load, raft_index first, raft_index last,
                 raft_term term)

@@ -4,10 +4,10 @@
  * acknowledged when acknowledgements are late. The leader takes what comes next and nothing else,
  * so doubles and gaps fall out, and the entries stand in the log in the stream's order.
  */
-#include <string.h>
-
 #include "base/crc32c.h"
 #include "replica/replica_internal.h"
+
+#include <string.h>
 
 static uint32_t request_bytes(uint32_t length)
 {

@@ -2,14 +2,14 @@
  *
  * The layout is walked twice by the same code: once to count, once to place.
  */
+#include "base/prng.h"
+#include "replica/config_record.h"
+#include "replica/replica_internal.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/prng.h"
-#include "replica/config_record.h"
-#include "replica/replica_internal.h"
 
 struct carve {
     uint8_t *base; /* NULL: only count */
@@ -204,8 +204,7 @@ static void open_peers(struct replica *r)
 }
 
 /* The core over what the log said. */
-static int open_core(struct replica *r, const struct areas *areas, const struct wal_recovered *found,
-                     uint64_t now_ns)
+static int open_core(struct replica *r, const struct areas *areas, const struct wal_recovered *found)
 {
     struct raft_options core = core_options(&r->options);
     struct raft_recovered recovered = {
@@ -228,7 +227,7 @@ static int open_core(struct replica *r, const struct areas *areas, const struct 
         areas->runs[i] =
             (struct raft_run){.first = found->run_first[i], .term = found->run_term[i]};
     core.seed = hash_u64(hash_u64(r->options.cluster, r->options.node), r->options.boot);
-    r->raft.raft = raft_init(areas->raft, &core, &recovered, now_ns);
+    r->raft.raft = raft_init(areas->raft, &core, &recovered, r->options.start_ns);
     r->raft.hard_term = found->term;
     r->raft.hard_vote = found->vote;
     r->raft.hard_vote_incarnation = found->vote_incarnation;
@@ -240,13 +239,13 @@ static int open_core(struct replica *r, const struct areas *areas, const struct 
     return 0;
 }
 
-static void open_roles(struct replica *r, uint64_t now_ns)
+static void open_roles(struct replica *r)
 {
     const struct replica_options *o = &r->options;
     struct replica_raft *role = &r->raft;
     const uint64_t counter_first = ((uint64_t)o->boot << READ_BOOT_SHIFT) + 1;
 
-    role->now_ns = now_ns;
+    role->now_ns = o->start_ns;
     role->memory.reader[0].done = &r->persist_done;
     role->memory.reader[1].done = &r->store_done;
     role->reads.head = role->reads.confirmed = role->reads.tail = counter_first;
@@ -268,7 +267,7 @@ static void open_roles(struct replica *r, uint64_t now_ns)
 }
 
 int replica_open(struct replica **out, void *memory, const struct replica_options *options,
-                 uint64_t now_ns, char *error, size_t error_bytes)
+                 char *error, size_t error_bytes)
 {
     struct carve c = {.base = memory};
     struct areas areas;
@@ -285,8 +284,8 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
     if (rc != 0)
         return rc;
     open_peers(r);
-    open_roles(r, now_ns);
-    rc = open_core(r, &areas, &found, now_ns);
+    open_roles(r);
+    rc = open_core(r, &areas, &found);
     if (rc != 0) {
         snprintf(error, error_bytes, "the configuration at index %" PRIu64 " can't be read",
                  found.config_index);

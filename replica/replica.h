@@ -78,6 +78,7 @@ struct replica_options {
     uint64_t incarnation;
     uint32_t boot;
     raft_node node;
+    uint64_t start_ns;          /* the time at replica_open() */
     struct raft_config members; /* initial ones, incarnations 0, ascending by node */
     uint64_t heartbeat_ns, election_min_ns, election_max_ns, resend_ns;
     uint64_t request_timeout_ns; /* a request no leader took is answered TIMED_OUT after that */
@@ -105,7 +106,7 @@ size_t replica_bytes(const struct replica_options *options);
 /* Recovers the log (long for a large one) and takes the role of a follower. 0, or a negative errno
  * with a sentence in `error`. */
 int replica_open(struct replica **out, void *memory, const struct replica_options *options,
-                 uint64_t now_ns, char *error, size_t error_bytes);
+                 char *error, size_t error_bytes);
 
 /* One turn of a role. Work done; 0: idle. */
 uint32_t replica_poll(struct replica *r, enum replica_role role, uint64_t now_ns);

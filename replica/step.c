@@ -4,11 +4,11 @@
  * it wants to send may exceed the ring to tx; then the rest stays in the effects, and no other step
  * is taken before it is gone. So a ring of two slots works like one of a thousand, only slower.
  */
-#include <string.h>
-
 #include "base/planted.h"
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
+
+#include <string.h>
 
 bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
 {

@@ -4,10 +4,10 @@
  * happen. Between two things from it, reads that need no confirmation are taken from the doors.
  * Who waits for an entry stands in its record: our node and boot, and the asker's tag.
  */
-#include <string.h>
-
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
+
+#include <string.h>
 
 static struct request_door *door_of(struct replica *r, uint64_t tag)
 {
