@@ -243,13 +243,11 @@ static void open_roles(struct replica *r)
 {
     const struct replica_options *o = &r->options;
     struct replica_raft *role = &r->raft;
-    const uint64_t counter_first = ((uint64_t)o->boot << READ_BOOT_SHIFT) + 1;
 
     role->now_ns = o->start_ns;
     role->memory.reader[0].done = &r->persist_done;
     role->memory.reader[1].done = &r->store_done;
-    role->reads.head = role->reads.confirmed = role->reads.tail = counter_first;
-    role->reads.asked = counter_first - 1;
+    role->reads.head = role->reads.confirmed = role->reads.tail = 1; /* 0 is no read's number */
     role->durable_seen = wal_durable(r->persist.wal);
     published_set(&o->view->durable, wal_durable(r->persist.wal));
     published_set(&o->view->stop, REPLICA_STOP_NONE);

@@ -28,7 +28,6 @@ enum {
     STEP_BYTES_RESERVE = 1024, /* record memory that a control step may need: a new leader's entry */
     SCRATCH_BYTES = 1 << 20,
     CONFIG_ENTRIES_MAX = 4, /* configuration entries in one frame */
-    READ_BOOT_SHIFT = 40,   /* read numbers carry the boot above this bit */
 };
 
 /* raft -> persist: one step that must be durable, or a piece of the log to read back. */
