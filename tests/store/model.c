@@ -1,0 +1,492 @@
+/* Goal:   whatever is put, deleted and read, in steps of whatever size, the store is a sorted list.
+ * Method: random commands and queries, over keys that are alike in nasty ways, go to the store and to
+ *         the simplest thing that could be right: an array of keys in order. Every result is compared
+ *         byte by byte; the store proves its own invariants now and then. A second store gets the
+ *         same commands with other budgets and nobody waiting: the digests must stay equal. A
+ *         failure prints seed and step; MODEL_SEED and MODEL_STEPS in the environment run others.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/prng.h"
+#include "harness.h"
+
+enum { MODEL_KEYS_MAX = 20000, KEY_BYTES_MAX = 400, VALUE_BYTES_MAX = 20000, STEPS = 300000 };
+
+struct entry {
+    uint8_t *key;
+    uint8_t *value;
+    uint32_t key_bytes;
+    uint32_t value_bytes;
+    int64_t create, mod, version;
+};
+
+struct model {
+    struct entry *entry[MODEL_KEYS_MAX];
+    uint32_t count;
+    int64_t revision;
+};
+
+struct scene {
+    struct harness store; /* compared with the model */
+    struct harness twin;  /* compared with the store */
+    struct model model;
+    struct prng prng;
+    uint8_t key[KEY_BYTES_MAX];
+    uint8_t end[KEY_BYTES_MAX];
+    uint8_t value[VALUE_BYTES_MAX];
+    const struct entry *wanted[MODEL_KEYS_MAX]; /* of a query */
+    uint32_t wanted_count;
+};
+
+static int compare_bytes(const uint8_t *a, uint32_t a_bytes, const uint8_t *b, uint32_t b_bytes)
+{
+    const int order = memcmp(a, b, a_bytes < b_bytes ? a_bytes : b_bytes);
+    return order != 0 ? order : (a_bytes > b_bytes) - (a_bytes < b_bytes);
+}
+
+static uint32_t model_lower_bound(const struct model *m, struct command_bytes key)
+{
+    uint32_t low = 0;
+    uint32_t high = m->count;
+
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        const struct entry *e = m->entry[middle];
+        if (compare_bytes(e->key, e->key_bytes, key.bytes, key.length) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool model_has(const struct model *m, uint32_t at, struct command_bytes key)
+{
+    return at < m->count && m->entry[at]->key_bytes == key.length &&
+           memcmp(m->entry[at]->key, key.bytes, key.length) == 0;
+}
+
+static uint32_t model_range_end(const struct model *m, const struct command *c, uint32_t first)
+{
+    if (c->range_end.length == 0)
+        return first + model_has(m, first, c->key);
+    if (c->range_end.length == 1 && c->range_end.bytes[0] == 0)
+        return m->count;
+    const uint32_t end = model_lower_bound(m, c->range_end);
+    return end > first ? end : first;
+}
+
+static uint8_t *copy_bytes(struct command_bytes from)
+{
+    uint8_t *to = malloc(from.length + 1);
+
+    ASSERT(to != NULL);
+    if (from.length > 0)
+        memcpy(to, from.bytes, from.length);
+    return to;
+}
+
+static void free_entry(struct entry *e)
+{
+    free(e->key);
+    free(e->value);
+    free(e);
+}
+
+static void model_put(struct model *m, const struct command *c)
+{
+    const uint32_t at = model_lower_bound(m, c->key);
+    struct entry *e;
+
+    m->revision++;
+    if (model_has(m, at, c->key)) {
+        e = m->entry[at];
+        e->version++;
+    } else {
+        ASSERT(m->count < MODEL_KEYS_MAX);
+        e = calloc(1, sizeof *e);
+        ASSERT(e != NULL);
+        memmove(m->entry + at + 1, m->entry + at, (m->count - at) * sizeof(m->entry[0]));
+        m->entry[at] = e;
+        m->count++;
+        *e = (struct entry){.key = copy_bytes(c->key),
+                            .key_bytes = c->key.length,
+                            .create = m->revision,
+                            .version = 1};
+    }
+    e->mod = m->revision;
+    if ((c->flags & COMMAND_IGNORE_VALUE) != 0)
+        return;
+    free(e->value);
+    e->value = copy_bytes(c->value);
+    e->value_bytes = c->value.length;
+}
+
+static void model_delete(struct model *m, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++)
+        free_entry(m->entry[i]);
+    memmove(m->entry + first, m->entry + end, (m->count - end) * sizeof(m->entry[0]));
+    m->count -= end - first;
+    m->revision += end > first;
+}
+
+/* Keys of a few families: short ones of few letters, NUL and 0xff among them; ones that differ only
+ * behind a long common part, shorter than, as long as, and longer than what a node or a block holds;
+ * and random ones. */
+static uint32_t draw_key(struct prng *p, uint8_t *key)
+{
+    static const uint8_t letters[] = {0, 1, 'a', 'b', 0xfe, 0xff};
+    static const uint32_t commons[] = {0, 7, 44, 48, 50, 77, 80, 199, 200, 330};
+    const uint32_t common = commons[prng_below(p, sizeof commons / sizeof commons[0])];
+    uint32_t length = common + (uint32_t)prng_between(p, 1, 5);
+
+    memset(key, 'p', common);
+    for (uint32_t i = common; i < length; i++)
+        key[i] = letters[prng_below(p, sizeof letters)];
+    if (prng_chance(p, 200000)) {
+        length = 16;
+        for (uint32_t i = 0; i < length; i++)
+            key[i] = (uint8_t)(prng_below(p, 9) * 29);
+    }
+    return length;
+}
+
+static struct command_bytes draw_existing(struct scene *s, uint8_t *key)
+{
+    struct command_bytes text = {.bytes = key};
+
+    if (s->model.count == 0 || prng_chance(&s->prng, 500000)) {
+        text.length = draw_key(&s->prng, key);
+        return text;
+    }
+    const struct entry *e = s->model.entry[prng_below(&s->prng, s->model.count)];
+    memcpy(key, e->key, e->key_bytes);
+    text.length = e->key_bytes;
+    return text;
+}
+
+static uint32_t draw_value(struct prng *p, uint8_t *value)
+{
+    static const uint32_t most[] = {0, 8, 64, 100, 300, 3000, 3200, 4200, 8300, VALUE_BYTES_MAX};
+    const uint32_t length =
+        (uint32_t)prng_between(p, 0, most[prng_below(p, sizeof most / sizeof most[0])]);
+
+    for (uint32_t i = 0; i < length; i++)
+        value[i] = (uint8_t)(i < 8 ? prng_next(p) & 1 : i * 7 + length);
+    return length;
+}
+
+static void draw_range(struct scene *s, struct command *c)
+{
+    struct prng *p = &s->prng;
+
+    c->key = draw_existing(s, s->key);
+    switch (prng_below(p, 6)) {
+    case 0:
+        return; /* the one key */
+    case 1:
+        c->key = (struct command_bytes){.bytes = (const uint8_t *)"", .length = 1};
+        c->range_end = c->key; /* all */
+        return;
+    case 2:
+        c->range_end = (struct command_bytes){.bytes = (const uint8_t *)"", .length = 1};
+        return;
+    case 3: /* a prefix, as clients ask for it */
+        c->key.length = (uint32_t)prng_between(p, 1, c->key.length);
+        memcpy(s->end, s->key, c->key.length);
+        if (s->end[c->key.length - 1] == 0xff)
+            return;
+        s->end[c->key.length - 1]++;
+        c->range_end = (struct command_bytes){.bytes = s->end, .length = c->key.length};
+        return;
+    default:
+        c->range_end = draw_existing(s, s->end);
+    }
+}
+
+static void check_item(const struct result_item *item, const struct entry *e, bool with_value)
+{
+    assert_int_equal(item->create_revision, e->create);
+    assert_int_equal(item->mod_revision, e->mod);
+    assert_int_equal(item->version, e->version);
+    assert_int_equal(item->lease, 0);
+    assert_int_equal(item->key_bytes, e->key_bytes);
+    assert_int_equal(item->value_bytes, with_value ? e->value_bytes : 0);
+    assert_memory_equal(harness_item_key(item), e->key, e->key_bytes);
+    if (with_value && e->value_bytes > 0)
+        assert_memory_equal(harness_item_value(item), e->value, e->value_bytes);
+}
+
+static void check_items(const struct harness *h, const struct entry *const *entry, uint32_t count,
+                        bool with_value)
+{
+    const struct result_item *item = NULL;
+
+    assert_int_equal(h->header.items, count);
+    for (uint32_t i = 0; i < count; i++) {
+        item = harness_next_item(h, item);
+        assert_non_null(item);
+        check_item(item, entry[i], with_value);
+    }
+    if (h->has_header)
+        assert_null(harness_next_item(h, item));
+}
+
+/* The twin applies the same with another budget. */
+static void apply_both(struct scene *s, const struct command *c, bool wanted)
+{
+    harness_apply(&s->store, c, wanted);
+    s->twin.budget = (uint32_t)prng_between(&s->prng, 1, 50);
+    harness_apply(&s->twin, c, false);
+    assert_int_equal(s->store.outcome.refusal, s->twin.outcome.refusal);
+    assert_int_equal(s->store.outcome.revision, s->twin.outcome.revision);
+    assert_false(s->twin.has_header);
+    assert_int_equal(store_digest(s->store.store), store_digest(s->twin.store));
+    if (!wanted)
+        assert_false(s->store.has_header);
+}
+
+static void step_put(struct scene *s)
+{
+    struct command c = {.kind = COMMAND_PUT, .key = draw_existing(s, s->key)};
+    const uint32_t at = model_lower_bound(&s->model, c.key);
+    const bool exists = model_has(&s->model, at, c.key);
+    const bool wanted = prng_chance(&s->prng, 700000);
+
+    if (prng_chance(&s->prng, 300000))
+        c.flags |= COMMAND_PREV_KV;
+    if (prng_chance(&s->prng, 100000))
+        c.flags |= COMMAND_IGNORE_LEASE;
+    if (prng_chance(&s->prng, 100000))
+        c.flags |= COMMAND_IGNORE_VALUE;
+    else
+        c.value = (struct command_bytes){.bytes = s->value,
+                                         .length = draw_value(&s->prng, s->value)};
+    if ((c.flags & COMMAND_IGNORE_LEASE) == 0 && prng_chance(&s->prng, 20000))
+        c.lease = 7;
+
+    enum store_refusal refusal = STORE_NONE;
+    if (c.lease != 0)
+        refusal = STORE_LEASE_NOT_FOUND;
+    else if (!exists && (c.flags & (COMMAND_IGNORE_LEASE | COMMAND_IGNORE_VALUE)) != 0)
+        refusal = STORE_KEY_NOT_FOUND;
+    if (s->model.count == MODEL_KEYS_MAX && !exists)
+        return;
+    apply_both(s, &c, wanted);
+    assert_int_equal(s->store.outcome.refusal, refusal);
+    const bool previous = wanted && exists && (c.flags & COMMAND_PREV_KV) != 0 &&
+                          refusal == STORE_NONE;
+    assert_int_equal(s->store.has_header, previous);
+    if (previous) {
+        const struct entry *const old = s->model.entry[at];
+        assert_int_equal(s->store.header.count, 1);
+        check_items(&s->store, &old, 1, true);
+    }
+    if (refusal == STORE_NONE)
+        model_put(&s->model, &c);
+}
+
+static void step_delete(struct scene *s)
+{
+    struct command c = {.kind = COMMAND_DELETE_RANGE};
+    const bool wanted = prng_chance(&s->prng, 700000);
+    const bool previous = prng_chance(&s->prng, 500000);
+
+    draw_range(s, &c);
+    c.flags = previous ? COMMAND_PREV_KV : 0;
+    const uint32_t first = model_lower_bound(&s->model, c.key);
+    uint32_t end = model_range_end(&s->model, &c, first);
+    if (end - first > s->model.count / 10 && !prng_chance(&s->prng, 2000)) {
+        c.range_end.length = 0; /* else soon there is nothing */
+        end = model_range_end(&s->model, &c, first);
+    }
+    apply_both(s, &c, wanted);
+    assert_int_equal(s->store.outcome.refusal, STORE_NONE);
+    assert_int_equal(s->store.has_header, wanted);
+    if (wanted) {
+        assert_int_equal(s->store.header.count, end - first);
+        check_items(&s->store, (const struct entry *const *)s->model.entry + first,
+                    previous ? end - first : 0, true);
+    }
+    model_delete(&s->model, first, end);
+}
+
+static const struct command *sorting; /* of the query at hand: qsort() passes nothing on */
+
+static int compare_wanted(const void *a_place, const void *b_place)
+{
+    const struct entry *a = *(const struct entry *const *)a_place;
+    const struct entry *b = *(const struct entry *const *)b_place;
+    const int by_key = compare_bytes(a->key, a->key_bytes, b->key, b->key_bytes);
+    int order = 0;
+
+    if (sorting->sort_target == SORT_KEY)
+        order = by_key;
+    else if (sorting->sort_target == SORT_VERSION)
+        order = (a->version > b->version) - (a->version < b->version);
+    else if (sorting->sort_target == SORT_CREATE)
+        order = (a->create > b->create) - (a->create < b->create);
+    else if (sorting->sort_target == SORT_MOD)
+        order = (a->mod > b->mod) - (a->mod < b->mod);
+    else
+        order = compare_bytes(a->value, a->value_bytes, b->value, b->value_bytes);
+    if (order == 0)
+        return by_key;
+    return sorting->sort_order == SORT_DESCEND ? -order : order;
+}
+
+static bool entry_passes(const struct command *c, const struct entry *e)
+{
+    return e->mod >= c->min_mod && e->create >= c->min_create &&
+           (c->max_mod == 0 || e->mod <= c->max_mod) &&
+           (c->max_create == 0 || e->create <= c->max_create);
+}
+
+static void draw_filters(struct scene *s, struct command *c)
+{
+    const uint64_t head = (uint64_t)s->model.revision;
+    int64_t *const field[] = {&c->min_mod, &c->max_mod, &c->min_create, &c->max_create};
+
+    for (uint32_t i = 0; i < sizeof field / sizeof field[0]; i++) {
+        if (prng_chance(&s->prng, 250000))
+            *field[i] = (int64_t)(head - prng_below(&s->prng, head < 500 ? head : 500));
+    }
+}
+
+static void step_range(struct scene *s)
+{
+    struct command c = {.kind = QUERY_RANGE};
+    struct prng *p = &s->prng;
+
+    draw_range(s, &c);
+    c.limit = prng_chance(p, 500000) ? (int64_t)prng_below(p, 40) - 1 : 0;
+    c.sort_order = (uint8_t)prng_below(p, 3);
+    c.sort_target = (uint8_t)(prng_chance(p, 500000) ? prng_below(p, 5) : SORT_KEY);
+    if (prng_chance(p, 200000))
+        c.flags |= QUERY_KEYS_ONLY;
+    if (prng_chance(p, 100000))
+        c.flags |= QUERY_COUNT_ONLY;
+    if (prng_chance(p, 300000))
+        draw_filters(s, &c);
+    if (prng_chance(p, 200000))
+        c.revision = (int64_t)prng_below(p, (uint64_t)s->model.revision + 3) - 1;
+    harness_read(&s->store, &c);
+    assert_int_equal(s->store.outcome.revision, s->model.revision);
+    if (c.revision > 0 && c.revision != s->model.revision) {
+        assert_int_equal(s->store.outcome.refusal, c.revision < s->model.revision
+                                                       ? STORE_COMPACTED
+                                                       : STORE_FUTURE_REVISION);
+        assert_false(s->store.has_header);
+        return;
+    }
+
+    const uint32_t first = model_lower_bound(&s->model, c.key);
+    const uint32_t end = model_range_end(&s->model, &c, first);
+    s->wanted_count = 0;
+    for (uint32_t i = first; i < end; i++) {
+        if (entry_passes(&c, s->model.entry[i]))
+            s->wanted[s->wanted_count++] = s->model.entry[i];
+    }
+    sorting = &c;
+    qsort(s->wanted, s->wanted_count, sizeof s->wanted[0], compare_wanted);
+    bool more = false;
+    if (c.limit > 0 && s->wanted_count > c.limit) {
+        s->wanted_count = (uint32_t)c.limit;
+        more = true;
+    }
+    if ((c.flags & QUERY_COUNT_ONLY) != 0) {
+        s->wanted_count = 0;
+        more = false;
+    }
+    assert_int_equal(s->store.outcome.refusal, STORE_NONE);
+    assert_int_equal(s->store.header.count, end - first);
+    assert_int_equal(s->store.header.more, more);
+    check_items(&s->store, s->wanted, s->wanted_count, (c.flags & QUERY_KEYS_ONLY) == 0);
+}
+
+static void step_skip(struct scene *s)
+{
+    store_skip(s->store.store, store_applied(s->store.store) + 1);
+    store_skip(s->twin.store, store_applied(s->twin.store) + 1);
+}
+
+static void check_whole(struct scene *s)
+{
+    const struct command query = {.kind = QUERY_DIGEST};
+
+    store_verify(s->store.store);
+    assert_int_equal(store_key_count(s->store.store), s->model.count);
+    assert_int_equal(store_revision(s->store.store), s->model.revision);
+    assert_int_equal(store_applied(s->store.store), store_applied(s->twin.store));
+    assert_int_equal(store_logical_bytes(s->store.store), store_logical_bytes(s->twin.store));
+    harness_read(&s->store, &query);
+    assert_int_equal(s->store.header.digest, store_digest(s->twin.store));
+    assert_int_equal(s->store.header.count, s->model.count);
+}
+
+/* In some stretches of the run the store grows, in others it shrinks, so that nodes split and merge
+ * at every height. */
+static void step(struct scene *s, uint64_t number)
+{
+    const uint64_t dice = prng_below(&s->prng, 100);
+    const bool shrinking = number / 10000 % 3 == 2;
+    const uint64_t puts = shrinking ? 25 : 85;
+
+    s->store.budget = prng_chance(&s->prng, 500000) ? 1 : (uint32_t)prng_between(&s->prng, 1, 200);
+    if (dice < puts)
+        step_put(s);
+    else if (dice < puts + (shrinking ? 65 : 2))
+        step_delete(s);
+    else if (dice < 99)
+        step_range(s);
+    else
+        step_skip(s);
+    if (number % 2000 == 0)
+        check_whole(s);
+}
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void store_is_a_sorted_list(void **state)
+{
+    static struct scene s;
+    const uint64_t seed = from_environment("MODEL_SEED", 1);
+    const uint64_t steps = from_environment("MODEL_STEPS", STEPS);
+
+    (void)state;
+    prng_seed(&s.prng, seed);
+    harness_open(&s.store, 256 << 20);
+    harness_open(&s.twin, 256 << 20);
+    s.model.revision = 1;
+    for (uint64_t i = 0; i < steps; i++) {
+        if (i % 10000 == 0)
+            print_message("replay: MODEL_SEED=%llu; step %llu, %u keys\n", (unsigned long long)seed,
+                          (unsigned long long)i, s.model.count);
+        step(&s, i);
+    }
+    model_delete(&s.model, 0, s.model.count);
+    harness_close(&s.store);
+    harness_close(&s.twin);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(store_is_a_sorted_list),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
