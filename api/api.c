@@ -5,16 +5,16 @@
  * together.
  */
 #include "api/api.h"
+#include "api/api_internal.h"
+
+#include "api/http2_internal.h"
+#include "base/assert.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-
-#include "api/api_internal.h"
-#include "api/http2_internal.h"
-#include "base/assert.h"
 
 static void init(struct api *api, const struct api_options *options);
 static uint32_t take_events(struct api *api);

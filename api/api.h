@@ -11,11 +11,11 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "base/request.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/request.h"
 
 enum { API_MEMBERS_MAX = 16 };
 
@@ -37,8 +37,8 @@ struct api_options {
     struct request_door *door;
     const struct node_view *view;
     uint32_t connections_max;
-    uint32_t streams_max;     /* a connection */
-    uint64_t heap_bytes_max;  /* of all connections together */
+    uint32_t streams_max;    /* a connection */
+    uint64_t heap_bytes_max; /* of all connections together */
     uint64_t request_timeout_ns;
 };
 

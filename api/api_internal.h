@@ -13,15 +13,15 @@ struct nghttp2_session_callbacks;
 struct nghttp2_option;
 
 enum {
-    API_EVENTS_MAX = 64,      /* of one epoll_wait() */
-    API_READS_MAX = 64,       /* connections read in one turn */
-    API_ACCEPTS_MAX = 16,     /* in one turn */
-    API_ANSWERS_MAX = 512,    /* of each ring in one turn */
-    API_PUSH_MAX = 64,        /* requests handed to a ring at once */
-    API_QUEUE_MAX = 4096,     /* waiting requests at which no client is read any more */
-    API_RETRY_NS = 1000000,   /* when the queue is tried again though nobody rang */
-    API_SWEEP_NS = 1000000000, /* between looks for stuck connections */
-    API_DRAIN_NS = 100000000, /* between the two GOAWAYs: more than a round trip */
+    API_EVENTS_MAX = 64,          /* of one epoll_wait() */
+    API_READS_MAX = 64,           /* connections read in one turn */
+    API_ACCEPTS_MAX = 16,         /* in one turn */
+    API_ANSWERS_MAX = 512,        /* of each ring in one turn */
+    API_PUSH_MAX = 64,            /* requests handed to a ring at once */
+    API_QUEUE_MAX = 4096,         /* waiting requests at which no client is read any more */
+    API_RETRY_NS = 1000000,       /* when the queue is tried again though nobody rang */
+    API_SWEEP_NS = 1000000000,    /* between looks for stuck connections */
+    API_DRAIN_NS = 100000000,     /* between the two GOAWAYs: more than a round trip */
     API_SHUTDOWN_NS = 1000000000, /* until connections are cut */
 };
 

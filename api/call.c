@@ -1,11 +1,11 @@
 /* api/call.c: the life of calls: slots and tags, ends of both sides, errors and time-outs. */
 #include "api/call_internal.h"
 
-#include <string.h>
-
 #include "api/api_internal.h"
 #include "api/http2_internal.h"
 #include "base/assert.h"
+
+#include <string.h>
 
 static struct call *slot_call(struct call_table *t, uint32_t slot);
 static bool slab_take(struct api *api);

@@ -16,9 +16,6 @@
 #ifndef API_CALL_INTERNAL_H
 #define API_CALL_INTERNAL_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "api/errors.h"
 #include "api/grpc.h"
 #include "api/heap.h"
@@ -26,6 +23,9 @@
 #include "api/reply_internal.h"
 #include "api/timers_internal.h"
 #include "base/request.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 enum {
     CALL_SLOT_BITS = 16,
@@ -52,11 +52,11 @@ struct call {
     struct timer timer;
     uint64_t tag;
     int32_t stream;
-    uint8_t stage;      /* enum call_stage */
-    uint8_t method;     /* enum grpc_method */
-    bool replied;       /* headers of the answer are submitted; nothing more may be */
-    bool stream_ended;  /* by the client */
-    bool deadline_own;  /* the deadline is the client's, not ours */
+    uint8_t stage;     /* enum call_stage */
+    uint8_t method;    /* enum grpc_method */
+    bool replied;      /* headers of the answer are submitted; nothing more may be */
+    bool stream_ended; /* by the client */
+    bool deadline_own; /* the deadline is the client's, not ours */
 
     /* What the headers said. */
     bool post, content_type, identity, timeout_good, has_leader;
@@ -80,7 +80,8 @@ struct call {
 
     char path[CALL_PATH_BYTES]; /* of an unknown method; cut */
     uint8_t request_inline[CALL_REQUEST_INLINE_BYTES];
-    uint8_t scratch[REPLY_INLINE_BYTES]; /* the message's begin, and when that is decoded, the reply's */
+    uint8_t scratch[REPLY_INLINE_BYTES]; /* the message's begin, and when that is decoded, the
+                                            reply's */
 };
 
 /* All calls of an api. Slots grow by slabs up to `max` and are reused last in, first out, so that

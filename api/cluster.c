@@ -4,12 +4,12 @@
  *   MemberListResponse  1 header, 2 members
  *   Member              1 ID, 2 name, 3 peerURLs, 4 clientURLs, 5 isLearner
  */
-#include <string.h>
-
 #include "api/api_internal.h"
 #include "api/protobuf.h"
 #include "api/services_internal.h"
 #include "base/assert.h"
+
+#include <string.h>
 
 static void put_member(struct call *call, const struct api_member *member);
 

@@ -3,27 +3,27 @@
  */
 #include "api/connection_internal.h"
 
+#include "api/api_internal.h"
+#include "api/http2_internal.h"
+#include "base/assert.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "api/api_internal.h"
-#include "api/http2_internal.h"
-#include "base/assert.h"
-
 enum {
-    PREFACE_TIMEOUT_NS_LOG = 33,    /* 2^33 ns: 8.6 s until 24 bytes have come */
-    STUCK_TIMEOUT_NS_LOG = 36,      /* 2^36 ns: 69 s without taking any of what is ready */
-    REFUSED_TIMEOUT_NS_LOG = 30,    /* 1 s to read why it was refused */
+    PREFACE_TIMEOUT_NS_LOG = 33, /* 2^33 ns: 8.6 s until 24 bytes have come */
+    STUCK_TIMEOUT_NS_LOG = 36,   /* 2^36 ns: 69 s without taking any of what is ready */
+    REFUSED_TIMEOUT_NS_LOG = 30, /* 1 s to read why it was refused */
 };
 
 static const uint8_t preface[CONNECTION_PREFACE_BYTES + 1] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 static const char http1_answer[] =
-    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 56\r\n"
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n"
     "Connection: close\r\n\r\n"
-    "This port speaks gRPC over HTTP/2 without TLS (etcd v3).";
+    "This port speaks gRPC over HTTP/2 without TLS (etcd v3).\n";
 
 static void input(struct connection *c, const uint8_t *bytes, size_t length);
 static size_t input_preface(struct connection *c, const uint8_t *bytes, size_t length);
@@ -49,8 +49,7 @@ struct connection *connection_open(struct api *api, int fd)
     list_init(&c->in_ready);
     list_init(&c->in_dirty);
     list_init(&c->calls);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.ptr = c};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     if (epoll_ctl(api->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         heap_free(&api->account, c);
         return NULL;
@@ -188,7 +187,7 @@ static size_t input_preface(struct connection *c, const uint8_t *bytes, size_t l
  */
 static void refuse_http1(struct connection *c)
 {
-    static_assert(sizeof "This port speaks gRPC over HTTP/2 without TLS (etcd v3)." - 1 == 56,
+    static_assert(sizeof "This port speaks gRPC over HTTP/2 without TLS (etcd v3).\n" - 1 == 57,
                   "as the Content-Length says");
 
     c->state = CONNECTION_REFUSED;

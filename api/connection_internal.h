@@ -10,11 +10,11 @@
 #ifndef API_CONNECTION_INTERNAL_H
 #define API_CONNECTION_INTERNAL_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "api/heap.h"
 #include "api/list.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 enum {
     CONNECTION_PREFACE_BYTES = 24,
@@ -33,10 +33,10 @@ struct connection {
     struct api *api;
     struct nghttp2_session *session;
     int fd;
-    uint8_t state;    /* enum connection_state */
-    bool broken;      /* to be closed in this turn */
-    bool hangup;      /* epoll said so: read until the end */
-    bool going_away;  /* the final GOAWAY is submitted */
+    uint8_t state;   /* enum connection_state */
+    bool broken;     /* to be closed in this turn */
+    bool hangup;     /* epoll said so: read until the end */
+    bool going_away; /* the final GOAWAY is submitted */
     uint8_t preface_used;
     uint8_t preface[CONNECTION_PREFACE_BYTES];
     struct list_link in_all;
@@ -47,7 +47,7 @@ struct connection {
     struct heap_account account;
     uint8_t *kept; /* output that the kernel did not take; NULL: none */
     uint32_t kept_begin, kept_end;
-    uint32_t replies; /* submitted and not yet gone */
+    uint32_t replies;     /* submitted and not yet gone */
     uint64_t progress_ns; /* when the client last took or gave something, or it began */
 };
 

@@ -1,17 +1,20 @@
 /* api/grpc.c: framing and the small grammars of gRPC's headers. */
 #include "api/grpc.h"
 
+#include "base/assert.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "base/assert.h"
 
 static const struct {
     const char *path;
     uint8_t length;
     uint8_t method;
 } methods[] = {
-#define GRPC_PATH(path_of, method_of) {path_of, sizeof(path_of) - 1, method_of}
+#define GRPC_PATH(path_of, method_of)           \
+    {                                           \
+        path_of, sizeof(path_of) - 1, method_of \
+    }
     GRPC_PATH("/etcdserverpb.KV/Put", GRPC_KV_PUT),
     GRPC_PATH("/etcdserverpb.KV/Range", GRPC_KV_RANGE),
     GRPC_PATH("/etcdserverpb.KV/DeleteRange", GRPC_KV_DELETE_RANGE),

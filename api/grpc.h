@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum {
-    GRPC_PREFIX_BYTES = 5, /* compressed flag, then a big-endian length */
+    GRPC_PREFIX_BYTES = 5,     /* compressed flag, then a big-endian length */
     GRPC_TEXT_BYTES_MAX = 512, /* of a grpc-message, encoded */
 };
 
@@ -46,9 +46,9 @@ struct grpc_framer {
 };
 
 enum grpc_event {
-    GRPC_EVENT_NONE,       /* the input is used up */
-    GRPC_EVENT_MESSAGE,    /* a message begins: length and flag are in the prefix */
-    GRPC_EVENT_PIECE,      /* `piece` belongs to it */
+    GRPC_EVENT_NONE,    /* the input is used up */
+    GRPC_EVENT_MESSAGE, /* a message begins: length and flag are in the prefix */
+    GRPC_EVENT_PIECE,   /* `piece` belongs to it */
 };
 
 struct grpc_input {

@@ -1,11 +1,11 @@
 /* api/heap.c: malloc with a count in front of each piece. */
 #include "api/heap.h"
 
+#include "base/assert.h"
+
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdlib.h>
-
-#include "base/assert.h"
 
 /* What malloc promises to align for, so that the piece behind the count is aligned alike. */
 struct heap_head {

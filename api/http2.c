@@ -9,14 +9,14 @@
  */
 #include "api/http2_internal.h"
 
+#include "api/api_internal.h"
+#include "api/receive_internal.h"
+#include "base/assert.h"
+
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "api/api_internal.h"
-#include "api/receive_internal.h"
-#include "base/assert.h"
 
 enum {
     HTTP2_STREAM_WINDOW_BYTES = 1 << 20,
@@ -28,11 +28,11 @@ enum {
     HTTP2_ERROR_HEADERS = 4,
 };
 
-#define HTTP2_HEADER(name_of, value_of)                                                            \
-    {                                                                                              \
-        .name = (uint8_t *)(uintptr_t)(name_of), .value = (uint8_t *)(uintptr_t)(value_of),        \
-        .namelen = sizeof(name_of) - 1, .valuelen = sizeof(value_of) - 1,                          \
-        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE                      \
+#define HTTP2_HEADER(name_of, value_of)                                                     \
+    {                                                                                       \
+        .name = (uint8_t *)(uintptr_t)(name_of), .value = (uint8_t *)(uintptr_t)(value_of), \
+        .namelen = sizeof(name_of) - 1, .valuelen = sizeof(value_of) - 1,                   \
+        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE               \
     }
 
 static const nghttp2_nv reply_headers[] = {
@@ -175,8 +175,8 @@ void http2_reply_status(struct call *call, uint32_t status)
                                .valuelen = sizeof text - 1,
                                .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME};
     call_settle(call);
-    submitted(call, nghttp2_submit_response(call->connection->session, call->stream, &header, 1,
-                                            NULL));
+    submitted(call,
+              nghttp2_submit_response(call->connection->session, call->stream, &header, 1, NULL));
 }
 
 void http2_notice_shutdown(struct connection *c)

@@ -6,11 +6,11 @@
 #ifndef API_HTTP2_INTERNAL_H
 #define API_HTTP2_INTERNAL_H
 
+#include "api/errors.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "api/errors.h"
 
 struct api;
 struct call;

@@ -13,13 +13,13 @@
  *   DeleteRangeResponse 1 header, 2 deleted, 3 prev_kvs
  *   KeyValue            1 key, 2 create_revision, 3 mod_revision, 4 version, 5 value, 6 lease
  */
-#include <string.h>
-
 #include "api/api_internal.h"
 #include "api/protobuf.h"
 #include "api/services_internal.h"
 #include "base/assert.h"
 #include "store/command.h"
+
+#include <string.h>
 
 enum { ITEM_HEADS_BYTES_MAX = 8 * PROTO_VARINT_BYTES_MAX, ITEM_ALIGN = 8 };
 

@@ -14,7 +14,7 @@ struct list_link {
 };
 
 /* The struct of type `type` whose member `member` is this link. */
-#define LIST_ITEM(list_link_pointer, type, member)                                                 \
+#define LIST_ITEM(list_link_pointer, type, member) \
     ((type *)(void *)((char *)(list_link_pointer)-offsetof(type, member)))
 
 static inline void list_init(struct list_link *l)

@@ -1,4 +1,7 @@
 /* api/listener.c: the port: opened with clear words when it can't be, and accepting with limits. */
+#include "api/api_internal.h"
+#include "base/assert.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,9 +11,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "api/api_internal.h"
-#include "base/assert.h"
 
 enum {
     LISTENER_BACKLOG = 1024,

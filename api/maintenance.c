@@ -3,12 +3,12 @@
  *   StatusResponse  1 header, 2 version, 3 dbSize, 4 leader, 5 raftIndex, 6 raftTerm,
  *                   7 raftAppliedIndex, 8 errors, 9 dbSizeInUse, 10 isLearner
  */
-#include <string.h>
-
 #include "api/api_internal.h"
 #include "api/protobuf.h"
 #include "api/services_internal.h"
 #include "base/assert.h"
+
+#include <string.h>
 
 /* Clients read features out of it: 3.5.13 and later may be asked for progress of watches; 3.6
  * would promise fields that we do not have. */

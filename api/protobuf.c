@@ -5,9 +5,9 @@
  */
 #include "api/protobuf.h"
 
-#include <string.h>
-
 #include "base/assert.h"
+
+#include <string.h>
 
 static bool read_varint(struct proto_reader *r, uint64_t *value);
 static bool read_key(struct proto_reader *r, uint32_t *number, uint8_t *wire);

@@ -5,12 +5,12 @@
  */
 #include "api/receive_internal.h"
 
-#include <string.h>
-
 #include "api/api_internal.h"
 #include "api/http2_internal.h"
 #include "api/services_internal.h"
 #include "base/assert.h"
+
+#include <string.h>
 
 enum {
     HEADER_OVERHEAD_BYTES = 32, /* what HTTP/2 counts for each header besides its text */

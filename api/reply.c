@@ -1,10 +1,10 @@
 /* api/reply.c: a response as a chain of blocks. */
 #include "api/reply_internal.h"
 
-#include <string.h>
-
 #include "api/grpc.h"
 #include "base/assert.h"
+
+#include <string.h>
 
 static struct reply_block *block_append(struct reply *r, struct heap_account *account);
 static void block_drop_first(struct reply *r, struct heap_account *account);

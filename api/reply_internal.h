@@ -7,11 +7,11 @@
 #ifndef API_REPLY_INTERNAL_H
 #define API_REPLY_INTERNAL_H
 
+#include "api/heap.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "api/heap.h"
 
 enum {
     REPLY_INLINE_BYTES = 256,
@@ -39,7 +39,8 @@ struct reply {
 
 /* Empty but for room for the gRPC prefix, which reply_finish() fills in. */
 void reply_begin(struct reply *r, uint8_t *inline_bytes);
-void reply_append(struct reply *r, struct heap_account *account, const void *bytes, uint32_t length);
+void reply_append(struct reply *r, struct heap_account *account, const void *bytes,
+                  uint32_t length);
 /* False: it overflowed. */
 bool reply_finish(struct reply *r);
 /* Moves at most `size` bytes to `out`; returns how many. */

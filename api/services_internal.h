@@ -4,11 +4,11 @@
 #ifndef API_SERVICES_INTERNAL_H
 #define API_SERVICES_INTERNAL_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "api/errors.h"
 #include "base/request.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct api;
 struct call;

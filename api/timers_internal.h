@@ -4,9 +4,9 @@
 #ifndef API_TIMERS_INTERNAL_H
 #define API_TIMERS_INTERNAL_H
 
-#include <stdint.h>
-
 #include "api/list.h"
+
+#include <stdint.h>
 
 enum {
     TIMERS_BUCKETS = 1024, /* one turn is 4 s; what is further off is passed by */
