@@ -6,11 +6,11 @@
  */
 #include "dataplane/frame.h"
 
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/record.h"
+
+#include <string.h>
 
 enum {
     ETHERTYPE_IPV4 = 0x0800,
