@@ -186,7 +186,7 @@ static uint32_t send_entries(struct replica *r)
         if (peer->load.state == LOAD_READY && credit_send_room(&peer->credit_out) > 0 &&
             !peer->chunk_out.active && step_can(r, 0, 0, true)) {
             step_loaded(r, peer);
-            work++;
+            work += role->fx.send_count;
         }
     }
     return work;
