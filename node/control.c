@@ -1,0 +1,222 @@
+/* node/control.c: see control.h. */
+#include "node/control.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/port_dpdk.h"
+#include "node/control_socket.h"
+#include "node/exit_code.h"
+#include "node/report.h"
+
+enum {
+    TURN_MS = 40,            /* how often links are looked after */
+    DRAIN_NS = 1000 * 1000 * 1000, /* how long clients may take to leave */
+};
+
+enum source { SOURCE_SIGNAL, SOURCE_SOCKET, SOURCE_LCORES, SOURCE_COUNT };
+
+struct control {
+    struct node *node;
+    int epoll_fd;
+    int signal_fd;
+    int listen_fd;
+    uint32_t signals;       /* asked to end so often */
+    uint64_t drain_until_ns;
+    uint64_t role, leader, term; /* as last said */
+};
+
+int control_block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGPIPE);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return -errno;
+    sigdelset(&set, SIGPIPE); /* blocked for good: writes say EPIPE */
+    const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd >= 0 ? fd : -errno;
+}
+
+/* A line of the log: stderr, with the time. */
+static void say(const struct control *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(const struct control *c, const char *format, ...)
+{
+    struct timespec now;
+    struct tm local;
+    char text[512], stamp[32];
+    va_list arguments;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &local);
+    strftime(stamp, sizeof stamp, "%F %T", &local);
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%s.%03ld %s: %s\n", stamp, now.tv_nsec / 1000000,
+            config_self(c->node->config)->name, text);
+}
+
+static void answer_status(struct control *c)
+{
+    char question[CONTROL_QUESTION_BYTES];
+    char *text = NULL;
+    size_t bytes = 0;
+    const int fd = control_socket_accept(c->listen_fd, question);
+
+    if (fd < 0)
+        return;
+    FILE *out = open_memstream(&text, &bytes);
+    if (out == NULL)
+        goto close_client;
+    if (strcmp(question, "json") == 0)
+        report_json(c->node, out);
+    else if (strcmp(question, "row") == 0)
+        report_row(c->node, out);
+    else
+        fprintf(out, "unknown question; allowed: row, json");
+    fclose(out);
+    /* A client that does not read gets a part: its own loss. */
+    if (write(fd, text, bytes) < 0)
+        say(c, "a status client went away: %s", strerror(errno));
+    free(text);
+close_client:
+    close(fd);
+}
+
+static void take_signal(struct control *c)
+{
+    struct signalfd_siginfo info;
+
+    if (read(c->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    c->signals++;
+    if (c->signals > 1)
+        return;
+    say(c, "asked to end by signal %u", info.ssi_signo);
+    c->drain_until_ns = lcore_clock_ns() + DRAIN_NS;
+    node_drain(c->node);
+}
+
+/* Says what changed since the last turn; the raft role only publishes it. */
+static void watch_role(struct control *c)
+{
+    const struct node_view *v = c->node->view;
+    const uint64_t role = published_get(&v->role);
+    const uint64_t leader = published_get(&v->leader);
+    const uint64_t term = published_get(&v->term);
+
+    if (role == c->role && leader == c->leader && term == c->term)
+        return;
+    c->role = role;
+    c->leader = leader;
+    c->term = term;
+    if (leader != 0)
+        say(c, "%s in term %" PRIu64 ", the leader is node %" PRIu64, report_role_name(role), term,
+            leader);
+    else
+        say(c, "%s in term %" PRIu64 ", no leader known", report_role_name(role), term);
+}
+
+static void control_turn(struct control *c)
+{
+    struct epoll_event events[SOURCE_COUNT];
+    const int count = epoll_wait(c->epoll_fd, events, SOURCE_COUNT, TURN_MS);
+
+    for (int i = 0; i < count; i++) {
+        eventfd_t value;
+        switch ((enum source)events[i].data.u32) {
+        case SOURCE_SIGNAL:
+            take_signal(c);
+            break;
+        case SOURCE_SOCKET:
+            answer_status(c);
+            break;
+        default:
+            eventfd_read(c->node->control_fd, &value);
+            break;
+        }
+    }
+    port_dpdk_supervise(c->node->port, lcore_clock_ns());
+    watch_role(c);
+}
+
+/* Whether the turns go on. */
+static bool control_goes_on(const struct control *c)
+{
+    if (published_get(&c->node->view->stop) != 0)
+        return false;
+    if (c->signals == 0)
+        return true;
+    return c->signals == 1 && published_get(&c->node->drained) == 0 &&
+           lcore_clock_ns() < c->drain_until_ns;
+}
+
+static int watch(struct control *c, int fd, enum source source)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
+    return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+static int open_epoll(struct control *c)
+{
+    int result;
+
+    c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (c->epoll_fd < 0)
+        return -errno;
+    if ((result = watch(c, c->signal_fd, SOURCE_SIGNAL)) != 0)
+        return result;
+    if ((result = watch(c, c->listen_fd, SOURCE_SOCKET)) != 0)
+        return result;
+    return watch(c, c->node->control_fd, SOURCE_LCORES);
+}
+
+/* The last words of a node that stopped itself; its exit code. */
+static int last_words(const struct control *c)
+{
+    const uint64_t stop = published_get(&c->node->view->stop);
+
+    if (stop == 0) {
+        say(c, "ended");
+        return EXIT_OK;
+    }
+    const int code = EXIT_STOP_FIRST + (int)stop - 1;
+    say(c, "STOPPED for good: %s. Do not restart it before docs/OPERATING.md, exit code %d",
+        replica_stop_text((enum replica_stop)stop), code);
+    return code;
+}
+
+int control_run(struct node *n, int signal_fd, int listen_fd)
+{
+    struct control c = {.node = n, .signal_fd = signal_fd, .listen_fd = listen_fd};
+    const int result = open_epoll(&c);
+
+    if (result != 0) {
+        say(&c, "the control thread can't watch its fds: %s", strerror(-result));
+        node_stop(n);
+        return EXIT_START;
+    }
+    say(&c, "node %u of cluster %" PRIu64 ", boot %u, pid %ld: etcd clients at %s",
+        n->config->node, n->config->cluster, n->superblock.boot, (long)getpid(),
+        config_self(n->config)->client);
+    while (control_goes_on(&c))
+        control_turn(&c);
+    node_stop(n);
+    close(c.epoll_fd);
+    return last_words(&c);
+}

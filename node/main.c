@@ -1,0 +1,187 @@
+/* node/main.c: the program: its commands, and the order in which a node starts. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/config.h"
+#include "node/control.h"
+#include "node/control_socket.h"
+#include "node/exit_code.h"
+#include "node/init.h"
+#include "node/status.h"
+#include "node/wiring.h"
+
+static const char usage[] =
+    "skiff: a replicated, durable metadata store that speaks etcd v3\n"
+    "\n"
+    "  skiff init --config FILE             make the node's data directory (once)\n"
+    "  skiff run --config FILE              run the node; SIGINT and SIGTERM end it\n"
+    "  skiff status [--dir DIR]             table of the nodes in DIR (default: run)\n"
+    "  skiff status --config FILE [FILE...] table of these nodes\n"
+    "  skiff status ... -o json             the same and more, as JSON\n"
+    "  skiff check --config FILE            say what is wrong in a configuration\n"
+    "  skiff --help | --version\n"
+    "\n"
+    "Three nodes on this machine with one command: scripts/quickstart\n"
+    "Exit codes: 0 fine, 1 command line, 2 configuration, 3 data directory, 4 can't start,\n"
+    "5 a node does not answer, 70 and up: the node stopped for good (node/exit_code.h)\n";
+
+struct arguments {
+    const char *config;
+    const char *folder;
+    bool json;
+    int rest; /* index of the first argument behind the options */
+};
+
+static int complain_usage(const char *what, const char *which)
+{
+    fprintf(stderr, "skiff: %s%s; see skiff --help\n", what, which);
+    return EXIT_USAGE;
+}
+
+/* The options behind the command; 0 or an exit code. */
+static int parse(int argc, char **argv, struct arguments *out)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"dir", required_argument, NULL, 'd'},
+        {"output", required_argument, NULL, 'o'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    *out = (struct arguments){.folder = "run"};
+    while ((option = getopt_long(argc, argv, "c:d:o:", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            out->config = optarg;
+            break;
+        case 'd':
+            out->folder = optarg;
+            break;
+        case 'o':
+            out->json = strcmp(optarg, "json") == 0;
+            if (!out->json && strcmp(optarg, "table") != 0)
+                return complain_usage("-o takes table or json, not ", optarg);
+            break;
+        default: /* getopt has said what it does not know */
+            return complain_usage("that is no option of this command", "");
+        }
+    }
+    out->rest = optind;
+    return 0;
+}
+
+/* A command that needs one configuration: reads it. 0 or an exit code. */
+static int load(const struct arguments *arguments, struct config **config)
+{
+    if (arguments->config == NULL)
+        return complain_usage("which node? say --config FILE", "");
+    return config_load(arguments->config, config, stderr) == 0 ? 0 : EXIT_CONFIG;
+}
+
+static int fail(int code, const char *error)
+{
+    fprintf(stderr, "skiff: %s\n", error);
+    return code;
+}
+
+static int command_init(const struct config *config)
+{
+    char error[NODE_ERROR_BYTES] = "";
+    const int code = init_data_directory(config, error, sizeof error);
+
+    if (code != 0)
+        return fail(code, error);
+    printf("skiff: data directory %s made for node %u of cluster %llu\n", config->data,
+           config->node, (unsigned long long)config->cluster);
+    return EXIT_OK;
+}
+
+static int command_run(const struct config *config)
+{
+    char error[NODE_ERROR_BYTES] = "";
+    struct node node;
+    const int signal_fd = control_block_signals(); /* before any thread */
+
+    if (signal_fd < 0)
+        return fail(EXIT_START, "signals can't be taken by a file descriptor");
+    int code = node_open(&node, config, error, sizeof error);
+    if (code != 0)
+        return fail(code, error);
+    const int listen_fd = control_socket_listen(config->run, error, sizeof error);
+    code = listen_fd < 0 ? EXIT_START : node_start(&node, error, sizeof error);
+    if (code == 0)
+        code = control_run(&node, signal_fd, listen_fd);
+    else
+        fail(code, error);
+    if (listen_fd >= 0)
+        close(listen_fd);
+    node_close(&node);
+    close(signal_fd);
+    return code;
+}
+
+static int command_status(int argc, char **argv, const struct arguments *arguments)
+{
+    char *paths[STATUS_NODES_MAX];
+    uint32_t count = 0;
+
+    if (arguments->config == NULL)
+        return status_print_folder(arguments->folder, arguments->json);
+    if (argc - arguments->rest >= STATUS_NODES_MAX)
+        return complain_usage("too many configurations", "");
+    paths[count++] = (char *)(uintptr_t)arguments->config;
+    for (int i = arguments->rest; i < argc; i++)
+        paths[count++] = argv[i];
+    return status_print(paths, count, arguments->json);
+}
+
+static int with_config(const struct arguments *arguments, int (*command)(const struct config *))
+{
+    struct config *config = NULL;
+    int code = load(arguments, &config);
+
+    if (code != 0)
+        return code;
+    code = command(config);
+    config_free(config);
+    return code;
+}
+
+static int command_check(const struct config *config)
+{
+    printf("skiff: node %u of cluster %llu, %u members: no mistakes\n", config->node,
+           (unsigned long long)config->cluster, config->members_count);
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+    const char *command = argc > 1 ? argv[1] : "";
+
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || argc < 2) {
+        fputs(usage, argc < 2 ? stderr : stdout);
+        return argc < 2 ? EXIT_USAGE : EXIT_OK;
+    }
+    if (strcmp(command, "--version") == 0) {
+        printf("skiff %s\n", SKIFF_VERSION);
+        return EXIT_OK;
+    }
+    const int code = parse(argc - 1, argv + 1, &arguments);
+    if (code != 0)
+        return code;
+    if (strcmp(command, "status") == 0)
+        return command_status(argc - 1, argv + 1, &arguments);
+    if (arguments.rest < argc - 1)
+        return complain_usage("one argument too many: ", argv[1 + arguments.rest]);
+    if (strcmp(command, "init") == 0)
+        return with_config(&arguments, command_init);
+    if (strcmp(command, "run") == 0)
+        return with_config(&arguments, command_run);
+    if (strcmp(command, "check") == 0)
+        return with_config(&arguments, command_check);
+    return complain_usage("unknown command ", command);
+}

@@ -1,0 +1,20 @@
+/* node/report.h: what a node says about itself, from words that its lcores publish.
+ *
+ * Thread     The control thread.
+ */
+#ifndef NODE_REPORT_H
+#define NODE_REPORT_H
+
+#include <stdio.h>
+
+#include "node/wiring.h"
+
+/* One JSON object, no newline. The names in it are the interface of `skiff status -o json`. */
+void report_json(const struct node *n, FILE *out);
+/* One row of the table: REPORT_COLUMNS tab-separated fields, no newline. */
+void report_row(const struct node *n, FILE *out);
+
+enum { REPORT_COLUMNS = 9 };
+const char *report_role_name(uint64_t role);
+
+#endif

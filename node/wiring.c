@@ -1,0 +1,520 @@
+/* node/wiring.c: see wiring.h. What is opened later is closed first; the ladder in node_open() has
+ * the order. */
+#include "node/wiring.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/prng.h"
+#include "base/record.h"
+#include "dataplane/port_dpdk.h"
+#include "node/exit_code.h"
+#include "persist/disk_uring.h"
+
+enum {
+    ALIGN = DISK_SECTOR,
+    MS_NS = 1000 * 1000,
+};
+
+static const uint64_t MIB = 1 << 20;
+
+/* --- memory ------------------------------------------------------------------------------------ */
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+/* The next piece of the node's memory; its size was counted in memory_needed(). */
+static void *memory_take(struct node *n, size_t bytes)
+{
+    void *piece = n->memory + n->memory_used;
+
+    n->memory_used += rounded(bytes);
+    ASSERT(n->memory_used <= n->memory_bytes);
+    return piece;
+}
+
+static uint32_t door_slots(const struct config *config)
+{
+    return (uint32_t)config->limits.requests;
+}
+
+static uint64_t door_answer_bytes(const struct config *config)
+{
+    return config->limits.answers_mib * MIB;
+}
+
+static size_t memory_needed(const struct node *n, const struct replica_options *options)
+{
+    const struct config *c = n->config;
+
+    return rounded(sizeof *n->view) + rounded(sizeof *n->counters) +
+           rounded(request_door_bytes(door_slots(c), door_answer_bytes(c))) +
+           rounded(c->lcores_count * sizeof *n->lcore) + rounded(DISK_SECTOR) +
+           rounded(replica_bytes(options));
+}
+
+static int map_memory(struct node *n, const struct replica_options *options, char *error,
+                      size_t error_bytes)
+{
+    n->memory_bytes = memory_needed(n, options);
+    n->memory = mmap(NULL, n->memory_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (n->memory == MAP_FAILED) {
+        snprintf(error, error_bytes,
+                 "%zu MiB of address space are not to be had: %s; make store.quota_mib or "
+                 "limits.record_memory_mib smaller",
+                 n->memory_bytes >> 20, strerror(errno));
+        return EXIT_START;
+    }
+    n->view = memory_take(n, sizeof *n->view);
+    n->counters = memory_take(n, sizeof *n->counters);
+    n->lcore = memory_take(n, n->config->lcores_count * sizeof *n->lcore);
+    n->door = request_door_init(
+        memory_take(n, request_door_bytes(door_slots(n->config), door_answer_bytes(n->config))), 0,
+        door_slots(n->config), door_answer_bytes(n->config));
+    return 0;
+}
+
+/* --- options ----------------------------------------------------------------------------------- */
+
+/* Addresses of a cable between two processes: made up, but the same from both ends. */
+static void make_route(struct frame_route *route, uint16_t from, uint16_t to)
+{
+    const uint8_t source[6] = {0x02, 'S', 'K', 0, (uint8_t)(from >> 8), (uint8_t)from};
+    const uint8_t target[6] = {0x02, 'S', 'K', 0, (uint8_t)(to >> 8), (uint8_t)to};
+
+    memcpy(route->source_mac, source, sizeof source);
+    memcpy(route->target_mac, target, sizeof target);
+    route->source_ip = (10u << 24) | from;
+    route->target_ip = (10u << 24) | to;
+}
+
+static void set_members(struct replica_options *options, const struct config *config)
+{
+    uint32_t link = 0;
+
+    options->members.count = config->members_count;
+    for (uint32_t i = 0; i < config->members_count; i++) {
+        const uint16_t node = config->members[i].node;
+        options->members.member[i] = (struct raft_member){.node = node, .voter = true};
+        if (node != config->node)
+            make_route(&options->route[link++], config->node, node);
+    }
+}
+
+static struct replica_options make_options(const struct node *n)
+{
+    const struct config *c = n->config;
+    const struct config_limits *l = &c->limits;
+    struct replica_options options = {
+        .cluster = c->cluster,
+        .incarnation = n->superblock.incarnation,
+        .boot = n->superblock.boot,
+        .node = c->node,
+        .start_ns = lcore_clock_ns(),
+        .heartbeat_ns = c->timing.heartbeat_ms * MS_NS,
+        .election_min_ns = c->timing.election_min_ms * MS_NS,
+        .election_max_ns = c->timing.election_max_ms * MS_NS,
+        .resend_ns = c->timing.resend_ms * MS_NS,
+        .request_timeout_ns = c->timing.request_timeout_ms * MS_NS,
+        .quota_bytes = c->store.quota_mib * MIB,
+        .keys_max = c->store.keys_max,
+        .record_memory_bytes = l->record_memory_mib * MIB,
+        .record_payload_bytes_max = RECORD_PAYLOAD_BYTES_MAX,
+        .window = (uint32_t)l->window,
+        .inflight_msgs_max = (uint32_t)l->inflight_msgs,
+        .inflight_bytes_max = (uint32_t)(l->inflight_kib << 10),
+        .requests_max = (uint32_t)l->requests,
+        .credit_window = (uint32_t)l->credit_frames,
+        .gate_max = (uint32_t)l->gated_messages,
+        .rings = {.control = (uint32_t)l->ring_control,
+                  .data = (uint32_t)l->ring_data,
+                  .persist = (uint32_t)l->ring_persist,
+                  .store = (uint32_t)l->ring_store,
+                  .tx = (uint32_t)l->ring_tx},
+        .wal = {.cluster = c->cluster,
+                .incarnation = n->superblock.incarnation,
+                .segment_bytes = c->log.segment_mib * MIB,
+                .batch_bytes = (uint32_t)(c->log.batch_kib << 10),
+                .boot = n->superblock.boot,
+                .node = c->node,
+                .buffer_count = (uint32_t)c->log.batch_buffers,
+                .flights = (uint32_t)c->log.flights,
+                .runs_max = (uint32_t)c->log.term_runs,
+                .sync_by_fsync = c->log.flush == CONFIG_FLUSH_FDATASYNC},
+        .port = n->port,
+        .disk = n->disk,
+        .view = n->view,
+        .counters = n->counters,
+        .door_count = 1,
+        .door = {n->door},
+    };
+
+    set_members(&options, c);
+    return options;
+}
+
+/* The id by which etcd clients know a member: the same on every node, different for each. */
+static uint64_t member_id(const struct config *config, uint16_t node)
+{
+    struct prng prng;
+    prng_seed(&prng, config->cluster + node);
+    return prng_next(&prng);
+}
+
+static void set_api_member(struct api_member *member, const struct config *config, uint32_t i)
+{
+    const struct config_member *m = &config->members[i];
+
+    member->id = member_id(config, m->node);
+    member->node = m->node;
+    snprintf(member->name, sizeof member->name, "%s", m->name);
+    snprintf(member->client_url, sizeof member->client_url, "http://%s", m->client);
+    snprintf(member->peer_url, sizeof member->peer_url, "memif://node%u", m->node);
+}
+
+static int open_api(struct node *n, char *error, size_t error_bytes)
+{
+    char host[CONFIG_ADDRESS_BYTES];
+    const struct config *c = n->config;
+    struct api_options options = {
+        .listen_host = host,
+        .cluster_id = c->cluster,
+        .member_id = member_id(c, c->node),
+        .member_count = c->members_count,
+        .door = n->door,
+        .view = n->view,
+        .connections_max = (uint32_t)c->limits.connections,
+        .streams_max = (uint32_t)c->limits.streams,
+        .heap_bytes_max = c->limits.api_heap_mib * MIB,
+        .request_timeout_ns = c->timing.request_timeout_ms * MS_NS,
+    };
+
+    if (!config_split_address(config_self(c)->client, host, &options.listen_port))
+        return EXIT_CONFIG;
+    for (uint32_t i = 0; i < c->members_count; i++)
+        set_api_member(&options.member[i], c, i);
+    return api_open(&n->api, &options, error, error_bytes) == 0 ? 0 : EXIT_START;
+}
+
+/* --- lcores ------------------------------------------------------------------------------------ */
+
+static uint32_t poll_role(void *context, uint64_t now_ns)
+{
+    const struct node_role *role = context;
+    return replica_poll(role->node->replica, role->role, now_ns);
+}
+
+static uint64_t role_timer(void *context)
+{
+    const struct node_role *role = context;
+    return replica_next_timer(role->node->replica, role->role);
+}
+
+static uint32_t poll_api(void *context, uint64_t now_ns)
+{
+    struct node *n = context;
+
+    if (published_get(&n->drain) != 0 && published_get(&n->drained) == 0)
+        published_set(&n->drained, api_shutdown(n->api, now_ns));
+    return api_poll(n->api, now_ns);
+}
+
+static uint64_t api_timer(void *context)
+{
+    const struct node *n = context;
+    return api_next_timer(n->api);
+}
+
+static bool disk_is_flushing(void *context)
+{
+    const struct node *n = context;
+    return disk_in_flight(n->disk) > 0;
+}
+
+static enum replica_role replica_role_of(enum config_role role)
+{
+    static const enum replica_role roles[CONFIG_ROLE_COUNT] = {
+        [CONFIG_ROLE_RX] = REPLICA_RX,           [CONFIG_ROLE_RAFT] = REPLICA_RAFT,
+        [CONFIG_ROLE_PERSIST] = REPLICA_PERSIST, [CONFIG_ROLE_STORE] = REPLICA_STORE,
+        [CONFIG_ROLE_TX] = REPLICA_TX,
+    };
+    ASSERT(role != CONFIG_ROLE_API);
+    return roles[role];
+}
+
+static int enter_persist(void *context)
+{
+    const struct node_role *role = context;
+    return disk_uring_enter(role->node->disk);
+}
+
+static void add_role(struct node *n, struct lcore *l, enum config_role role)
+{
+    struct lcore_task *task = &l->task[l->task_count++];
+
+    if (role == CONFIG_ROLE_API) {
+        *task = (struct lcore_task){
+            .name = "api", .context = n, .poll = poll_api, .next_timer = api_timer};
+        l->fd[l->fd_count++] = (struct lcore_fd){.fd = api_fd(n->api)};
+        return;
+    }
+    const enum replica_role of = replica_role_of(role);
+    n->role[of] = (struct node_role){.node = n, .role = of};
+    *task = (struct lcore_task){.name = config_role_name(role),
+                                .context = &n->role[of],
+                                .poll = poll_role,
+                                .next_timer = role_timer,
+                                .sealed = true};
+    if (role != CONFIG_ROLE_PERSIST)
+        return;
+    task->enter = enter_persist;
+    l->fd[l->fd_count++] = (struct lcore_fd){.fd = disk_uring_event_fd(n->disk), .counter = true};
+    l->flushing = disk_is_flushing;
+    l->flushing_context = n;
+}
+
+static bool lcore_has(const struct config_lcore *l, enum config_role role)
+{
+    for (uint32_t i = 0; i < l->roles_count; i++) {
+        if (l->roles[i] == (int)role)
+            return true;
+    }
+    return false;
+}
+
+/* The one that takes frames has the name by which peers ring. */
+static int open_bell(struct node *n, uint32_t number, char *error, size_t error_bytes)
+{
+    const struct config *c = n->config;
+    char name[BELL_NAME_BYTES_MAX];
+
+    if (lcore_has(&c->lcores[number], CONFIG_ROLE_RX))
+        bell_name_of_node(c->node, name);
+    else
+        snprintf(name, sizeof name, "n%u-lcore%u", c->node, number);
+    return bell_create(&n->lcore[number].bell, c->links, name, error, error_bytes);
+}
+
+static int open_lcores(struct node *n, char *error, size_t error_bytes)
+{
+    const struct config *c = n->config;
+
+    if (c->idle == CONFIG_IDLE_BUSY && c->lcores_count > lcore_cpu_count()) {
+        snprintf(error, error_bytes,
+                 "idle: busy needs a CPU for each lcore: the configuration has %u lcores, this "
+                 "process may use %u CPUs; say idle: adaptive, or put more roles on one lcore",
+                 c->lcores_count, lcore_cpu_count());
+        return EXIT_START;
+    }
+    for (uint32_t i = 0; i < c->lcores_count; i++) {
+        n->lcore[i] = (struct lcore){
+            .number = i,
+            .cpu = c->lcores[i].cpu != NULL ? (int)*c->lcores[i].cpu : LCORE_CPU_ANY,
+            .idle = (enum config_idle)c->idle,
+            .stop = &n->stop,
+            .role_stop = &n->view->stop,
+            .control_fd = n->control_fd,
+        };
+        if (open_bell(n, i, error, error_bytes) != 0)
+            goto close_bells;
+        n->lcore_count++;
+    }
+    return 0;
+close_bells:
+    for (uint32_t i = 0; i < n->lcore_count; i++)
+        bell_close(&n->lcore[i].bell);
+    n->lcore_count = 0;
+    return EXIT_START;
+}
+
+static void close_lcores(struct node *n)
+{
+    for (uint32_t i = 0; i < n->lcore_count; i++)
+        bell_close(&n->lcore[i].bell);
+}
+
+static void ring_all(struct node *n)
+{
+    for (uint32_t i = 0; i < n->lcore_count; i++)
+        bell_wake(&n->lcore[i].bell);
+}
+
+int node_start(struct node *n, char *error, size_t error_bytes)
+{
+    const struct config *c = n->config;
+
+    for (uint32_t i = 0; i < n->lcore_count; i++) {
+        struct lcore *l = &n->lcore[i];
+        for (int role = 0; role < CONFIG_ROLE_COUNT; role++) {
+            if (lcore_has(&c->lcores[i], (enum config_role)role))
+                add_role(n, l, (enum config_role)role);
+        }
+        for (uint32_t j = 0; j < n->lcore_count; j++) {
+            if (j != i)
+                l->other[l->other_count++] = &n->lcore[j].bell;
+        }
+    }
+    for (uint32_t i = 0; i < n->lcore_count; i++) {
+        if (lcore_start(&n->lcore[i], error, error_bytes) == 0)
+            continue;
+        published_set(&n->stop, 1);
+        ring_all(n);
+        for (uint32_t j = 0; j < i; j++)
+            lcore_join(&n->lcore[j]);
+        return EXIT_START;
+    }
+    return 0;
+}
+
+void node_drain(struct node *n)
+{
+    published_set(&n->drain, 1);
+    ring_all(n);
+}
+
+void node_stop(struct node *n)
+{
+    published_set(&n->stop, 1);
+    ring_all(n);
+    for (uint32_t i = 0; i < n->lcore_count; i++)
+        lcore_join(&n->lcore[i]);
+}
+
+/* --- opening ----------------------------------------------------------------------------------- */
+
+static int open_port(struct node *n, char *error, size_t error_bytes)
+{
+    const struct config *c = n->config;
+    struct port_dpdk_options options = {
+        .node = c->node,
+        .run_directory = c->links,
+        .rx_held_max = (uint32_t)(2 * (c->limits.ring_control + c->limits.ring_data)),
+    };
+
+    for (uint32_t i = 0; i < c->members_count; i++) {
+        if (c->members[i].node != c->node)
+            options.link[options.link_count++].peer = c->members[i].node;
+    }
+    for (uint32_t i = 0; i < n->lcore_count; i++) {
+        const struct config_lcore *l = &c->lcores[i];
+        if (lcore_has(l, CONFIG_ROLE_RX) || lcore_has(l, CONFIG_ROLE_TX))
+            options.lcore[options.lcore_count++] = n->lcore[i].bell.word;
+    }
+    return port_dpdk_open(&options, &n->port, error, error_bytes) == 0 ? 0 : EXIT_START;
+}
+
+/* Whose directory it is; then a new boot number, made durable before anybody hears from us. */
+static int read_superblock(struct node *n, char *error, size_t error_bytes)
+{
+    const struct superblock wanted = {.cluster = n->config->cluster, .node = n->config->node};
+    uint8_t *buffer = memory_take(n, DISK_SECTOR);
+    int result = superblock_read(n->disk, buffer, &n->superblock);
+
+    if (result != 0) {
+        snprintf(error, error_bytes,
+                 "the superblock in %s can't be read: %s; is it a skiff data directory, and of this "
+                 "version?",
+                 n->datadir.path, strerror(-result));
+        return EXIT_DATA;
+    }
+    if (datadir_check_owner(&n->datadir, &n->superblock, &wanted, error, error_bytes) != 0)
+        return EXIT_DATA;
+    result = superblock_boot(n->disk, buffer, &n->superblock);
+    if (result == 0)
+        return 0;
+    snprintf(error, error_bytes, "the superblock in %s can't be written: %s", n->datadir.path,
+             strerror(-result));
+    return EXIT_DATA;
+}
+
+static int make_folders(const struct config *config, char *error, size_t error_bytes)
+{
+    const char *const folders[] = {config->run, config->links};
+
+    for (uint32_t i = 0; i < 2; i++) {
+        const int result = datadir_make_folders(folders[i]);
+        if (result == 0)
+            continue;
+        snprintf(error, error_bytes, "the folder %s can't be made: %s", folders[i],
+                 strerror(-result));
+        return EXIT_START;
+    }
+    return 0;
+}
+
+static int open_replica(struct node *n, char *error, size_t error_bytes)
+{
+    const struct replica_options options = make_options(n);
+    void *memory = memory_take(n, replica_bytes(&options));
+
+    return replica_open(&n->replica, memory, &options, error, error_bytes) == 0 ? 0 : EXIT_DATA;
+}
+
+static int open_disk(struct node *n, char *error, size_t error_bytes)
+{
+    return disk_uring_open(&n->disk, n->datadir.path, error, error_bytes) == 0 ? 0 : EXIT_START;
+}
+
+int node_open(struct node *n, const struct config *config, char *error, size_t error_bytes)
+{
+    int code;
+
+    *n = (struct node){.config = config};
+    if (datadir_open(&n->datadir, config->data, error, error_bytes) != 0)
+        return EXIT_DATA;
+    if ((code = make_folders(config, error, error_bytes)) != 0)
+        goto close_datadir;
+    n->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    /* The sizes of the replica do not depend on what is still unknown here. */
+    const struct replica_options sizes = make_options(n);
+    if ((code = map_memory(n, &sizes, error, error_bytes)) != 0)
+        goto close_control;
+    /* Before anything is written: the most likely thing to be taken is the client port. */
+    if ((code = open_api(n, error, error_bytes)) != 0)
+        goto unmap;
+    if ((code = open_disk(n, error, error_bytes)) != 0)
+        goto close_api;
+    if ((code = read_superblock(n, error, error_bytes)) != 0)
+        goto close_disk;
+    if ((code = open_lcores(n, error, error_bytes)) != 0)
+        goto close_disk;
+    if ((code = open_port(n, error, error_bytes)) != 0)
+        goto close_bells;
+    if ((code = open_replica(n, error, error_bytes)) != 0)
+        goto close_port;
+    return 0;
+close_port:
+    port_dpdk_close(n->port);
+close_bells:
+    close_lcores(n);
+close_disk:
+    disk_uring_close(n->disk);
+close_api:
+    api_close(n->api);
+unmap:
+    munmap(n->memory, n->memory_bytes);
+close_control:
+    close(n->control_fd);
+close_datadir:
+    datadir_close(&n->datadir);
+    return code;
+}
+
+void node_close(struct node *n)
+{
+    port_dpdk_close(n->port);
+    close_lcores(n);
+    disk_uring_close(n->disk);
+    api_close(n->api);
+    munmap(n->memory, n->memory_bytes);
+    close(n->control_fd);
+    datadir_close(&n->datadir);
+}
