@@ -7,9 +7,9 @@
  */
 #include "raftcore/raft_internal.h"
 
-#include <stddef.h>
-
 #include "base/record.h"
+
+#include <stddef.h>
 
 const struct raft_config *raft_config_in_force(const struct raft *r)
 {

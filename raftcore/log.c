@@ -1,9 +1,9 @@
 #include "raftcore/log.h"
 
+#include "base/assert.h"
+
 #include <stddef.h>
 #include <string.h>
-
-#include "base/assert.h"
 
 static struct raft_log_slot *slot_of(const struct raft_log *log, raft_index index)
 {

@@ -11,7 +11,7 @@ void raft_on_peer_boot(struct raft *r, raft_node node)
     ASSERT(node != r->options.node);
     if (p == NULL)
         return;
-    raft_peer_probe(p, p->match + 1);
+    raft_peer_lost(p);
     p->load_waiting = false;
     p->read_waiting = 0;
     p->read_running = 0;

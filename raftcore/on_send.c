@@ -26,6 +26,8 @@ static enum send_kind kind_of_load(const struct raft *r, const struct raft_peer 
         return SEND_NOTHING;
     if (p->load_alone && p->inflight_count > 0)
         return SEND_NOTHING;
+    if (r->now_ns - p->heard_ns > r->options.election_max_ns)
+        return SEND_NOTHING; /* no disk is read for who does not answer */
     return SEND_LOAD;
 }
 

@@ -5,8 +5,8 @@
  *    ^  |                                                      |  |  ^    | a gap: rewind
  *    |  +-- refused: raft_peer_probe, further back             |  |  +----+
  *    |                                                         |  |
- *    +---- a conflict; its restart: raft_peer_probe -----------+  |
- *    +---- resend_ns without progress: raft_peer_tick ------------+
+ *    +---- a conflict: raft_peer_probe ------------------------+  |
+ *    +---- its restart, or resend_ns without progress: lost ------+
  *
  * In PROBE `next` stays at the first entry of the one append in flight; in REPLICATE it runs ahead.
  */
@@ -127,6 +127,14 @@ void raft_peer_rewind(struct raft *r, struct raft_peer *p, raft_index next)
         p->commit_told = next - 1;
 }
 
+void raft_peer_lost(struct raft_peer *p)
+{
+    ASSERT(p->next > p->match);
+    /* In PROBE, match may be far below where we already are; starting there would send the whole
+     * log again to a peer that was only away. */
+    raft_peer_probe(p, p->state == RAFT_PEER_PROBE ? p->next : p->match + 1);
+}
+
 uint64_t raft_peer_due(const struct raft *r, const struct raft_peer *p)
 {
     uint64_t due = UINT64_MAX;
@@ -143,7 +151,7 @@ void raft_peer_tick(struct raft *r, struct raft_peer *p)
 {
     ASSERT(r->role == RAFT_LEADER);
     if (p->inflight_count > 0 && r->now_ns >= p->progress_ns + r->options.resend_ns)
-        raft_peer_probe(p, p->match + 1);
+        raft_peer_lost(p);
     if (p->load_waiting && r->now_ns >= p->load_ns + r->options.resend_ns)
         p->load_waiting = false; /* the answer is lost: ask again */
 }

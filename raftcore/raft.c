@@ -101,6 +101,11 @@ raft_node raft_leader(const struct raft *r)
     return r->leader;
 }
 
+raft_node raft_vote(const struct raft *r)
+{
+    return r->vote;
+}
+
 raft_index raft_commit(const struct raft *r)
 {
     return r->commit;

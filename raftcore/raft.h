@@ -154,6 +154,7 @@ uint64_t raft_next_tick(const struct raft *r);
 enum raft_role raft_role(const struct raft *r);
 raft_term raft_term_now(const struct raft *r);
 raft_node raft_leader(const struct raft *r); /* 0: none known */
+raft_node raft_vote(const struct raft *r);   /* in the term now; 0: none */
 raft_index raft_commit(const struct raft *r);
 raft_index raft_last(const struct raft *r);
 raft_index raft_durable_index(const struct raft *r);

@@ -172,6 +172,7 @@ void raft_peer_reset(struct raft *r, struct raft_peer *p); /* a new leader's vie
 void raft_peer_probe(struct raft_peer *p, raft_index next);
 void raft_peer_sent(struct raft *r, struct raft_peer *p, raft_index last, uint32_t bytes);
 void raft_peer_acked(struct raft *r, struct raft_peer *p, raft_index match);
+void raft_peer_lost(struct raft_peer *p); /* what is in flight will not be answered */
 void raft_peer_rewind(struct raft *r, struct raft_peer *p, raft_index next);
 bool raft_peer_has_room(const struct raft *r, const struct raft_peer *p, uint32_t bytes);
 uint64_t raft_peer_due(const struct raft *r, const struct raft_peer *p);

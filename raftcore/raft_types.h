@@ -66,22 +66,21 @@ enum raft_msg_type {
 
 /* One message between cores. Which field means what in which message:
  *
- *  field     | PREVOTE, VOTE | their replies | APPEND       | APPEND_REPLY     | HEARTBEAT | its
- * reply
- *  ----------+---------------+---------------+--------------+------------------+-----------+----------
- *  term      | asked for     | the voter's   | leader's     | follower's       | leader's  |
- * follower's reject    |               | refused       |              | refused          | |
- *  prev_index| last of log   |               | before first | the refused prev |           |
- *  prev_term | term of it    |               | term of it   |                  |           |
- *  commit    |               |               | leader's     |                  | capped    |
- *  match     |               |               |              | ok: verified end |           |
- *  last      |               |               |              | last of log      |           | last
- * of log hint_term |               |               |              | term at conflict |           |
- *  hint_index|               |               |              | its first index  |           |
- *  round     |               |               |              |                  | number    | echoed
- *  count, bytes, entries: APPEND only.  number, commit: READ_INDEX and its reply (commit: the
- * index).
+ *  field      | (PRE)VOTE   | its reply   | APPEND       | its reply       | HEARTBEAT | its reply
+ *  -----------+-------------+-------------+--------------+-----------------+-----------+----------
+ *  term       | asked for   | the voter's | leader's     | follower's      | leader's  | follower's
+ *  reject     |             | refused     |              | refused         |           |
+ *  prev_index | last of log |             | before first | refused prev    |           |
+ *  prev_term  | term of it  |             | term of it   |                 |           |
+ *  commit     |             |             | leader's     |                 | capped    |
+ *  match      |             |             |              | ok: what agrees |           |
+ *  last       |             |             |              | its log's       |           | its log's
+ *  hint_term  |             |             |              | at the conflict |           |
+ *  hint_index |             |             |              | first of term   |           |
+ *  round      |             |             |              |                 | number    | echoed
  *
+ * count, bytes, entries: APPEND only. number, commit: READ_INDEX and its reply (commit: the index).
+ * A refusal with prev_index > last is a gap, any other a conflict.
  * A PREVOTE carries the term it would campaign in; a granted PREVOTE_REPLY echoes that term, a
  * refused one carries the voter's own.
  */
