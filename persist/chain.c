@@ -1,0 +1,187 @@
+/* persist/chain.c: which files are the log: the chain from the newest valid header back to the
+ * segment that continues nothing (docs/recovery.md, first table).
+ */
+#include "persist/recovery_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(a, b, DISK_NAME_BYTES);
+}
+
+/* Names by generation, all files open, each in the slot of its position. */
+static int open_files(struct recovery *r)
+{
+    struct wal *w = r->w;
+    uint32_t kept = 0;
+    const uint32_t found =
+        disk_list(w->disk, SEGMENT_NAME_PREFIX, w->names, WAL_SEGMENTS_MAX + 1);
+
+    if (found >= WAL_SEGMENTS_MAX)
+        return REFUSE(r, -EMFILE, "the log has more than %d segments", WAL_SEGMENTS_MAX - 1);
+    for (uint32_t i = 0; i < found; i++) {
+        const uint64_t generation = segment_generation(w->names[i]);
+        if (generation == 0)
+            continue; /* not a name we give: nobody's business */
+        if (generation >= w->generation_next)
+            w->generation_next = generation + 1;
+        segment_name(w->names[kept++], generation);
+    }
+    r->file_count = kept;
+    qsort(w->names, kept, DISK_NAME_BYTES, by_name);
+    for (uint32_t i = 0; i < kept; i++) {
+        const int64_t size = disk_open(w->disk, w->names[i], WAL_SLOT_FIRST + i);
+        if (size < 0)
+            return REFUSE(r, (int)size, "%s can't be opened: %s", w->names[i],
+                          strerror((int)-size));
+    }
+    return 0;
+}
+
+/* Makes the file of a generation the only entry of the table, to read it. Its size or an error. */
+static int64_t look_at_file(struct recovery *r, uint32_t file)
+{
+    struct wal *w = r->w;
+    const uint32_t slot = WAL_SLOT_FIRST + file;
+    const int64_t size = disk_open(w->disk, w->names[file], slot);
+
+    if (size < 0)
+        return size;
+    wal_scan_forget(&r->scan);
+    w->segment_count = 1;
+    w->segment[0] = (struct wal_segment){
+        .generation = segment_generation(w->names[file]),
+        .bytes = (uint64_t)size & ~(uint64_t)(DISK_SECTOR - 1),
+        .slot = slot,
+    };
+    return size;
+}
+
+enum segment_verdict recovery_read_header(struct recovery *r, uint32_t segment,
+                                          struct segment_header *out)
+{
+    const struct wal *w = r->w;
+    const struct wal_place place = {.segment = segment, .offset = 0};
+    const struct segment_owner owner = {w->options.cluster, w->options.incarnation,
+                                        w->options.node};
+    const uint8_t *bytes = wal_scan_at(&r->scan, place, DISK_SECTOR, DISK_SECTOR);
+
+    if (bytes == NULL)
+        return SEGMENT_BAD;
+    return segment_check(bytes, &owner, w->segment[segment].generation, out);
+}
+
+bool recovery_header_at(struct recovery *r, struct wal_place place, uint64_t limit,
+                        struct batch_header *out)
+{
+    const struct batch_place expected = wal_batch_place(r->w, place);
+    const uint8_t *bytes = wal_scan_at(&r->scan, place, DISK_SECTOR, limit);
+
+    return bytes != NULL && batch_check_header(bytes, &expected, out);
+}
+
+/* True when the only segment of the table holds a batch that was written after its header. */
+static bool has_new_batch(struct recovery *r)
+{
+    const uint64_t limit = r->w->segment[0].bytes;
+    struct batch_header h;
+
+    for (uint64_t offset = DISK_SECTOR; offset < limit; offset += DISK_SECTOR) {
+        if (recovery_header_at(r, (struct wal_place){0, offset}, limit, &h) && h.kind == BATCH_NEW)
+            return true;
+    }
+    return false;
+}
+
+int recovery_refuse_header(struct recovery *r, uint64_t generation, enum segment_verdict verdict,
+                           const struct segment_header *h)
+{
+    char name[DISK_NAME_BYTES];
+
+    segment_name(name, generation);
+    if (verdict == SEGMENT_OTHER_VERSION)
+        return REFUSE(r, -EPROTO, "%s was written by format version %u, this is version %u", name,
+                      h->version, SEGMENT_VERSION);
+    if (verdict == SEGMENT_FOREIGN)
+        return REFUSE(r, -EXDEV,
+                      "%s belongs to cluster %llu, node %u, incarnation %016llx, not to this node",
+                      name, (unsigned long long)h->cluster, h->node,
+                      (unsigned long long)h->incarnation);
+    return REFUSE(r, -EBADMSG, "%s: its header is damaged", name);
+}
+
+/* The newest file with a valid header: position in the names, or r->file_count: there is none. */
+static int find_newest(struct recovery *r, uint32_t *newest, struct segment_header *h)
+{
+    for (uint32_t i = r->file_count; i > 0; i--) {
+        const int64_t size = look_at_file(r, i - 1);
+        if (size < 0)
+            return REFUSE(r, (int)size, "%s can't be opened", r->w->names[i - 1]);
+        const enum segment_verdict verdict = recovery_read_header(r, 0, h);
+        *newest = i - 1;
+        if (verdict == SEGMENT_OK)
+            return 0;
+        if (verdict != SEGMENT_BAD || has_new_batch(r))
+            return recovery_refuse_header(r, segment_generation(r->w->names[i - 1]), verdict, h);
+    }
+    *newest = r->file_count;
+    return 0;
+}
+
+static uint32_t file_of_generation(const struct recovery *r, uint64_t generation)
+{
+    uint32_t i = 0;
+    while (i < r->file_count && segment_generation(r->w->names[i]) != generation)
+        i++;
+    return i;
+}
+
+/* Fills w->segment with the chain from its beginning to the newest segment. */
+int recovery_load_chain(struct recovery *r)
+{
+    struct wal *w = r->w;
+    struct segment_header h;
+    uint32_t file = 0;
+    uint32_t count = 0;
+
+    const int opened = open_files(r);
+    if (opened != 0)
+        return opened;
+    const int found = find_newest(r, &file, &h);
+    if (found != 0)
+        return found;
+    w->segment_count = 0;
+    if (file == r->file_count)
+        return 0; /* a first start */
+    w->manifest = h.manifest;
+    if (h.boot >= w->options.boot)
+        return REFUSE(r, -EINVAL, "%s was written in boot %u, and this is to be boot %u",
+                      w->names[file], h.boot, w->options.boot);
+    /* From the newest back; the table is filled from its end and moved to the front. */
+    for (;;) {
+        const int64_t size = look_at_file(r, file);
+        const enum segment_verdict verdict = size < 0 ? SEGMENT_BAD : recovery_read_header(r, 0, &h);
+        if (verdict != SEGMENT_OK)
+            return recovery_refuse_header(r, segment_generation(w->names[file]), verdict, &h);
+        if ((uint64_t)size < h.segment_bytes)
+            return REFUSE(r, -EBADMSG, "%s has %lld bytes, its header says %llu", w->names[file],
+                          (long long)size, (unsigned long long)h.segment_bytes);
+        count++;
+        w->segment[WAL_SEGMENTS_MAX - count] = w->segment[0];
+        w->segment[WAL_SEGMENTS_MAX - count].bytes = h.segment_bytes;
+        if (h.continues_generation == 0)
+            break;
+        file = file_of_generation(r, h.continues_generation);
+        if (file == r->file_count)
+            return REFUSE(r, -EBADMSG, "segment %016llx of the log is missing",
+                          (unsigned long long)h.continues_generation);
+    }
+    memmove(w->segment, w->segment + WAL_SEGMENTS_MAX - count, count * sizeof w->segment[0]);
+    w->segment_count = count;
+    wal_scan_forget(&r->scan);
+    return 0;
+}
+

@@ -1,0 +1,177 @@
+/* persist/reader.c: old records back from disk, for peers that are far behind.
+ *
+ * From the nearest known place the batches are walked forward, through one window that is kept
+ * between reads (what is durable never changes), so a follower that catches up costs one disk read
+ * per window and not per request. Records that were replaced still stand there: what is served is
+ * the record with the index and the term that were asked for, which is unique. Every header is
+ * checked against its place and every served record by its own checksums.
+ */
+#include "persist/wal_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { READ_AHEAD = 16 * DISK_SECTOR };
+
+enum reader_step { READER_FINISHED, READER_WAITS, READER_GOES_ON };
+
+int wal_read_begin(struct wal *w, struct wal_read *read)
+{
+    struct wal_reader *r = &w->reader;
+
+    ASSERT(read->first > 0);
+    ASSERT(read->first <= read->last);
+    if (r->read != NULL || r->in_flight)
+        return -EAGAIN;
+    read->count = 0;
+    read->length = 0;
+    read->result = 0;
+    r->read = read;
+    r->next = read->first;
+    r->failed = 0;
+    if (!wal_places_find(&w->places, read->first, &r->at, &r->stop))
+        read->result = -ENOENT;
+    return 0;
+}
+
+static enum reader_step finish(struct wal_reader *r, int result)
+{
+    /* What was found before the trouble is good; the next read meets the trouble first. */
+    r->read->result = r->read->count > 0 ? 0 : result;
+    r->read = NULL;
+    return READER_FINISHED;
+}
+
+/* The end of what is durable and alive in the segment of r->at. */
+static uint64_t live_end(const struct wal *w, const struct wal_reader *r)
+{
+    if (r->at.segment == w->durable_end.segment)
+        return w->durable_end.offset;
+    return r->at.segment < w->durable_end.segment ? w->segment[r->at.segment].end : 0;
+}
+
+static const uint8_t *window_at(const struct wal_reader *r, uint64_t need)
+{
+    if (r->at.segment != r->window_place.segment || r->at.offset < r->window_place.offset)
+        return NULL;
+    const uint64_t skip = r->at.offset - r->window_place.offset;
+    return skip + need <= r->window_bytes ? r->window + skip : NULL;
+}
+
+/* Brings the batch at r->at, or the beginning of it, into the window. */
+static enum reader_step fetch(struct wal *w, uint64_t need)
+{
+    struct wal_reader *r = &w->reader;
+    const uint64_t rest = live_end(w, r) - r->at.offset;
+    uint64_t length = (uint64_t)r->read->size / DISK_SECTOR * DISK_SECTOR + READ_AHEAD;
+
+    length = length > need ? length : need;
+    length = length < w->options.batch_bytes ? length : w->options.batch_bytes;
+    length = length < rest ? length : rest;
+    ASSERT(length >= DISK_SECTOR);
+    const struct disk_op op = {
+        .kind = DISK_OP_READ,
+        .slot = w->segment[r->at.segment].slot,
+        .offset = r->at.offset,
+        .bytes = r->window,
+        .length = length,
+        .cookie = wal_cookie(WAL_OP_READ, 0),
+    };
+    if (disk_submit(w->disk, &op) != 0)
+        return READER_WAITS; /* the next poll tries again */
+    r->in_flight = true;
+    r->window_bytes = 0;
+    r->window_place = r->at;
+    r->wanted_bytes = length;
+    return READER_WAITS;
+}
+
+void wal_reader_on_done(struct wal *w, int64_t result)
+{
+    struct wal_reader *r = &w->reader;
+
+    ASSERT(r->in_flight);
+    r->in_flight = false;
+    if (result == (int64_t)r->wanted_bytes)
+        r->window_bytes = r->wanted_bytes;
+    else
+        r->failed = result < 0 ? result : -EIO;
+}
+
+/* Serves the records of the batch at r->at that are wanted. */
+static enum reader_step take_records(struct wal *w, const uint8_t *records,
+                                     const struct batch_header *h)
+{
+    const uint32_t length = h->record_bytes;
+    struct wal_reader *r = &w->reader;
+    struct wal_read *read = r->read;
+    uint32_t at = 0;
+
+    while (at < length) {
+        const struct record_header *record = record_at(records + at);
+        if (record_check_header(record, length - at, w->options.cluster) != RECORD_OK)
+            return finish(r, -EBADMSG);
+        const uint32_t bytes = record_bytes(record->payload_bytes);
+        if (bytes > length - at)
+            return finish(r, -EBADMSG);
+        if (record->index == r->next && record->term == read->term) {
+            if (record_check(record, bytes, w->options.cluster) != RECORD_OK)
+                return finish(r, -EBADMSG);
+            if (read->length + bytes > read->size)
+                return finish(r, -ENOBUFS);
+            memcpy(read->bytes + read->length, record, bytes);
+            read->length += bytes;
+            read->count++;
+            if (r->next++ == read->last)
+                return finish(r, 0);
+        }
+        at += bytes;
+    }
+    r->at.offset += batch_bytes(length);
+    return READER_GOES_ON;
+}
+
+/* One batch, or one disk read on the way to it. */
+static enum reader_step step(struct wal *w)
+{
+    struct wal_reader *r = &w->reader;
+    struct batch_header h;
+
+    if (r->at.segment < w->durable_end.segment && r->at.offset >= live_end(w, r))
+        r->at = (struct wal_place){.segment = r->at.segment + 1, .offset = DISK_SECTOR};
+    const bool past = r->read->count == 0 && !wal_place_before(r->at, r->stop);
+    if (past || !wal_place_before(r->at, w->durable_end))
+        return finish(r, -ENOENT);
+
+    const uint8_t *bytes = window_at(r, DISK_SECTOR);
+    if (bytes == NULL)
+        return fetch(w, DISK_SECTOR);
+    const struct batch_place place = wal_batch_place(w, r->at);
+    if (!batch_check_header(bytes, &place, &h))
+        return finish(r, -EBADMSG);
+    const uint64_t total = batch_bytes(h.record_bytes);
+    if (total > w->options.batch_bytes || r->at.offset + total > live_end(w, r))
+        return finish(r, -EBADMSG);
+    bytes = window_at(r, total);
+    if (bytes == NULL)
+        return fetch(w, total);
+    return take_records(w, bytes + BATCH_HEADER_BYTES, &h);
+}
+
+bool wal_read_poll(struct wal *w)
+{
+    struct wal_reader *r = &w->reader;
+
+    ASSERT(r->read != NULL);
+    if (r->in_flight)
+        return false;
+    if (r->failed != 0)
+        return finish(r, (int)r->failed) == READER_FINISHED;
+    if (r->read->result != 0)
+        return finish(r, r->read->result) == READER_FINISHED;
+    /* The window bounds the work of one poll. */
+    enum reader_step next = READER_GOES_ON;
+    while (next == READER_GOES_ON)
+        next = step(w);
+    return next == READER_FINISHED;
+}

@@ -1,0 +1,311 @@
+/* persist/recovery.c: what a start makes of the files it finds; the table is docs/recovery.md.
+ *
+ *   find the chain of segments -> walk it batch by batch -> judge where the walk ends: torn or
+ *   damaged -> copy what lies above the durable mark into a new segment, flush -> write its header,
+ *   flush -> write the mark, flush -> remove what is off the chain.
+ *
+ * Nothing that was found is written to, and nothing is reported that this process has not flushed or
+ * that a durable mark does not vouch for.
+ */
+#include "persist/recovery_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* 1 when the batch at r->at is good, 0 when not; its records are at *records until the next read. */
+static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h,
+                      struct batch_body *body, const uint8_t **records)
+{
+    if (!recovery_header_at(r, r->at, limit, h))
+        return 0;
+    if (h->number != r->number || h->previous_crc != r->previous_crc)
+        return 0;
+    /* Our own limits have nothing to do with whether it is good. */
+    if (batch_bytes(h->record_bytes) > r->scan.window_bytes_max)
+        return REFUSE(r, -EFBIG, "batch %llu has %u bytes of records: more than buffer_count * "
+                      "batch_bytes as they are now configured can hold",
+                      (unsigned long long)h->number, h->record_bytes);
+    const uint8_t *bytes = wal_scan_at(&r->scan, r->at, batch_bytes(h->record_bytes), limit);
+    if (bytes == NULL)
+        return 0;
+    *records = bytes + BATCH_HEADER_BYTES;
+    return batch_check_body(h, *records, r->w->options.cluster, body) ? 1 : 0;
+}
+
+static int add_records(struct recovery *r, const struct batch_header *h, const uint8_t *records)
+{
+    struct wal_view *v = &r->w->view;
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < h->record_count; i++) {
+        const struct record_header *record = record_at(records + at);
+        if (record->index > v->last + 1)
+            return REFUSE(r, -EBADMSG, "the log has no entries between %llu and %llu",
+                          (unsigned long long)v->last, (unsigned long long)record->index);
+        const int added = wal_view_add(v, record);
+        if (added != 0)
+            return REFUSE(r, added, "the log has more than %u term runs", v->runs_max);
+        at += record_bytes(record->payload_bytes);
+    }
+    if (h->last_index < v->last) {
+        wal_view_cut(v, h->last_index);
+        v->last_chain = h->last_chain;
+    }
+    if (h->last_index != v->last || h->last_term != v->last_term || h->last_chain != v->last_chain)
+        return REFUSE(r, -EBADMSG, "batch %llu and its records do not agree",
+                      (unsigned long long)h->number);
+    return 0;
+}
+
+/* A good batch joins the log. */
+static int keep_batch(struct recovery *r, const struct batch_header *h,
+                      const struct batch_body *body, const uint8_t *records)
+{
+    struct wal *w = r->w;
+
+    if (h->boot >= w->options.boot)
+        return REFUSE(r, -EINVAL, "the log was written in boot %u, and this is to be boot %u",
+                      h->boot, w->options.boot);
+    const int added = add_records(r, h, records);
+    if (added != 0)
+        return added;
+    if (body->first_index > 0)
+        wal_places_add(&w->places, body->first_index, r->at);
+    w->term = h->term;
+    w->vote = h->vote;
+    w->vote_incarnation = h->vote_incarnation;
+    w->commit = h->commit;
+    r->kept[h->number % KEPT_RING] = (struct kept){
+        .number = h->number,
+        .place = r->at,
+        .bytes = batch_bytes(h->record_bytes),
+        .last_seq = h->last_seq,
+        .header_crc = h->header_crc,
+        .first_index = body->first_index,
+    };
+    if (h->mark_number > r->mark_number)
+        r->mark_number = h->mark_number;
+    r->last_seq = h->last_seq;
+    r->previous_crc = h->header_crc;
+    r->number++;
+    r->at.offset += batch_bytes(h->record_bytes);
+    return 0;
+}
+
+/* What the header of a segment vouches for: what it continues, and what was copied into it. */
+static void mark_by_header(struct recovery *r, const struct segment_header *h)
+{
+    if (h->kind == SEGMENT_RECOVERY && h->continues_number > r->mark_number)
+        r->mark_number = h->continues_number;
+    if (h->kind == SEGMENT_RECOVERY && h->copied_number > r->mark_number)
+        r->mark_number = h->copied_number;
+}
+
+/* Where segment i ends at the latest, by the header of the one behind it. */
+static int segment_limit(struct recovery *r, uint32_t segment, struct segment_header *next,
+                         uint64_t *limit)
+{
+    struct wal *w = r->w;
+
+    *limit = w->segment[segment].bytes;
+    *next = (struct segment_header){0};
+    if (segment + 1 == w->segment_count)
+        return 0;
+    const enum segment_verdict verdict = recovery_read_header(r, segment + 1, next);
+    if (verdict != SEGMENT_OK)
+        return recovery_refuse_header(r, w->segment[segment + 1].generation, verdict, next);
+    if (next->kind != SEGMENT_RECOVERY)
+        return 0;
+    *limit = next->continues_offset < *limit ? next->continues_offset : *limit;
+    mark_by_header(r, next);
+    return 0;
+}
+
+/* True when the log goes on at the start of the segment behind the one the walk is in. */
+static bool next_segment_goes_on(struct recovery *r, const struct segment_header *next)
+{
+    if (next->kind == SEGMENT_RECOVERY)
+        return r->at.offset == next->continues_offset &&
+               r->number - 1 == next->continues_number && r->previous_crc == next->continues_crc;
+    if (next->kind != SEGMENT_ROLL)
+        return false; /* there is none */
+    const struct wal_place here = r->at;
+    struct batch_header h;
+    struct batch_body body;
+    const uint8_t *records;
+    r->at = (struct wal_place){.segment = here.segment + 1, .offset = DISK_SECTOR};
+    const int good = good_batch(r, r->w->segment[r->at.segment].bytes, &h, &body, &records);
+    r->at = here;
+    return good != 0; /* a refusal is met again there */
+}
+
+/* Reads the log as far as it is good: r->at is then the first place that is not. */
+static int walk(struct recovery *r)
+{
+    struct wal *w = r->w;
+    struct segment_header next;
+    struct batch_header h;
+    struct batch_body body;
+    const uint8_t *records;
+    uint64_t limit;
+
+    r->at = (struct wal_place){.segment = 0, .offset = DISK_SECTOR};
+    if (w->segment_count > 0 && recovery_read_header(r, 0, &next) == SEGMENT_OK)
+        mark_by_header(r, &next);
+    for (uint32_t i = 0; i < w->segment_count; i++) {
+        int result = segment_limit(r, i, &next, &limit);
+        int good = 1;
+        while (result == 0 && good == 1) {
+            good = good_batch(r, limit, &h, &body, &records);
+            result = good == 1 ? keep_batch(r, &h, &body, records) : good;
+        }
+        if (result != 0)
+            return result;
+        w->segment[i].end = r->at.offset;
+        if (!next_segment_goes_on(r, &next))
+            return 0;
+        r->at = (struct wal_place){.segment = i + 1, .offset = DISK_SECTOR};
+    }
+    return 0;
+}
+
+/* Looks at everything from r->at on for marks, and for what tells the extent of damage. */
+static int look_behind(struct recovery *r, struct batch_header *first_behind)
+{
+    struct wal *w = r->w;
+    struct segment_header next;
+    struct batch_header h;
+    struct wal_place at = r->at;
+    uint64_t limit;
+
+    for (uint32_t i = r->at.segment; i < w->segment_count; i++) {
+        const int result = segment_limit(r, i, &next, &limit);
+        if (result != 0)
+            return result;
+        while (at.offset + DISK_SECTOR <= limit) {
+            const bool valid = recovery_header_at(r, at, limit, &h);
+            at.offset += valid ? batch_bytes(h.record_bytes) : DISK_SECTOR;
+            if (!valid)
+                continue;
+            r->out->torn_batches++;
+            if (h.mark_number > r->mark_number)
+                r->mark_number = h.mark_number;
+            if (first_behind->number == 0 && h.number > r->number)
+                *first_behind = h;
+        }
+        at = (struct wal_place){.segment = i + 1, .offset = DISK_SECTOR};
+    }
+    return 0;
+}
+
+/* The end of the walk: the end of the log, or damage that must not be taken for it. */
+static int judge(struct recovery *r)
+{
+    struct batch_header behind = {0};
+    struct wal *w = r->w;
+
+    if (w->segment_count == 0)
+        return 0;
+    const int result = look_behind(r, &behind);
+    if (result != 0)
+        return result;
+    if (r->number > r->mark_number)
+        return 0;
+    r->out->torn_batches = 0;
+    r->out->faulty_first = w->view.last + 1;
+    r->out->faulty_last = behind.last_index >= behind.record_count + w->view.last
+                              ? behind.last_index - behind.record_count
+                              : w->view.last + 1;
+    return REFUSE(r, -EBADMSG,
+                  "the log is damaged: batch %llu at offset %llu of segment %016llx was durable and "
+                  "can't be read (entries %llu to %llu, durable mark %llu)",
+                  (unsigned long long)r->number, (unsigned long long)r->at.offset,
+                  (unsigned long long)w->segment[r->at.segment].generation,
+                  (unsigned long long)r->out->faulty_first, (unsigned long long)r->out->faulty_last,
+                  (unsigned long long)r->mark_number);
+}
+
+/* The payload of the newest configuration, by way of the reader. */
+static int read_config(struct recovery *r)
+{
+    struct wal *w = r->w;
+    struct wal_recovered *out = r->out;
+    const struct wal_view *v = &w->view;
+    struct wal_read read = {.bytes = w->buffer[0].bytes, .size = w->options.batch_bytes};
+
+    if (v->config_count == 0) {
+        if (v->config_forgotten)
+            return REFUSE(r, -EOVERFLOW, "more than %d configurations were undone", WAL_CONFIGS_MAX);
+        return 0;
+    }
+    read.first = read.last = v->config_index[v->config_count - 1];
+    uint32_t run = v->run_count;
+    while (v->run_first[run - 1] > read.first)
+        run--;
+    read.term = v->run_term[run - 1];
+    int result = wal_read_begin(w, &read);
+    ASSERT(result == 0);
+    while (!wal_read_poll(w)) {
+        const struct disk_done done = disk_wait(w->disk);
+        wal_on_done(w, &done);
+    }
+    const struct record_header *record = record_at(read.bytes);
+    result = read.result != 0 ? read.result : 0;
+    if (result == 0 && record->payload_bytes > SEGMENT_CONFIG_BYTES_MAX)
+        result = -EBADMSG;
+    if (result != 0)
+        return REFUSE(r, result, "the configuration at entry %llu can't be read",
+                      (unsigned long long)read.first);
+    memcpy(w->config_payload, record_payload(record), record->payload_bytes);
+    out->config_index = read.first;
+    out->config_payload = w->config_payload;
+    out->config_payload_bytes = record->payload_bytes;
+    return 0;
+}
+
+static void report(struct recovery *r)
+{
+    const struct wal *w = r->w;
+    struct wal_recovered *out = r->out;
+
+    out->term = w->term;
+    out->vote = w->vote;
+    out->vote_incarnation = w->vote_incarnation;
+    out->commit = w->commit;
+    out->last = w->view.last;
+    out->last_term = w->view.last_term;
+    out->last_chain = w->view.last_chain;
+    out->run_count = w->view.run_count;
+    out->run_first = w->view.run_first;
+    out->run_term = w->view.run_term;
+    out->bytes_read = r->scan.bytes_read;
+}
+
+int wal_recover(struct wal *w, struct wal_recovered *out, char *error, size_t error_bytes)
+{
+    struct recovery r = {
+        .w = w,
+        .out = out,
+        .error = error,
+        .error_bytes = error_bytes,
+        .number = 1,
+        .scan = {.wal = w,
+                 .window = w->buffer[0].bytes,
+                 .window_bytes_max = (uint64_t)w->options.buffer_count * w->options.batch_bytes},
+    };
+
+    *out = (struct wal_recovered){0};
+    w->generation_next = 1;
+    int result = recovery_load_chain(&r);
+    if (result == 0)
+        result = walk(&r);
+    if (result == 0)
+        result = judge(&r);
+    if (result == 0)
+        result = recovery_resume(&r);
+    if (result == 0)
+        result = read_config(&r);
+    if (result == 0)
+        report(&r);
+    return result;
+}

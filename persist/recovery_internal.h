@@ -1,0 +1,60 @@
+/* persist/recovery_internal.h: one start of the log, from the files found to the segment it goes on
+ * in. chain.c finds the segments, recovery.c walks and judges them, resume.c goes on.
+ */
+#ifndef PERSIST_RECOVERY_INTERNAL_H
+#define PERSIST_RECOVERY_INTERNAL_H
+
+#include <stdio.h>
+
+#include "persist/wal_internal.h"
+
+enum {
+    /* Batches above the mark: at most those in flight when the last one was composed, and itself. */
+    KEPT_MAX = WAL_BUFFERS_MAX,
+    KEPT_RING = 2 * WAL_BUFFERS_MAX,
+};
+
+static_assert(KEPT_RING > KEPT_MAX, "the batch in front of the first copy is known too");
+
+/* One good batch of the walk. */
+struct kept {
+    uint64_t number;
+    struct wal_place place;
+    uint64_t bytes;
+    raft_seq last_seq;
+    uint32_t header_crc;
+    raft_index first_index;
+};
+
+struct recovery {
+    struct wal *w;
+    struct wal_recovered *out;
+    char *error;
+    size_t error_bytes;
+    struct wal_scan scan;
+    uint32_t file_count; /* names in w->names, by generation, file i in slot WAL_SLOT_FIRST + i */
+
+    struct wal_place at; /* the walk: where the next batch must stand */
+    uint64_t number;     /* and its number */
+    uint32_t previous_crc;
+    raft_seq last_seq;
+    uint64_t mark_number; /* the durable mark */
+    struct kept kept[KEPT_RING]; /* batch n at n % KEPT_RING */
+};
+
+#define REFUSE(r, code, ...) (snprintf((r)->error, (r)->error_bytes, __VA_ARGS__), (code))
+
+/* chain.c. Fills w->segment with the segments of the log, oldest first; 0 or the refusal. */
+int recovery_load_chain(struct recovery *r);
+enum segment_verdict recovery_read_header(struct recovery *r, uint32_t segment,
+                                          struct segment_header *out);
+int recovery_refuse_header(struct recovery *r, uint64_t generation, enum segment_verdict verdict,
+                           const struct segment_header *h);
+/* The header of a batch that is valid at this place; false: there is none. */
+bool recovery_header_at(struct recovery *r, struct wal_place place, uint64_t limit,
+                        struct batch_header *out);
+
+/* resume.c. Steps 1 to 5 of docs/recovery.md. */
+int recovery_resume(struct recovery *r);
+
+#endif

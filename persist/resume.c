@@ -1,0 +1,221 @@
+/* persist/resume.c: a start goes on in a segment of its own (docs/recovery.md, steps 1 to 5).
+ *
+ * Copies first, their header after them: a valid header vouches for the copies, and an interrupted
+ * start leaves a file without one, which the next start passes over.
+ */
+#include "persist/recovery_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A start should not wait for the zeros of a whole segment. */
+enum { RECOVERY_SEGMENT_DIVISOR = 8 };
+
+/* The segment this boot writes to, without a header yet. */
+static int create_segment(struct recovery *r, uint64_t copies_bytes, struct wal_segment *out)
+{
+    struct wal *w = r->w;
+    const struct wal_options *o = &w->options;
+    const uint64_t small = o->segment_bytes / RECOVERY_SEGMENT_DIVISOR / DISK_SECTOR * DISK_SECTOR;
+    const uint64_t least = wal_segment_bytes_min(o);
+    struct disk_op op = {
+        .kind = DISK_OP_CREATE,
+        .slot = WAL_SLOT_FIRST + r->file_count, /* the files found have the slots before it */
+        .length = copies_bytes + (small > least ? small : least),
+    };
+
+    segment_name(op.name, w->generation_next);
+    const int64_t created = wal_do(w, &op);
+    if (created != (int64_t)op.length)
+        return REFUSE(r, created < 0 ? (int)created : -EIO, "segment %s can't be made: %s", op.name,
+                      strerror(created < 0 ? (int)-created : EIO));
+    *out = (struct wal_segment){
+        .generation = w->generation_next++,
+        .bytes = op.length,
+        .end = DISK_SECTOR,
+        .slot = op.slot,
+    };
+    return 0;
+}
+
+/* Writes one batch above the mark anew, behind the others in the new segment. */
+static int copy_batch(struct recovery *r, const struct kept *kept, const struct kept *mark,
+                      struct wal_segment *to)
+{
+    struct wal *w = r->w;
+    struct batch_header h;
+    uint8_t *bytes = wal_scan_at(&r->scan, kept->place, kept->bytes, kept->place.offset + kept->bytes);
+
+    /* Read anew, judged anew: the first reading vouches for nothing. */
+    const struct batch_place place = wal_batch_place(w, kept->place);
+    struct batch_body body;
+    if (bytes == NULL || !batch_check_header(bytes, &place, &h) ||
+        h.header_crc != kept->header_crc ||
+        !batch_check_body(&h, bytes + BATCH_HEADER_BYTES, w->options.cluster, &body))
+        return REFUSE(r, -EBADMSG, "batch %llu was good and is not any more",
+                      (unsigned long long)kept->number);
+    h.kind = BATCH_COPY;
+    h.boot = w->options.boot;
+    h.generation = to->generation;
+    h.offset = to->end;
+    h.mark_number = mark->number;
+    h.mark_seq = mark->last_seq;
+    h.previous_crc = w->previous_crc;
+    batch_seal(&h);
+    memcpy(bytes, &h, sizeof h);
+    const struct disk_op op = {
+        .slot = to->slot, .offset = to->end, .bytes = bytes, .length = kept->bytes};
+    const int result = wal_do_write(w, &op);
+    wal_scan_forget(&r->scan); /* the window now holds what we made of it */
+    if (result != 0)
+        return REFUSE(r, result, "the log can't be written: %s", strerror(-result));
+    w->previous_crc = h.header_crc;
+    to->end += kept->bytes;
+    return 0;
+}
+
+static int write_segment_header(struct recovery *r, const struct wal_segment *to,
+                                const struct kept *mark)
+{
+    struct wal *w = r->w;
+    struct segment_header h = {
+        .kind = SEGMENT_RECOVERY,
+        .cluster = w->options.cluster,
+        .incarnation = w->options.incarnation,
+        .boot = w->options.boot,
+        .node = w->options.node,
+        .generation = to->generation,
+        .segment_bytes = to->bytes,
+        .manifest = w->manifest,
+        .copied_number = r->number - 1,
+    };
+
+    if (mark->number > 0) {
+        h.continues_generation = w->segment[mark->place.segment].generation;
+        h.continues_offset = mark->place.offset + mark->bytes;
+        h.continues_number = mark->number;
+        h.continues_crc = mark->header_crc;
+    }
+    segment_seal(&h);
+    memset(w->prepare.header, 0, DISK_SECTOR);
+    memcpy(w->prepare.header, &h, sizeof h);
+    const struct disk_op op = {.slot = to->slot, .bytes = w->prepare.header, .length = DISK_SECTOR};
+    const int result = wal_do_write(w, &op);
+    if (result != 0)
+        return REFUSE(r, result, "the log can't be written: %s", strerror(-result));
+    return 0;
+}
+
+/* From here on the chain ends with `mark` and goes on in the new segment. */
+static void join_segment(struct recovery *r, const struct wal_segment *to, const struct kept *mark)
+{
+    struct wal *w = r->w;
+    uint64_t offset = DISK_SECTOR;
+
+    w->segment_count = mark->number > 0 ? mark->place.segment + 1 : 0;
+    if (mark->number > 0)
+        w->segment[mark->place.segment].end = mark->place.offset + mark->bytes;
+    const struct wal_place end = {.segment = w->segment_count, .offset = 0};
+    w->segment[w->segment_count++] = *to;
+    wal_places_cut(&w->places, mark->number > 0
+                                   ? (struct wal_place){mark->place.segment,
+                                                        mark->place.offset + mark->bytes}
+                                   : end);
+    for (uint64_t n = mark->number + 1; n < r->number; n++) {
+        const struct kept *kept = &r->kept[n % KEPT_RING];
+        const struct wal_place place = {.segment = w->segment_count - 1, .offset = offset};
+        if (kept->first_index > 0)
+            wal_places_add(&w->places, kept->first_index, place);
+        offset += kept->bytes;
+    }
+    ASSERT(offset == to->end);
+}
+
+/* Steps 1 to 3. */
+static int go_on_in_new_segment(struct recovery *r)
+{
+    struct wal *w = r->w;
+    struct wal_segment to;
+    uint64_t copies_bytes = 0;
+    struct kept mark = {0};
+
+    if (r->mark_number > 0)
+        mark = r->kept[r->mark_number % KEPT_RING];
+    ASSERT(r->mark_number < r->number);
+    if (r->number - 1 - r->mark_number > KEPT_MAX || mark.number != r->mark_number)
+        return REFUSE(r, -EBADMSG, "%llu batches lie above the durable mark, more than there can be",
+                      (unsigned long long)(r->number - 1 - r->mark_number));
+    for (uint64_t n = mark.number + 1; n < r->number; n++)
+        copies_bytes += r->kept[n % KEPT_RING].bytes;
+
+    int result = create_segment(r, copies_bytes, &to);
+    w->previous_crc = mark.header_crc;
+    for (uint64_t n = mark.number + 1; result == 0 && n < r->number; n++)
+        result = copy_batch(r, &r->kept[n % KEPT_RING], &mark, &to);
+    if (result == 0)
+        result = write_segment_header(r, &to, &mark);
+    if (result == 0)
+        join_segment(r, &to, &mark);
+    return result;
+}
+
+static bool in_chain(const struct wal *w, uint64_t generation)
+{
+    for (uint32_t i = 0; i < w->segment_count; i++) {
+        if (w->segment[i].generation == generation)
+            return true;
+    }
+    return false;
+}
+
+/* Files that are not the log, and never again. */
+static int remove_dead_files(struct recovery *r)
+{
+    struct wal *w = r->w;
+
+    for (uint32_t i = 0; i < r->file_count; i++) {
+        if (in_chain(w, segment_generation(w->names[i])))
+            continue;
+        struct disk_op op = {.kind = DISK_OP_REMOVE, .slot = WAL_SLOT_FIRST + i};
+        memcpy(op.name, w->names[i], DISK_NAME_BYTES);
+        const int64_t result = wal_do(w, &op);
+        if (result < 0)
+            return REFUSE(r, (int)result, "%s can't be removed: %s", op.name,
+                          strerror((int)-result));
+    }
+    return 0;
+}
+
+/* Step 4: the first batch of this boot vouches for everything before it. */
+static int write_mark(struct recovery *r)
+{
+    struct wal *w = r->w;
+
+    w->oldest_number = r->number;
+    w->submit_number = r->number;
+    w->open_number = r->number;
+    w->durable_number = r->number - 1;
+    w->last_seq = (raft_seq)w->options.boot << RAFT_SEQ_COUNTER_BITS;
+    w->durable_seq = w->last_seq;
+    const bool submitted = wal_submit_mark(w);
+    ASSERT(submitted); /* nothing else is in flight, and the segment was made with room for it */
+    while (w->failed == 0 && w->durable_number < r->number) {
+        const struct disk_done done = disk_wait(w->disk);
+        wal_on_done(w, &done);
+        (void)wal_submit_syncs(w);
+    }
+    if (w->failed != 0)
+        return REFUSE(r, w->failed, "the log can't be written: %s", strerror(-w->failed));
+    return 0;
+}
+
+int recovery_resume(struct recovery *r)
+{
+    int result = go_on_in_new_segment(r);
+
+    if (result == 0)
+        result = write_mark(r);
+    if (result == 0)
+        result = remove_dead_files(r);
+    return result;
+}

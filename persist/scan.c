@@ -1,0 +1,82 @@
+/* persist/scan.c: reading whole segments at a start, through one large window.
+ *
+ * A read that fails counts as damage of just the sectors that fail (a read error is like a checksum
+ * mismatch): they are tried one by one and are zeros if they can't be read.
+ */
+#include "persist/wal_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+int64_t wal_do(struct wal *w, const struct disk_op *op)
+{
+    ASSERT(disk_in_flight(w->disk) == 0);
+    const int submitted = disk_submit(w->disk, op);
+    if (submitted != 0)
+        return submitted;
+    const struct disk_done done = disk_wait(w->disk);
+    ASSERT(done.cookie == op->cookie);
+    return done.result;
+}
+
+int wal_do_write(struct wal *w, const struct disk_op *op)
+{
+    struct disk_op write = *op;
+    write.kind = w->options.sync_by_fsync ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC;
+    const int64_t written = wal_do(w, &write);
+    if (written != (int64_t)op->length)
+        return written < 0 ? (int)written : -EIO;
+    if (!w->options.sync_by_fsync)
+        return 0;
+    const struct disk_op sync = {.kind = DISK_OP_SYNC, .slot = op->slot};
+    return (int)wal_do(w, &sync);
+}
+
+static void read_by_sector(struct wal_scan *s, struct disk_op op, uint64_t length)
+{
+    op.length = DISK_SECTOR;
+    for (uint64_t at = 0; at < length; at += DISK_SECTOR) {
+        if (wal_do(s->wal, &op) != DISK_SECTOR)
+            memset(op.bytes, 0, DISK_SECTOR);
+        op.bytes += DISK_SECTOR;
+        op.offset += DISK_SECTOR;
+    }
+}
+
+static void fill(struct wal_scan *s, struct wal_place place, uint64_t length)
+{
+    const struct disk_op op = {
+        .kind = DISK_OP_READ,
+        .slot = s->wal->segment[place.segment].slot,
+        .offset = place.offset,
+        .bytes = s->window,
+        .length = length,
+    };
+
+    if (wal_do(s->wal, &op) != (int64_t)length)
+        read_by_sector(s, op, length);
+    s->place = place;
+    s->bytes = length;
+    s->bytes_read += length;
+}
+
+uint8_t *wal_scan_at(struct wal_scan *s, struct wal_place place, uint64_t need, uint64_t limit)
+{
+    ASSERT(place.offset % DISK_SECTOR == 0);
+    ASSERT(limit % DISK_SECTOR == 0);
+    if (place.offset > limit || need > limit - place.offset || need > s->window_bytes_max)
+        return NULL;
+    const bool inside = s->bytes > 0 && place.segment == s->place.segment &&
+                        place.offset >= s->place.offset &&
+                        place.offset + need <= s->place.offset + s->bytes;
+    if (!inside) {
+        const uint64_t rest = limit - place.offset;
+        fill(s, place, rest < s->window_bytes_max ? rest : s->window_bytes_max);
+    }
+    return s->window + (place.offset - s->place.offset);
+}
+
+void wal_scan_forget(struct wal_scan *s)
+{
+    s->bytes = 0;
+}

@@ -1,0 +1,85 @@
+/* persist/segment.c: encode and judge the header of a segment. */
+#include "persist/segment.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+
+enum {
+    SEGMENT_CHECKED_BYTES = offsetof(struct segment_header, header_crc),
+    SEGMENT_PREFIX_BYTES = sizeof SEGMENT_NAME_PREFIX - 1,
+    SEGMENT_DIGITS = 16,
+};
+
+static_assert(SEGMENT_PREFIX_BYTES + SEGMENT_DIGITS < DISK_NAME_BYTES, "a name fits");
+
+static bool fields_valid(const struct segment_header *h)
+{
+    if (h->kind != SEGMENT_ROLL && h->kind != SEGMENT_RECOVERY)
+        return false;
+    if (h->generation == 0 || h->continues_generation >= h->generation)
+        return false;
+    if (h->kind == SEGMENT_ROLL && h->continues_generation == 0)
+        return false;
+    if (h->segment_bytes % DISK_SECTOR != 0 || h->continues_offset % DISK_SECTOR != 0)
+        return false;
+    return h->manifest.config_bytes <= SEGMENT_CONFIG_BYTES_MAX;
+}
+
+void segment_seal(struct segment_header *header)
+{
+    header->magic = SEGMENT_MAGIC;
+    header->version = SEGMENT_VERSION;
+    ASSERT(fields_valid(header)); /* what we would refuse to read must never be written */
+    header->header_crc = crc32c(0, header, SEGMENT_CHECKED_BYTES);
+}
+
+enum segment_verdict segment_check(const uint8_t *bytes, const struct segment_owner *owner,
+                                   uint64_t generation, struct segment_header *out)
+{
+    struct segment_header h;
+
+    memcpy(&h, bytes, sizeof h);
+    /* The checksum has the same place in every version, so that another version can be named. */
+    if (h.magic != SEGMENT_MAGIC || h.header_crc != crc32c(0, &h, SEGMENT_CHECKED_BYTES))
+        return SEGMENT_BAD;
+    if (h.version != SEGMENT_VERSION) {
+        *out = h;
+        return SEGMENT_OTHER_VERSION;
+    }
+    if (h.generation != generation || !fields_valid(&h))
+        return SEGMENT_BAD;
+    *out = h;
+    if (h.cluster != owner->cluster || h.node != owner->node)
+        return SEGMENT_FOREIGN;
+    return h.incarnation == owner->incarnation ? SEGMENT_OK : SEGMENT_FOREIGN;
+}
+
+void segment_name(char name[DISK_NAME_BYTES], uint64_t generation)
+{
+    const int length = snprintf(name, DISK_NAME_BYTES, SEGMENT_NAME_PREFIX "%016llx",
+                                (unsigned long long)generation);
+    ASSERT(length == SEGMENT_PREFIX_BYTES + SEGMENT_DIGITS);
+}
+
+uint64_t segment_generation(const char *name)
+{
+    uint64_t generation = 0;
+
+    if (strncmp(name, SEGMENT_NAME_PREFIX, SEGMENT_PREFIX_BYTES) != 0)
+        return 0;
+    const char *const digits = name + SEGMENT_PREFIX_BYTES;
+    if (strnlen(digits, SEGMENT_DIGITS + 1) != SEGMENT_DIGITS)
+        return 0;
+    for (uint32_t i = 0; i < SEGMENT_DIGITS; i++) {
+        const char c = digits[i];
+        if (c >= '0' && c <= '9')
+            generation = generation << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            generation = generation << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            return 0;
+    }
+    return generation;
+}

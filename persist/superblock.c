@@ -1,0 +1,167 @@
+/* persist/superblock.c: two copies, written in turn.
+ *
+ * At each moment at least one copy is whole and flushed: a change goes over the older one, and
+ * counts only once it is valid there, which a torn write of one sector can't fake.
+ */
+#include "persist/superblock.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+
+enum {
+    SUPERBLOCK_MAGIC = 0x50534b53, /* "SKSP" */
+    SUPERBLOCK_VERSION = 1,
+    SUPERBLOCK_SLOT = 0, /* the log's files have the others */
+    SUPERBLOCK_COPIES = 2,
+};
+
+static const char superblock_name[] = "superblock";
+
+struct superblock_bytes {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t node;
+    uint64_t cluster;
+    uint64_t incarnation;
+    uint64_t generation;
+    uint32_t boot;
+    uint8_t reserved[24];
+    uint32_t crc; /* over the 60 bytes before it */
+};
+
+static_assert(sizeof(struct superblock_bytes) == 64, "the struct is the format");
+static_assert(offsetof(struct superblock_bytes, crc) == 60, "the checksum comes last");
+static_assert(sizeof superblock_name <= DISK_NAME_BYTES, "a name fits");
+
+enum copy_verdict { COPY_VALID, COPY_BAD, COPY_EMPTY, COPY_OTHER_VERSION };
+
+static enum copy_verdict judge(const uint8_t *sector, struct superblock *out)
+{
+    struct superblock_bytes b;
+    static const uint8_t zeros[sizeof b];
+
+    memcpy(&b, sector, sizeof b);
+    if (memcmp(&b, zeros, sizeof b) == 0)
+        return COPY_EMPTY;
+    if (b.magic != SUPERBLOCK_MAGIC || b.crc != crc32c(0, &b, offsetof(struct superblock_bytes, crc)))
+        return COPY_BAD;
+    *out = (struct superblock){
+        .cluster = b.cluster,
+        .incarnation = b.incarnation,
+        .generation = b.generation,
+        .boot = b.boot,
+        .node = b.node,
+        .version = b.version,
+    };
+    return b.version == SUPERBLOCK_VERSION ? COPY_VALID : COPY_OTHER_VERSION;
+}
+
+static int64_t perform(struct disk *d, const struct disk_op *op)
+{
+    const int submitted = disk_submit(d, op);
+
+    if (submitted != 0)
+        return submitted;
+    return disk_wait(d).result;
+}
+
+/* Writes `s` to the copy that its generation names, and flushes it. */
+static int write_copy(struct disk *d, uint8_t *buffer, const struct superblock *s)
+{
+    struct superblock_bytes b = {
+        .magic = SUPERBLOCK_MAGIC,
+        .version = SUPERBLOCK_VERSION,
+        .node = s->node,
+        .cluster = s->cluster,
+        .incarnation = s->incarnation,
+        .generation = s->generation,
+        .boot = s->boot,
+    };
+    const struct disk_op op = {
+        .kind = DISK_OP_WRITE_DSYNC,
+        .slot = SUPERBLOCK_SLOT,
+        .offset = s->generation % SUPERBLOCK_COPIES * DISK_SECTOR,
+        .bytes = buffer,
+        .length = DISK_SECTOR,
+    };
+
+    b.crc = crc32c(0, &b, offsetof(struct superblock_bytes, crc));
+    memset(buffer, 0, DISK_SECTOR);
+    memcpy(buffer, &b, sizeof b);
+    const int64_t written = perform(d, &op);
+    if (written == DISK_SECTOR)
+        return 0;
+    return written < 0 ? (int)written : -EIO;
+}
+
+int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *fresh)
+{
+    struct disk_op op = {
+        .kind = DISK_OP_CREATE,
+        .slot = SUPERBLOCK_SLOT,
+        .length = SUPERBLOCK_COPIES * DISK_SECTOR,
+    };
+    struct superblock s = *fresh;
+
+    ASSERT(fresh->cluster != 0);
+    ASSERT(fresh->incarnation != 0);
+    ASSERT(fresh->node != 0);
+    memcpy(op.name, superblock_name, sizeof superblock_name);
+    const int64_t created = perform(d, &op);
+    if (created != (int64_t)op.length)
+        return created < 0 ? (int)created : -EIO;
+    s.generation = 1;
+    return write_copy(d, buffer, &s);
+}
+
+int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
+{
+    uint32_t count[COPY_OTHER_VERSION + 1] = {0};
+    const int64_t size = disk_open(d, superblock_name, SUPERBLOCK_SLOT);
+
+    if (size == -ENOENT)
+        return -ENODATA;
+    if (size < 0)
+        return (int)size;
+    out->generation = 0;
+    for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
+        const struct disk_op op = {
+            .kind = DISK_OP_READ,
+            .slot = SUPERBLOCK_SLOT,
+            .offset = (uint64_t)i * DISK_SECTOR,
+            .bytes = buffer,
+            .length = DISK_SECTOR,
+        };
+        struct superblock copy;
+        const bool read = perform(d, &op) == DISK_SECTOR;
+        const enum copy_verdict verdict = read ? judge(buffer, &copy) : COPY_BAD;
+        count[verdict]++;
+        if (verdict == COPY_VALID && copy.generation > out->generation)
+            *out = copy;
+    }
+    /* A copy of another version may be the newer one: its writer knows, we do not. */
+    if (count[COPY_OTHER_VERSION] > 0)
+        return -EPROTO;
+    if (count[COPY_VALID] > 0)
+        return 0;
+    return count[COPY_EMPTY] == SUPERBLOCK_COPIES ? -ENODATA : -EBADMSG;
+}
+
+int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout)
+{
+    struct superblock next = *inout;
+
+    ASSERT(inout->generation > 0); /* read or formatted before */
+    ASSERT(inout->boot < UINT32_MAX >> 8); /* seq keeps 24 bits of it */
+    next.boot++;
+    next.generation++;
+    const int result = write_copy(d, buffer, &next);
+    if (result == 0)
+        *inout = next;
+    return result;
+}

@@ -1,0 +1,485 @@
+/* persist/wal.c: batches on their way: filled by wal_append(), written and flushed by wal_poll().
+ *
+ * The diagram of a batch's states is in wal_internal.h. The open batch goes out as soon as fewer than
+ * options.flights batches are on their way, and when it is full; everything that was appended
+ * meanwhile shares its flush. Batches get their place when they are submitted, in order, so the
+ * chain of header checksums is the order on disk.
+ */
+#include "persist/wal_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+
+enum { CRCS_AT_ONCE = 64 };
+
+static uint64_t align_up(uint64_t value)
+{
+    return (value + DISK_SECTOR - 1) & ~(uint64_t)(DISK_SECTOR - 1);
+}
+
+static void check_options(const struct wal_options *o)
+{
+    ASSERT(o->cluster != 0);
+    ASSERT(o->incarnation != 0);
+    ASSERT(o->boot > 0);
+    ASSERT(o->node > 0);
+    ASSERT(o->batch_bytes >= WAL_BATCH_BYTES_MIN);
+    ASSERT(o->batch_bytes <= WAL_BATCH_BYTES_MAX);
+    ASSERT(o->batch_bytes % DISK_SECTOR == 0);
+    ASSERT(o->segment_bytes >= wal_segment_bytes_min(o));
+    ASSERT(o->segment_bytes % DISK_SECTOR == 0);
+    ASSERT(o->buffer_count >= 2);
+    ASSERT(o->buffer_count <= WAL_BUFFERS_MAX);
+    ASSERT(o->flights >= 1);
+    ASSERT(o->runs_max >= 1);
+}
+
+/* The wal's memory, in this order; each part begins on a sector. */
+struct layout {
+    size_t buffers, window, header, names, run_first, run_term, config, end;
+};
+
+static struct layout layout_of(const struct wal_options *o)
+{
+    struct layout l;
+
+    l.buffers = align_up(sizeof(struct wal));
+    l.window = l.buffers + (size_t)o->buffer_count * o->batch_bytes;
+    l.header = l.window + o->batch_bytes;
+    l.names = l.header + DISK_SECTOR;
+    l.run_first = l.names + align_up((WAL_SEGMENTS_MAX + 1) * (size_t)DISK_NAME_BYTES);
+    l.run_term = l.run_first + align_up(o->runs_max * sizeof(raft_index));
+    l.config = l.run_term + align_up(o->runs_max * sizeof(raft_term));
+    l.end = l.config + align_up(SEGMENT_CONFIG_BYTES_MAX);
+    return l;
+}
+
+size_t wal_bytes(const struct wal_options *options)
+{
+    check_options(options);
+    return layout_of(options).end;
+}
+
+int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
+             struct wal_recovered *recovered, char *error, size_t error_bytes)
+{
+    struct wal *w = memory;
+    uint8_t *const bytes = memory;
+
+    check_options(options);
+    ASSERT((uintptr_t)memory % DISK_SECTOR == 0);
+    const struct layout l = layout_of(options);
+    memset(w, 0, sizeof *w);
+    w->disk = disk;
+    w->options = *options;
+    for (uint32_t i = 0; i < options->buffer_count; i++)
+        w->buffer[i].bytes = bytes + l.buffers + (size_t)i * options->batch_bytes;
+    w->reader.window = bytes + l.window;
+    w->prepare.header = bytes + l.header;
+    w->names = (char(*)[DISK_NAME_BYTES])(bytes + l.names);
+    w->view.run_first = (raft_index *)(bytes + l.run_first);
+    w->view.run_term = (raft_term *)(bytes + l.run_term);
+    w->view.runs_max = options->runs_max;
+    w->config_payload = bytes + l.config;
+
+    const int result = wal_recover(w, recovered, error, error_bytes);
+    *out = result == 0 ? w : NULL;
+    return result;
+}
+
+void wal_fail(struct wal *w, int64_t result)
+{
+    if (w->failed == 0)
+        w->failed = result < 0 ? (int)result : -EIO; /* short */
+}
+
+/* The buffer of the open batch, begun if it is not; NULL: all are in use. */
+static struct wal_buffer *open_buffer(struct wal *w)
+{
+    if (w->open_number - w->oldest_number == w->options.buffer_count)
+        return NULL;
+    struct wal_buffer *b = wal_buffer_of(w, w->open_number);
+    if (b->state == WAL_BUFFER_FILLING)
+        return b;
+    ASSERT(b->state == WAL_BUFFER_FREE);
+    b->state = WAL_BUFFER_FILLING;
+    b->has_steps = false;
+    b->first_index = 0;
+    b->header = (struct batch_header){.last_seq = w->last_seq};
+    return b;
+}
+
+static void close_open_batch(struct wal *w, struct wal_buffer *b)
+{
+    ASSERT(b->state == WAL_BUFFER_FILLING);
+    b->state = WAL_BUFFER_CLOSED;
+    w->closed_bytes += batch_bytes(b->header.record_bytes);
+    w->open_number++;
+}
+
+static bool is_filling(struct wal *w)
+{
+    return w->open_number - w->oldest_number < w->options.buffer_count &&
+           wal_buffer_of(w, w->open_number)->state == WAL_BUFFER_FILLING;
+}
+
+/* On disk, of everything that waits to be submitted. */
+static uint64_t queued_bytes(struct wal *w)
+{
+    const uint64_t open =
+        is_filling(w) ? batch_bytes(wal_buffer_of(w, w->open_number)->header.record_bytes) : 0;
+    return w->closed_bytes + open;
+}
+
+static bool has_room(struct wal *w, uint32_t more)
+{
+    const struct wal_segment *s = wal_current(w);
+
+    if (w->prepare.state == WAL_PREPARE_READY)
+        return true;
+    return queued_bytes(w) + batch_bytes(more) + WAL_VOTES_RESERVE <= s->bytes - s->end;
+}
+
+/* Takes the records that were just copied to `records` into the account of the batch. */
+static void count_records(struct wal *w, struct wal_buffer *b, const struct wal_step *step,
+                          const uint8_t *records)
+{
+    uint32_t crcs[CRCS_AT_ONCE];
+    uint32_t crc_count = 0;
+    uint32_t at = 0;
+    raft_index index = step->first;
+    const struct record_header *record = NULL;
+
+    ASSERT(step->first <= w->view.last + 1);
+    while (at < step->length) {
+        record = record_at(records + at);
+        ASSERT(record->magic == RECORD_MAGIC);
+        ASSERT(record->index == index);
+        if (index == w->view.last + 1)
+            ASSERT(record->chain == w->view.last_chain);
+        crcs[crc_count++] = record->header_crc;
+        if (crc_count == CRCS_AT_ONCE) {
+            b->header.records_crc = crc32c(b->header.records_crc, crcs, sizeof crcs);
+            crc_count = 0;
+        }
+        w->view.last = index++;
+        w->view.last_chain = record->header_crc;
+        at += record_bytes(record->payload_bytes);
+    }
+    ASSERT(at == step->length);
+    ASSERT(index == step->last + 1);
+    b->header.records_crc = crc32c(b->header.records_crc, crcs, crc_count * sizeof crcs[0]);
+    b->header.record_count += (uint32_t)(step->last - step->first + 1);
+    b->header.record_bytes += step->length;
+    w->view.last_term = record->term;
+    if (b->first_index == 0 || step->first < b->first_index)
+        b->first_index = step->first;
+}
+
+int wal_append(struct wal *w, const struct wal_step *step)
+{
+    const bool has_records = step->first <= step->last;
+
+    ASSERT(step->seq > w->last_seq);
+    ASSERT(step->seq >> RAFT_SEQ_COUNTER_BITS == w->options.boot);
+    ASSERT(has_records == (step->length > 0));
+    ASSERT(step->length <= wal_step_bytes_max(&w->options));
+    ASSERT(step->term >= w->term);
+    if (w->failed != 0)
+        return w->failed;
+    if (has_records && !has_room(w, step->length))
+        return -ENOSPC;
+    struct wal_buffer *b = open_buffer(w);
+    if (b != NULL &&
+        BATCH_HEADER_BYTES + b->header.record_bytes + step->length > w->options.batch_bytes) {
+        close_open_batch(w, b);
+        b = open_buffer(w);
+    }
+    if (b == NULL)
+        return -EAGAIN;
+
+    if (has_records) {
+        uint8_t *const records = b->bytes + BATCH_HEADER_BYTES + b->header.record_bytes;
+        memcpy(records, step->bytes, step->length);
+        count_records(w, b, step, records);
+        w->counters.records += step->last - step->first + 1;
+    }
+    w->last_seq = step->seq;
+    w->term = step->term;
+    w->vote = step->vote;
+    w->vote_incarnation = step->vote_incarnation;
+    w->commit = step->commit > w->commit ? step->commit : w->commit;
+    if (!b->has_steps)
+        b->header.first_seq = step->seq;
+    b->has_steps = true;
+    b->header.last_seq = step->seq;
+    b->header.term = w->term;
+    b->header.vote = w->vote;
+    b->header.vote_incarnation = w->vote_incarnation;
+    b->header.commit = w->commit;
+    b->header.last_index = w->view.last;
+    b->header.last_term = w->view.last_term;
+    b->header.last_chain = w->view.last_chain;
+    return 0;
+}
+
+/* The place of the next batch of `bytes`; false: no segment is prepared for it. */
+static bool place_next(struct wal *w, uint64_t bytes, struct wal_place *place)
+{
+    const struct wal_segment *s = wal_current(w);
+
+    if (s->end + bytes > s->bytes) {
+        if (w->prepare.state != WAL_PREPARE_READY)
+            return false;
+        wal_roll(w);
+        s = wal_current(w);
+    }
+    ASSERT(s->end + bytes <= s->bytes);
+    *place = (struct wal_place){.segment = w->segment_count - 1, .offset = s->end};
+    return true;
+}
+
+static void seal(struct wal *w, struct wal_buffer *b, uint64_t bytes)
+{
+    struct batch_header *h = &b->header;
+    const uint64_t used = BATCH_HEADER_BYTES + h->record_bytes;
+
+    h->kind = BATCH_NEW;
+    h->incarnation = w->options.incarnation;
+    h->boot = w->options.boot;
+    h->node = w->options.node;
+    h->generation = w->segment[b->place.segment].generation;
+    h->offset = b->place.offset;
+    h->number = w->submit_number;
+    h->mark_seq = w->durable_seq;
+    h->mark_number = w->durable_number;
+    h->previous_crc = w->previous_crc;
+    batch_seal(h);
+    memcpy(b->bytes, h, sizeof *h);
+    memset(b->bytes + used, 0, bytes - used);
+}
+
+/* Places, seals and submits the batch submit_number; false: it can't go now. */
+static bool submit_next(struct wal *w)
+{
+    struct wal_buffer *b = wal_buffer_of(w, w->submit_number);
+    const uint64_t bytes = batch_bytes(b->header.record_bytes);
+
+    if (!place_next(w, bytes, &b->place))
+        return false;
+    seal(w, b, bytes);
+    const struct disk_op op = {
+        .kind = w->options.sync_by_fsync ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC,
+        .slot = wal_current(w)->slot,
+        .offset = b->place.offset,
+        .bytes = b->bytes,
+        .length = bytes,
+        .cookie = wal_cookie(WAL_OP_BATCH_WRITE, w->submit_number),
+    };
+    if (disk_submit(w->disk, &op) != 0)
+        return false; /* too many in flight: sealed anew when its turn comes again */
+
+    if (b->state == WAL_BUFFER_CLOSED)
+        w->closed_bytes -= bytes;
+    else
+        w->open_number++;
+    b->state = WAL_BUFFER_WRITING;
+    b->submitted_ns = w->now_ns;
+    wal_current(w)->end += bytes;
+    w->previous_crc = b->header.header_crc;
+    w->submit_number++;
+    w->flights += b->has_steps;
+    w->counters.batches++;
+    w->counters.bytes += bytes;
+    if (b->first_index > 0)
+        wal_places_add(&w->places, b->first_index, b->place);
+    return true;
+}
+
+static bool submit_due(struct wal *w)
+{
+    if (w->submit_number < w->open_number)
+        return true; /* closed: full */
+    return is_filling(w) && w->flights < w->options.flights;
+}
+
+bool wal_submit_mark(struct wal *w)
+{
+    ASSERT(w->oldest_number == w->open_number);
+    struct wal_buffer *b = open_buffer(w);
+    ASSERT(b != NULL);
+    ASSERT(!b->has_steps);
+    b->header.term = w->term;
+    b->header.vote = w->vote;
+    b->header.vote_incarnation = w->vote_incarnation;
+    b->header.commit = w->commit;
+    b->header.last_index = w->view.last;
+    b->header.last_term = w->view.last_term;
+    b->header.last_chain = w->view.last_chain;
+    if (submit_next(w))
+        return true;
+    b->state = WAL_BUFFER_FREE;
+    return false;
+}
+
+static uint32_t submit_sync(struct wal *w, uint64_t number)
+{
+    struct wal_buffer *b = wal_buffer_of(w, number);
+    const struct disk_op op = {
+        .kind = DISK_OP_SYNC,
+        .slot = w->segment[b->place.segment].slot,
+        .cookie = wal_cookie(WAL_OP_BATCH_SYNC, number),
+    };
+
+    if (b->state != WAL_BUFFER_UNSYNCED || disk_submit(w->disk, &op) != 0)
+        return 0;
+    b->state = WAL_BUFFER_SYNCING;
+    return 1;
+}
+
+uint32_t wal_submit_syncs(struct wal *w)
+{
+    uint32_t work = 0;
+
+    for (uint64_t number = w->oldest_number; number < w->submit_number; number++)
+        work += submit_sync(w, number);
+    return work;
+}
+
+/* Durable is the end of the longest flushed prefix, never simply the newest flush. */
+static void advance_durable(struct wal *w)
+{
+    while (w->oldest_number < w->submit_number) {
+        struct wal_buffer *b = wal_buffer_of(w, w->oldest_number);
+        if (b->state != WAL_BUFFER_FLUSHED)
+            return;
+        ASSERT(b->header.number == w->durable_number + 1);
+        ASSERT(b->header.last_seq >= w->durable_seq);
+        w->durable_seq = b->header.last_seq;
+        w->durable_number = w->oldest_number;
+        w->durable_end = b->place;
+        w->durable_end.offset += batch_bytes(b->header.record_bytes);
+        w->mark_wanted = b->has_steps; /* a mark is composed when all before it is flushed */
+        w->idle_since_ns = w->now_ns;
+        b->state = WAL_BUFFER_FREE;
+        w->oldest_number++;
+    }
+}
+
+static void on_flushed(struct wal *w, struct wal_buffer *b)
+{
+    b->state = WAL_BUFFER_FLUSHED;
+    w->flights -= b->has_steps;
+    w->counters.flushes++;
+    w->counters.flush_ns_last = w->now_ns - b->submitted_ns;
+    advance_durable(w);
+}
+
+static void on_batch_written(struct wal *w, struct wal_buffer *b, int64_t result)
+{
+    ASSERT(b->state == WAL_BUFFER_WRITING);
+    if (result != (int64_t)batch_bytes(b->header.record_bytes)) {
+        wal_fail(w, result); /* never retried: see wal.h */
+        return;
+    }
+    if (w->options.sync_by_fsync)
+        b->state = WAL_BUFFER_UNSYNCED;
+    else
+        on_flushed(w, b);
+}
+
+static void on_batch_synced(struct wal *w, struct wal_buffer *b, int64_t result)
+{
+    ASSERT(b->state == WAL_BUFFER_SYNCING);
+    if (result != 0) {
+        wal_fail(w, result);
+        return;
+    }
+    on_flushed(w, b);
+}
+
+void wal_on_done(struct wal *w, const struct disk_done *done)
+{
+    const uint64_t number = done->cookie & ((1ull << WAL_OP_SHIFT) - 1);
+
+    switch ((enum wal_op)(done->cookie >> WAL_OP_SHIFT)) {
+    case WAL_OP_BATCH_WRITE:
+        on_batch_written(w, wal_buffer_of(w, number), done->result);
+        return;
+    case WAL_OP_BATCH_SYNC:
+        on_batch_synced(w, wal_buffer_of(w, number), done->result);
+        return;
+    case WAL_OP_PREPARE:
+        wal_prepare_on_done(w, done->result);
+        return;
+    case WAL_OP_READ:
+        wal_reader_on_done(w, done->result);
+        return;
+    }
+    ASSERT(false); /* nobody else submits to our disk */
+}
+
+static bool is_idle(struct wal *w)
+{
+    return w->oldest_number == w->open_number && !is_filling(w);
+}
+
+uint32_t wal_poll(struct wal *w, uint64_t now_ns)
+{
+    struct disk_done done[WAL_REAP_MAX];
+
+    ASSERT(now_ns >= w->now_ns);
+    w->now_ns = now_ns;
+    if (w->failed != 0)
+        return 0;
+    const uint32_t reaped = disk_reap(w->disk, done, WAL_REAP_MAX);
+    for (uint32_t i = 0; i < reaped; i++)
+        wal_on_done(w, &done[i]);
+    if (w->failed != 0)
+        return reaped;
+
+    uint32_t work = reaped + wal_submit_syncs(w);
+    while (submit_due(w) && submit_next(w))
+        work++;
+    work += wal_prepare_poll(w);
+    if (w->mark_wanted && is_idle(w) && now_ns - w->idle_since_ns >= WAL_IDLE_MARK_NS)
+        work += wal_submit_mark(w);
+    return work;
+}
+
+raft_seq wal_durable(const struct wal *w)
+{
+    return w->durable_seq;
+}
+
+int wal_failed(const struct wal *w)
+{
+    return w->failed;
+}
+
+bool wal_has_room(const struct wal *w)
+{
+    return w->prepare.state == WAL_PREPARE_READY;
+}
+
+uint64_t wal_next_ns(const struct wal *w)
+{
+    const uint64_t prepare = wal_prepare_next_ns(w);
+    const uint64_t mark = w->mark_wanted ? w->idle_since_ns + WAL_IDLE_MARK_NS : UINT64_MAX;
+
+    return mark < prepare ? mark : prepare;
+}
+
+uint64_t wal_oldest_unflushed_ns(const struct wal *w)
+{
+    if (w->oldest_number == w->submit_number)
+        return 0;
+    return w->buffer[w->oldest_number % w->options.buffer_count].submitted_ns;
+}
+
+const struct wal_counters *wal_counters(const struct wal *w)
+{
+    return &w->counters;
+}

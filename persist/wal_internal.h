@@ -1,0 +1,259 @@
+/* persist/wal_internal.h: struct wal and what the files of the log share among themselves.
+ *
+ *   wal.c       append, submit, complete: the batches
+ *   prepare.c   the next segment, made ahead
+ *   recovery.c  what a start decides; scan.c reads for it
+ *   view.c      what the log contains: last entry, term runs, configurations
+ *   places.c    where an entry lies: sparse, bounded
+ *   reader.c    old records back from disk
+ *
+ * A batch is a number; its buffer is number % buffer_count:
+ *
+ *      oldest_number <= submit_number <= open_number < oldest_number + buffer_count
+ *      |-- in flight or flushed --|-- closed, waits --|-- being filled
+ *
+ *   FILLING --wal_append (full), submit_next (its turn)--> CLOSED --submit_next--> WRITING
+ *   WRITING --on_batch_written--> FLUSHED, or with sync_by_fsync: --> UNSYNCED
+ *   UNSYNCED --submit_sync--> SYNCING --on_batch_synced--> FLUSHED
+ *   FLUSHED --advance_durable, oldest first--> the buffer is free for number + buffer_count
+ */
+#ifndef PERSIST_WAL_INTERNAL_H
+#define PERSIST_WAL_INTERNAL_H
+
+#include "persist/batch.h"
+#include "persist/segment.h"
+#include "persist/wal.h"
+
+enum {
+    WAL_SEGMENTS_MAX = DISK_FILES_MAX - 1, /* slot 0 is the superblock's */
+    WAL_SLOT_FIRST = 1,
+    WAL_PLACES_MAX = 16384, /* one each 64 KiB of a log of 1 GiB */
+    WAL_CONFIGS_MAX = 64,   /* not committed ones can be undone, and there are one or two of them */
+    WAL_REAP_MAX = 64,      /* completions in one turn */
+    WAL_VOTES_RESERVE = 4 * DISK_SECTOR, /* of the last segment, for steps without records */
+};
+
+/* Disk full while a segment was being prepared: tried again so much later. */
+#define WAL_PREPARE_RETRY_NS (100 * 1000 * 1000ull)
+
+/* What a cookie is about: its highest byte; the rest is a batch number. */
+enum wal_op {
+    WAL_OP_BATCH_WRITE = 1,
+    WAL_OP_BATCH_SYNC,
+    WAL_OP_PREPARE,
+    WAL_OP_READ,
+};
+enum { WAL_OP_SHIFT = 56 };
+
+static inline uint64_t wal_cookie(enum wal_op op, uint64_t number)
+{
+    return (uint64_t)op << WAL_OP_SHIFT | number;
+}
+
+struct wal_segment {
+    uint64_t generation;
+    uint64_t bytes;
+    uint64_t end; /* of the batches that count; the current one's: where the next goes */
+    uint32_t slot;
+};
+
+/* Where a batch begins: index into the table of segments, and the offset. */
+struct wal_place {
+    uint32_t segment;
+    uint64_t offset;
+};
+
+enum wal_buffer_state {
+    WAL_BUFFER_FREE,
+    WAL_BUFFER_FILLING,
+    WAL_BUFFER_CLOSED,
+    WAL_BUFFER_WRITING,
+    WAL_BUFFER_UNSYNCED, /* written, waits for its SYNC to be submitted */
+    WAL_BUFFER_SYNCING,
+    WAL_BUFFER_FLUSHED,
+};
+
+struct wal_buffer {
+    enum wal_buffer_state state;
+    bool has_steps; /* else the batch carries nothing but the mark */
+    uint8_t *bytes;
+    struct batch_header header; /* sealed and placed when submitted */
+    raft_index first_index;     /* lowest index of its records; 0: none */
+    struct wal_place place;
+    uint64_t submitted_ns;
+};
+
+/* Sparse map from index to place, ascending in both. places.c */
+struct wal_places {
+    uint32_t count;
+    uint64_t spacing_bytes; /* a batch nearer than this to the one before is left out */
+    struct {
+        raft_index first;
+        struct wal_place place;
+    } entry[WAL_PLACES_MAX];
+};
+
+/* The content of the log. view.c */
+struct wal_view {
+    raft_index last;
+    raft_term last_term;
+    uint32_t last_chain;
+    uint32_t run_count;
+    uint32_t runs_max;
+    raft_index *run_first;
+    raft_term *run_term;
+    uint32_t config_count;
+    bool config_forgotten; /* an older one than those kept */
+    raft_index config_index[WAL_CONFIGS_MAX];
+};
+
+enum wal_prepare_state {
+    WAL_PREPARE_NONE,
+    WAL_PREPARE_CREATING,
+    WAL_PREPARE_UNWRITTEN, /* its header waits to be submitted */
+    WAL_PREPARE_WRITING,
+    WAL_PREPARE_UNSYNCED,
+    WAL_PREPARE_SYNCING,
+    WAL_PREPARE_READY,
+};
+
+struct wal_prepare {
+    enum wal_prepare_state state;
+    struct wal_segment segment;
+    uint64_t retry_ns; /* not before */
+    uint8_t *header;   /* a sector */
+};
+
+struct wal_reader {
+    struct wal_read *read; /* NULL: none */
+    raft_index next;       /* wanted now */
+    struct wal_place at;   /* the batch looked at */
+    struct wal_place stop; /* the first record stands before it; segment UINT32_MAX: no limit */
+    bool in_flight;
+    int64_t failed; /* of the newest disk read; 0: fine */
+    uint8_t *window;
+    struct wal_place window_place;
+    uint64_t window_bytes;  /* valid ones; what is durable never changes */
+    uint64_t wanted_bytes;  /* of the read in flight */
+};
+
+struct wal {
+    struct disk *disk;
+    struct wal_options options;
+    int failed;
+    uint64_t now_ns;
+
+    uint64_t oldest_number;
+    uint64_t submit_number;
+    uint64_t open_number;
+    uint32_t flights;      /* submitted and not flushed, mark batches not counted */
+    uint32_t previous_crc; /* header checksum of batch submit_number - 1 */
+    raft_seq last_seq;     /* appended */
+    uint64_t closed_bytes; /* on disk, of the batches that are closed and not submitted */
+    raft_term term;        /* hard state */
+    raft_node vote;
+    uint64_t vote_incarnation;
+    raft_index commit;
+
+    raft_seq durable_seq;
+    uint64_t durable_number;
+    struct wal_place durable_end;
+    bool mark_wanted; /* something was flushed that no mark covers yet */
+    uint64_t idle_since_ns;
+
+    uint32_t segment_count; /* the last one is written to */
+    uint64_t generation_next;
+    struct segment_manifest manifest;
+    struct wal_prepare prepare;
+    struct wal_counters counters;
+    struct wal_reader reader;
+    struct wal_view view;
+    struct wal_buffer buffer[WAL_BUFFERS_MAX];
+    uint8_t *config_payload;
+    char (*names)[DISK_NAME_BYTES]; /* of a start: WAL_SEGMENTS_MAX + 1 */
+    struct wal_segment segment[WAL_SEGMENTS_MAX];
+    struct wal_places places;
+};
+
+static inline struct wal_buffer *wal_buffer_of(struct wal *w, uint64_t number)
+{
+    return &w->buffer[number % w->options.buffer_count];
+}
+
+static inline struct wal_segment *wal_current(struct wal *w)
+{
+    ASSERT(w->segment_count > 0);
+    return &w->segment[w->segment_count - 1];
+}
+
+static inline bool wal_place_before(struct wal_place a, struct wal_place b)
+{
+    return a.segment != b.segment ? a.segment < b.segment : a.offset < b.offset;
+}
+
+static inline struct batch_place wal_batch_place(const struct wal *w, struct wal_place place)
+{
+    ASSERT(place.segment < w->segment_count);
+    return (struct batch_place){
+        .incarnation = w->options.incarnation,
+        .node = w->options.node,
+        .generation = w->segment[place.segment].generation,
+        .offset = place.offset,
+    };
+}
+
+/* wal.c. A failed or short operation of the log: nothing is submitted any more. */
+void wal_fail(struct wal *w, int64_t result);
+/* Writes a batch without records; nothing may be queued. False: the disk takes none now. */
+bool wal_submit_mark(struct wal *w);
+/* With sync_by_fsync: the flushes of what has been written. */
+uint32_t wal_submit_syncs(struct wal *w);
+void wal_on_done(struct wal *w, const struct disk_done *done);
+
+/* scan.c: synchronous, for a start. */
+struct wal_scan {
+    struct wal *wal;
+    uint8_t *window; /* the batch buffers, all of them */
+    uint64_t window_bytes_max;
+    struct wal_place place;
+    uint64_t bytes; /* valid in the window */
+    uint64_t bytes_read;
+};
+
+/* The bytes from `place` on, `need` of them; sectors that can't be read are zeros. NULL: they are
+ * not all in front of `limit`, or do not fit into the window. Valid until the next call. */
+uint8_t *wal_scan_at(struct wal_scan *s, struct wal_place place, uint64_t need, uint64_t limit);
+void wal_scan_forget(struct wal_scan *s);
+/* One operation from submission to completion; result as in disk_done. */
+int64_t wal_do(struct wal *w, const struct disk_op *op);
+/* Writes and flushes as the options say: 0 or a negative errno. */
+int wal_do_write(struct wal *w, const struct disk_op *op);
+
+/* recovery.c */
+int wal_recover(struct wal *w, struct wal_recovered *out, char *error, size_t error_bytes);
+
+/* prepare.c */
+uint32_t wal_prepare_poll(struct wal *w);
+void wal_prepare_on_done(struct wal *w, int64_t result);
+uint64_t wal_prepare_next_ns(const struct wal *w);
+/* Makes the prepared segment the current one; it must be ready. */
+void wal_roll(struct wal *w);
+uint32_t wal_slot_free(const struct wal *w);
+
+/* reader.c */
+void wal_reader_on_done(struct wal *w, int64_t result);
+
+/* view.c: 0, or -EOVERFLOW when there are more term runs than runs_max. */
+int wal_view_add(struct wal_view *v, const struct record_header *record);
+void wal_view_cut(struct wal_view *v, raft_index last);
+
+/* places.c. `first` is the lowest index in the batch at `place`, which comes behind all others. */
+void wal_places_add(struct wal_places *p, raft_index first, struct wal_place place);
+/* Forgets all places at or behind `end`. */
+void wal_places_cut(struct wal_places *p, struct wal_place end);
+/* The batch from where to look for `index`; false: nothing that old is known. `next` is the place of
+ * the one known after it. */
+bool wal_places_find(const struct wal_places *p, raft_index index, struct wal_place *at,
+                     struct wal_place *next);
+
+#endif
