@@ -1,0 +1,290 @@
+/* sim/main.c: skiff-sim: many seeds, one after the other; the first that fails is printed with the
+ * line that replays it. skiff-sim-planted is the same with one known bug in the code under test.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/planted.h"
+#include "sim/sim.h"
+
+enum { TWICE_EVERY = 64, EVENTS_DEFAULT = 4000, PROGRESS_NS = 1000000000 };
+
+struct arguments {
+    uint64_t seeds;
+    uint64_t first;
+    uint64_t events;
+    uint32_t nodes;
+    const char *bug;
+    bool trace;
+    bool trace_hash;
+    bool verbose;
+};
+
+struct totals {
+    uint64_t seeds, events;
+    uint64_t begun_ns, shown_ns;
+    uint64_t happened[SIM_HAPPENING_COUNT];
+    struct net_counters net;
+};
+
+/* For the handler of SIGABRT: what was running when an assertion failed. */
+static struct {
+    uint64_t seed, events_max;
+    uint32_t nodes;
+    const struct sim *sim;
+    const char *bug;
+} running;
+
+static uint64_t clock_now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void print_replay(FILE *out)
+{
+    fprintf(out, "replay: build/%s --seed %" PRIu64 " --events %" PRIu64,
+            running.bug != NULL ? "skiff-sim-planted" : "skiff-sim", running.seed,
+            running.events_max);
+    if (running.bug != NULL)
+        fprintf(out, " --bug %s", running.bug);
+    if (running.nodes != 0)
+        fprintf(out, " --nodes %u", running.nodes);
+    fputc('\n', out);
+}
+
+/* The process is about to die by an assertion of the code under test; it was in the middle of
+ * nothing that stdio could be holding, so printing is safe enough. */
+static void on_abort(int signal_number)
+{
+    (void)signal_number;
+    fflush(stdout);
+    fprintf(stderr, "seed %" PRIu64 " failed at event %" PRIu64 ": assertion\n", running.seed,
+            sim_events(running.sim));
+    print_replay(stderr);
+    if (running.bug != NULL) {
+        printf("%s: found at seed %" PRIu64 " by an assertion\n", running.bug, running.seed);
+        fflush(stdout);
+        _exit(0);
+    }
+    _exit(1);
+}
+
+static void usage(const char *name)
+{
+    fprintf(stderr,
+            "usage: %s [--seeds N] [--first S] [--seed S] [--events E] [--nodes 3|5]\n"
+            "          [--trace] [--trace-hash] [--verbose]%s\n"
+            "  --seeds N      how many seeds (default 100)\n"
+            "  --first S      the first of them (default 1)\n"
+            "  --seed S       just this one\n"
+            "  --events E     events of a seed before everything is healed (default %d)\n"
+            "  --trace        print every event\n"
+            "  --trace-hash   print each seed's hash over all that happened\n"
+            "  --verbose      print each seed's plan and outcome\n",
+            name, planted_choose("none") && strstr(name, "planted") != NULL ? " --bug NAME" : "",
+            EVENTS_DEFAULT);
+}
+
+static bool parse_number(const char *text, uint64_t *out)
+{
+    char *end;
+
+    *out = strtoull(text, &end, 10);
+    return *text != '\0' && *end == '\0';
+}
+
+static bool parse_arguments(int argc, char **argv, struct arguments *a)
+{
+    static const struct option options[] = {
+        {"seeds", required_argument, NULL, 'n'},   {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},    {"events", required_argument, NULL, 'e'},
+        {"nodes", required_argument, NULL, 'N'},   {"bug", required_argument, NULL, 'b'},
+        {"trace", no_argument, NULL, 't'},         {"trace-hash", no_argument, NULL, 'h'},
+        {"verbose", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+    };
+    uint64_t nodes = 0;
+    bool good = true;
+    int option;
+
+    *a = (struct arguments){.seeds = 100, .first = 1, .events = EVENTS_DEFAULT};
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'n': good = good && parse_number(optarg, &a->seeds); break;
+        case 'f': good = good && parse_number(optarg, &a->first); break;
+        case 's': good = good && parse_number(optarg, &a->first); a->seeds = 1; break;
+        case 'e': good = good && parse_number(optarg, &a->events); break;
+        case 'N': good = good && parse_number(optarg, &nodes) && nodes >= 2 && nodes <= 7; break;
+        case 'b': a->bug = optarg; break;
+        case 't': a->trace = true; break;
+        case 'h': a->trace_hash = true; break;
+        case 'v': a->verbose = true; break;
+        default: return false;
+        }
+    }
+    a->nodes = (uint32_t)nodes;
+    return good && optind == argc;
+}
+
+static void add_totals(struct totals *t, const struct sim *s)
+{
+    const struct net_counters *net = sim_net(s);
+
+    t->seeds++;
+    t->events += sim_events(s);
+    for (uint32_t i = 0; i < SIM_HAPPENING_COUNT; i++)
+        t->happened[i] += sim_count(s, (enum sim_happening)i);
+    t->net.sent += net->sent;
+    t->net.received += net->received;
+    t->net.lost += net->lost;
+    t->net.cut += net->cut;
+    t->net.duplicated += net->duplicated;
+    t->net.reordered += net->reordered;
+    t->net.corrupted += net->corrupted;
+    t->net.overflowed += net->overflowed;
+}
+
+static double rate_of(const struct totals *t)
+{
+    const uint64_t elapsed_ns = clock_now_ns() - t->begun_ns;
+    return (double)t->events * 1e9 / (double)(elapsed_ns + 1);
+}
+
+static void print_progress(struct totals *t, uint64_t seeds)
+{
+    const uint64_t now_ns = clock_now_ns();
+
+    if (!isatty(STDOUT_FILENO) || now_ns - t->shown_ns < PROGRESS_NS)
+        return;
+    t->shown_ns = now_ns;
+    printf("\r%" PRIu64 " of %" PRIu64 " seeds, %.0f events/s ", t->seeds, seeds, rate_of(t));
+    fflush(stdout);
+}
+
+static void print_summary(const struct totals *t)
+{
+    printf("%" PRIu64 " seeds, %" PRIu64 " events, %.0f events/s\n", t->seeds, t->events,
+           rate_of(t));
+    printf("frames: %" PRIu64 " sent, %" PRIu64 " received, %" PRIu64 " lost, %" PRIu64
+           " cut off, %" PRIu64 " doubled, %" PRIu64 " late, %" PRIu64 " corrupted, %" PRIu64
+           " over the queue\n",
+           t->net.sent, t->net.received, t->net.lost, t->net.cut, t->net.duplicated,
+           t->net.reordered, t->net.corrupted, t->net.overflowed);
+    for (uint32_t i = 0; i < SIM_HAPPENING_COUNT; i++)
+        printf("%12" PRIu64 "  %s\n", t->happened[i],
+               sim_happening_text((enum sim_happening)i));
+}
+
+static void print_plan(const struct sim *s)
+{
+    const struct plan *p = sim_plan(s);
+    const struct plan_faults *f = &p->faults;
+
+    printf("seed %" PRIu64 ": %u nodes, election %.0f ms, %s, rings to 2^%u, loss %u, double %u, "
+           "late %u, corrupt %u, skip %u\n",
+           p->seed, p->nodes, (double)p->options.election_min_ns / 1e6,
+           p->options.wal.sync_by_fsync ? "fsync" : "dsync", p->ring_shift_max, p->net.loss,
+           p->net.duplicate, p->net.reorder, p->net.corrupt, p->role_skip);
+    printf("  ms between crashes %.0f, of all %.0f, partitions %.0f, pauses %.0f, hangs %.0f, "
+           "disk errors %.0f; %u clients a node thinking %.1f ms\n",
+           (double)f->crash_ns / 1e6, (double)f->crash_all_ns / 1e6, (double)f->partition_ns / 1e6,
+           (double)f->pause_ns / 1e6, (double)f->hang_ns / 1e6, (double)f->disk_error_ns / 1e6,
+           p->clients, (double)p->think_ns / 1e6);
+}
+
+static bool run_seed(struct sim *s, const struct arguments *a, uint64_t seed)
+{
+    const struct sim_config config = {
+        .seed = seed, .nodes = a->nodes, .events = a->events, .trace = a->trace};
+
+    running.seed = seed;
+    sim_begin(s, &config);
+    return sim_run(s, a->events) && sim_settle(s);
+}
+
+/* False: the second run of the same seed was another one. */
+static bool run_again(struct sim *s, const struct arguments *a, uint64_t seed)
+{
+    const uint64_t hash = sim_hash(s);
+    const uint64_t events = sim_events(s);
+
+    if (run_seed(s, a, seed) && sim_hash(s) == hash && sim_events(s) == events)
+        return true;
+    printf("seed %" PRIu64 " failed: determinism: hash %016" PRIx64 " after %" PRIu64
+           " events, then %016" PRIx64 " after %" PRIu64 "\n",
+           seed, hash, events, sim_hash(s), sim_events(s));
+    return false;
+}
+
+static void print_failure(const struct sim *s, uint64_t seed)
+{
+    const struct check_report *report = sim_report(s);
+
+    printf("seed %" PRIu64 " failed at event %" PRIu64 ", %.6f s: %s: %s\n", seed, sim_events(s),
+           (double)sim_now_ns(s) / 1e9, report->invariant, report->detail);
+    print_replay(stdout);
+    if (running.bug != NULL)
+        printf("%s: found at seed %" PRIu64 " by %s\n", running.bug, seed, report->invariant);
+}
+
+/* True: all seeds passed. */
+static bool run_all(struct sim *s, const struct arguments *a, struct totals *t)
+{
+    for (uint64_t seed = a->first; seed < a->first + a->seeds; seed++) {
+        const bool passed = run_seed(s, a, seed);
+        add_totals(t, s);
+        if (a->verbose)
+            print_plan(s);
+        if (a->trace_hash || a->verbose)
+            printf("seed %" PRIu64 ": hash %016" PRIx64 " after %" PRIu64 " events\n", seed,
+                   sim_hash(s), sim_events(s));
+        if (!passed) {
+            print_failure(s, seed);
+            return false;
+        }
+        if (seed % TWICE_EVERY == 0 && !run_again(s, a, seed)) {
+            print_replay(stdout);
+            return false;
+        }
+        print_progress(t, a->seeds);
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+    struct totals totals = {.begun_ns = clock_now_ns()};
+
+    if (!parse_arguments(argc, argv, &arguments)) {
+        usage(argv[0]);
+        return 2;
+    }
+    if (arguments.bug != NULL && !planted_choose(arguments.bug)) {
+        fprintf(stderr, "there is no planted bug named %s\n", arguments.bug);
+        return 2;
+    }
+    struct sim *s = sim_new();
+    running.sim = s;
+    running.bug = arguments.bug;
+    running.events_max = arguments.events;
+    running.nodes = arguments.nodes;
+    signal(SIGABRT, on_abort);
+    const bool passed = run_all(s, &arguments, &totals);
+    print_summary(&totals);
+    sim_delete(s);
+    if (arguments.bug == NULL)
+        return passed ? 0 : 1;
+    if (passed)
+        printf("%s: not found in %" PRIu64 " seeds\n", arguments.bug, arguments.seeds);
+    return passed ? 1 : 0;
+}

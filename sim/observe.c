@@ -1,0 +1,323 @@
+/* sim/observe.c: what the checkers are told: by each frame that leaves a node, by its state after
+ * each turn and after each start, and by images of its disk. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "sim/sim_internal.h"
+
+enum {
+    IMAGE_PER_MILLION = 500,  /* of the promises, that have an image recovered beside them */
+    ERROR_BYTES = 160,
+};
+
+static raft_term core_term_at(const void *log, raft_index index)
+{
+    return raft_term_at(log, index, NULL);
+}
+
+static struct check_view core_view(const struct sim_node *n)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    return (struct check_view){.term_at = core_term_at, .log = raft, .last = raft_last(raft)};
+}
+
+/* A promise left: this is where a crash, or a look at the disk, tells most. */
+static void promised(struct sim *s, struct sim_node *n)
+{
+    n->promises++;
+    n->ambushed = n->ambush;
+    n->image_due = n->image_due || sim_chance(s, IMAGE_PER_MILLION);
+}
+
+static void observe_match(struct sim *s, struct sim_node *n, const struct raft_msg *msg)
+{
+    const struct check_view view = core_view(n);
+
+    /* The message may have waited for the disk while the node went on to another term and had its
+     * log replaced; what is still there was promised all the same, but `match` then says nothing. */
+    if (raft_term_now(replica_raft(n->replica)) != msg->term)
+        return;
+    check_promise_match(s->promise, sim_id(n), msg->term, msg->match, &view);
+    promised(s, n);
+}
+
+static void observe_leader(struct sim *s, struct sim_node *n, raft_term term)
+{
+    bool fresh;
+
+    if (n->seen.led_term >= term)
+        return;
+    n->seen.led_term = term;
+    check_log_leads(s->log, sim_id(n), term, &fresh);
+    if (fresh)
+        sim_happen(s, SIM_ELECTION);
+}
+
+static void observe_records(struct sim *s, const struct frame *f)
+{
+    uint32_t offset = 0;
+
+    for (uint32_t i = 0; i < f->raft.count; i++) {
+        struct record_header header;
+        if (offset + sizeof header > f->body_bytes) {
+            check_fail(&s->report, "log-matching", "an append of %u records has %u bytes",
+                       f->raft.count, f->body_bytes);
+            return;
+        }
+        memcpy(&header, f->body + offset, sizeof header);
+        check_log_record(s->log, &header);
+        sim_happen(s, SIM_ENTRY);
+        offset += record_bytes(header.payload_bytes);
+    }
+}
+
+static void observe_raft(struct sim *s, struct sim_node *n, const struct frame *f)
+{
+    const struct raft_msg *msg = &f->raft;
+
+    switch ((enum raft_msg_type)msg->type) {
+    case RAFT_MSG_APPEND:
+        observe_leader(s, n, msg->term);
+        observe_records(s, f);
+        break;
+    case RAFT_MSG_HEARTBEAT:
+        observe_leader(s, n, msg->term);
+        break;
+    case RAFT_MSG_VOTE:
+        check_promise_vote(s->promise, sim_id(n), msg->term, sim_id(n));
+        promised(s, n);
+        break;
+    case RAFT_MSG_VOTE_REPLY:
+        if (msg->reject)
+            break;
+        check_promise_vote(s->promise, sim_id(n), msg->term, f->target);
+        promised(s, n);
+        break;
+    case RAFT_MSG_APPEND_REPLY:
+        if (msg->reject)
+            sim_happen(s, SIM_REJECTION);
+        else
+            observe_match(s, n, msg);
+        break;
+    default:
+        break; /* promises nothing */
+    }
+}
+
+static void observe_chunk(struct sim *s, const struct frame *f)
+{
+    struct record_header header;
+
+    sim_happen(s, SIM_CHUNK);
+    if (f->chunk.forward || f->chunk.offset != 0 || f->body_bytes < sizeof header)
+        return;
+    memcpy(&header, f->body, sizeof header);
+    check_log_record(s->log, &header);
+    sim_happen(s, SIM_ENTRY);
+}
+
+void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length)
+{
+    struct sim *s = context;
+    struct sim_node *n = &s->node[node];
+    struct frame f;
+
+    ASSERT(n->replica != NULL);
+    sim_mix(s, crc32c(node, bytes, length));
+    const enum frame_verdict verdict = frame_decode(bytes, length, s->plan.options.cluster, &f);
+    if (verdict != FRAME_OK_VERDICT || f.source != sim_id(n)) {
+        check_fail(&s->report, "frames", "node %u sends a frame that is refused: %s", sim_id(n),
+                   frame_verdict_name(verdict));
+        return;
+    }
+    if (f.type == FRAME_RAFT)
+        observe_raft(s, n, &f);
+    else if (f.type == FRAME_CHUNK)
+        observe_chunk(s, &f);
+    else if (f.type == FRAME_FORWARD)
+        sim_happen(s, SIM_FORWARD);
+}
+
+void observe_start(struct sim *s, struct sim_node *n)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const struct check_view view = core_view(n);
+    const struct check_hard_state state = {
+        .term = raft_term_now(raft),
+        .vote = raft_vote(raft),
+    };
+
+    check_promise_recovered(s->promise, sim_id(n), &state, &view);
+    check_promise_kept(s->promise, sim_id(n), &view);
+    n->seen = (struct sim_seen){.led_term = n->seen.led_term};
+    sim_mix(s, raft_last(raft));
+    sim_happen(s, SIM_RECOVERY);
+}
+
+/* The entry that has just become the last committed one: who has it on disk, and what it says. */
+static void observe_chosen(struct sim *s, struct sim_node *n, raft_index index)
+{
+    const struct check_entry *entry = check_log_entry(s->log, index);
+    uint32_t holders = check_promise_holders(s->promise, index, entry->term);
+    struct history_call *call = NULL;
+
+    sim_happen(s, SIM_COMMIT);
+    if (raft_durable_index(replica_raft(n->replica)) >= index)
+        holders |= 1U << n->number;
+    if ((uint32_t)__builtin_popcount(holders) * 2 <= s->node_count)
+        check_fail(&s->report, "durable-quorum",
+                   "node %u commits %" PRIu64 "@%" PRIu64 " that only nodes %#x have on disk",
+                   sim_id(n), index, entry->term, holders);
+    if (entry->type == RECORD_COMMAND) {
+        const uint64_t number = entry->origin.request;
+        call = number >= 1 && number <= s->call_count ? &s->call[number - 1] : NULL;
+        if (call == NULL || call->node != entry->origin.node || call->boot != entry->origin.boot) {
+            check_fail(&s->report, "exact-fate", "entry %" PRIu64 " was asked for by nobody",
+                       index);
+            return;
+        }
+    }
+    check_history_commit(s->history, call);
+}
+
+static void observe_commits(struct sim *s, struct sim_node *n, raft_index commit)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const raft_term node_term = raft_term_now(raft);
+
+    for (raft_index i = n->seen.commit + 1; i <= commit; i++) {
+        const bool fresh = i > check_log_last(s->log);
+        if (!check_log_committed(s->log, sim_id(n), node_term, i, raft_term_at(raft, i, NULL)))
+            return;
+        if (fresh)
+            observe_chosen(s, n, i);
+    }
+}
+
+static void check_monotonic(struct sim *s, const struct sim_node *n, const struct sim_seen *now)
+{
+    const struct sim_seen *was = &n->seen;
+
+    if (now->term < was->term)
+        check_fail(&s->report, "monotonic", "term of node %u: %" PRIu64 " after %" PRIu64,
+                   sim_id(n), now->term, was->term);
+    if (now->commit < was->commit)
+        check_fail(&s->report, "monotonic", "commit of node %u: %" PRIu64 " after %" PRIu64,
+                   sim_id(n), now->commit, was->commit);
+    if (now->applied < was->applied || now->applied > now->commit)
+        check_fail(&s->report, "monotonic",
+                   "applied of node %u: %" PRIu64 " after %" PRIu64 ", commit %" PRIu64,
+                   sim_id(n), now->applied, was->applied, now->commit);
+    if (now->durable < was->durable)
+        check_fail(&s->report, "monotonic", "durable of node %u: %" PRIu64 " after %" PRIu64,
+                   sim_id(n), now->durable, was->durable);
+}
+
+static void observe_role(struct sim *s, struct sim_node *n, const struct sim_seen *now)
+{
+    const struct raft *raft = replica_raft(n->replica);
+
+    if (raft_role(raft) != RAFT_LEADER) {
+        if (now->last < n->seen.last)
+            sim_happen(s, SIM_TRUNCATION);
+        return;
+    }
+    if (n->seen.led_term < now->term) {
+        const struct check_view view = core_view(n);
+        observe_leader(s, n, now->term);
+        check_log_complete(s->log, sim_id(n), now->term, &view);
+    } else if (now->last < n->seen.last) {
+        check_fail(&s->report, "leader-append-only",
+                   "node %u leads term %" PRIu64 " and cuts its log from %" PRIu64 " to %" PRIu64,
+                   sim_id(n), now->term, n->seen.last, now->last);
+    }
+}
+
+void observe_turn(struct sim *s, struct sim_node *n)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const struct store *store = replica_store(n->replica);
+    const struct check_view view = core_view(n);
+    const struct sim_seen now = {
+        .term = raft_term_now(raft),
+        .commit = raft_commit(raft),
+        .applied = store_applied(store),
+        .last = view.last,
+        .durable = wal_durable(replica_wal(n->replica)),
+    };
+
+    check_monotonic(s, n, &now);
+    observe_role(s, n, &now);
+    if (now.commit > n->seen.commit)
+        observe_commits(s, n, now.commit);
+    check_promise_kept(s->promise, sim_id(n), &view);
+    if (now.applied > n->seen.applied)
+        check_log_digest(s->log, sim_id(n), now.applied, store_digest(store));
+
+    const raft_term led_term = n->seen.led_term;
+    n->seen = now;
+    n->seen.led_term = led_term;
+    sim_mix(s, now.term ^ now.commit << 16 ^ now.applied << 32 ^ now.last << 48);
+}
+
+static raft_term found_term_at(const void *log, raft_index index)
+{
+    const struct wal_recovered *found = log;
+    uint32_t low = 0, high = found->run_count; /* runs below `low` begin at or before index */
+
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (found->run_first[middle] <= index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 || index > found->last ? 0 : found->run_term[low - 1];
+}
+
+static void check_image(struct sim *s, struct sim_node *n, const struct wal_recovered *found)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const struct check_view view = {
+        .term_at = found_term_at, .log = found, .last = found->last};
+    const struct check_hard_state state = {.term = found->term, .vote = found->vote};
+    const raft_index durable = raft_durable_index(raft);
+
+    check_promise_recovered(s->promise, sim_id(n), &state, &view);
+    if (durable > 0 && found_term_at(found, durable) != raft_term_at(raft, durable, NULL))
+        check_fail(&s->report, "durable-before-ack",
+                   "node %u holds %" PRIu64 "@%" PRIu64 " for durable, its disk has @%" PRIu64,
+                   sim_id(n), durable, raft_term_at(raft, durable, NULL),
+                   found_term_at(found, durable));
+}
+
+/* What recovery would make of the disk if the power went now. The node goes on. */
+void observe_image(struct sim *s, struct sim_node *n)
+{
+    struct disk *image = disk_sim_fork(n->disk, prng_next(&s->prng));
+    struct wal_options options = n->options.wal;
+    struct wal_recovered found;
+    struct wal *wal;
+    char error[ERROR_BYTES];
+
+    ASSERT(image != NULL);
+    n->image_due = false;
+    options.boot = n->boot + 1;
+    disk_sim_power_cut(image);
+    if (s->image_bytes < wal_bytes(&options)) {
+        free(s->image_memory);
+        s->image_bytes = (wal_bytes(&options) + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
+        s->image_memory = aligned_alloc(DISK_SECTOR, s->image_bytes);
+        ASSERT(s->image_memory != NULL);
+    }
+    if (wal_open(&wal, s->image_memory, image, &options, &found, error, sizeof error) != 0)
+        check_fail(&s->report, "recovery", "an image of node %u's disk does not open: %s",
+                   sim_id(n), error);
+    else
+        check_image(s, n, &found);
+    disk_sim_delete(image);
+    sim_happen(s, SIM_IMAGE);
+}

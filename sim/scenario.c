@@ -1,0 +1,143 @@
+/* sim/scenario.c: what tests do to a cluster by hand. */
+#include "base/assert.h"
+#include "sim/sim_internal.h"
+
+enum { ELECT_TRIES = 64 };
+
+static struct sim_node *node_of(struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return &s->node[node];
+}
+
+bool sim_run_ns(struct sim *s, uint64_t duration_ns)
+{
+    const uint64_t end_ns = s->now_ns + duration_ns;
+
+    while (s->now_ns < end_ns)
+        if (!sim_step(s))
+            return false;
+    return true;
+}
+
+uint32_t sim_leader(const struct sim *s)
+{
+    uint32_t leader = UINT32_MAX;
+    raft_term term = 0;
+
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct sim_node *n = &s->node[i];
+        if (n->replica == NULL || n->seen.term <= term ||
+            raft_role(replica_raft(n->replica)) != RAFT_LEADER)
+            continue;
+        leader = i;
+        term = n->seen.term;
+    }
+    return leader;
+}
+
+/* A leader that is not wanted is paused until another one has taken over. */
+bool sim_elect(struct sim *s, uint32_t node)
+{
+    const uint64_t timeout_ns = s->plan.options.election_max_ns;
+
+    for (uint32_t i = 0; i < ELECT_TRIES; i++) {
+        const uint32_t leader = sim_leader(s);
+        if (leader == node)
+            return true;
+        if (leader != UINT32_MAX)
+            s->node[leader].paused_until_ns = s->now_ns + 3 * timeout_ns;
+        if (!sim_run_ns(s, 4 * timeout_ns))
+            return false;
+    }
+    return false;
+}
+
+uint64_t sim_put(struct sim *s, uint32_t node, uint8_t key, uint32_t value_bytes)
+{
+    return workload_put(s, node_of(s, node), key, workload_value(s, value_bytes));
+}
+
+uint64_t sim_get(struct sim *s, uint32_t node, uint8_t key)
+{
+    return workload_get(s, node_of(s, node), key);
+}
+
+bool sim_answered(const struct sim *s, uint64_t call)
+{
+    ASSERT(call >= 1);
+    ASSERT(call <= s->call_count);
+    return s->call[call - 1].fate == HISTORY_OK;
+}
+
+raft_index sim_call_index(const struct sim *s, uint64_t call)
+{
+    ASSERT(call >= 1);
+    ASSERT(call <= s->call_count);
+    return s->call[call - 1].index;
+}
+
+raft_index sim_commit(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return s->node[node].seen.commit;
+}
+
+raft_index sim_applied(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return s->node[node].seen.applied;
+}
+
+raft_index sim_last(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return s->node[node].seen.last;
+}
+
+raft_index sim_promised(const struct sim *s, uint32_t node)
+{
+    return check_promise_last(s->promise, (raft_node)(node + 1));
+}
+
+void sim_crash(struct sim *s, uint32_t node, enum sim_crash_mode mode)
+{
+    struct sim_node *n = node_of(s, node);
+
+    disk_sim_advance(n->disk, s->now_ns);
+    cluster_crash(s, n, mode);
+}
+
+bool sim_restart(struct sim *s, uint32_t node)
+{
+    return cluster_start(s, node_of(s, node));
+}
+
+void sim_pause(struct sim *s, uint32_t node, bool paused)
+{
+    node_of(s, node)->paused_until_ns = paused ? UINT64_MAX : 0;
+}
+
+void sim_cut(struct sim *s, uint32_t from, uint32_t to, bool cut)
+{
+    net_cut(s->net, from, to, cut);
+}
+
+void sim_isolate(struct sim *s, uint32_t node, bool isolated)
+{
+    for (uint32_t other = 0; other < s->node_count; other++) {
+        if (other == node)
+            continue;
+        net_cut(s->net, node, other, isolated);
+        net_cut(s->net, other, node, isolated);
+    }
+}
+
+void sim_disk_hold(struct sim *s, uint32_t node, bool held)
+{
+    struct sim_node *n = node_of(s, node);
+
+    disk_sim_advance(n->disk, s->now_ns);
+    disk_sim_hold(n->disk, held);
+    n->busy = n->replica != NULL;
+}

@@ -1,0 +1,110 @@
+/* sim/sim.h: a whole cluster on one thread under one seed.
+ *
+ * Time       One event queue: the next thing that happens is the earliest of arrivals of frames,
+ *            completions of disks, timers of nodes, faults and clients. An *event* is one turn of a
+ *            node (each of its roles polled once, in an order drawn for that turn, some passed
+ *            over), or one fault. Between two turns of a node that has work lies a small gap.
+ * Checks     After each turn, and at each frame that leaves: check_log.h, check_promise.h,
+ *            check_history.h. The first broken invariant ends the run.
+ * Replay     The same seed, nodes and events give the same run, to the last frame: sim_hash().
+ * Memory     sim_new() once; a run reuses all of it.
+ *
+ * Nodes are numbered from 0 here; their raft_node is one more.
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include "sim/check.h"
+#include "sim/plan.h"
+
+struct sim;
+
+struct sim_config {
+    uint64_t seed;
+    uint32_t nodes;  /* 0: three or five, by the seed */
+    uint64_t events; /* of phase one; also what disks are sized for */
+    bool calm;       /* no faults, and clients only through sim_put() and sim_get() */
+    bool trace;      /* every event on stdout */
+};
+
+#define SIM_HAPPENING_LIST(X)                                                                      \
+    X(ELECTION, "leaders elected")                                                                 \
+    X(TRUNCATION, "logs truncated by a later leader")                                              \
+    X(COMMIT, "entries committed")                                                                 \
+    X(ENTRY, "records sent")                                                                       \
+    X(CHUNK, "chunks sent")                                                                        \
+    X(FORWARD, "requests forwarded")                                                               \
+    X(FORWARD_AGAIN, "forwards sent again")                                                        \
+    X(REJECTION, "appends refused")                                                                \
+    X(CRASH, "processes killed")                                                                   \
+    X(POWER_CUT, "power cuts")                                                                     \
+    X(AMBUSH, "power cuts just after a promise")                                                   \
+    X(RECOVERY, "recoveries")                                                                      \
+    X(RECOVERY_CRASH, "recoveries crashed")                                                        \
+    X(IMAGE, "crash images recovered beside a running node")                                       \
+    X(PARTITION, "partitions")                                                                     \
+    X(PAUSE, "pauses")                                                                             \
+    X(HANG, "disks hung")                                                                          \
+    X(DISK_ERROR, "disk errors")                                                                   \
+    X(LOG_STOP, "nodes stopped by their log")                                                      \
+    X(CALL_OK, "calls answered OK")                                                                \
+    X(CALL_REFUSED, "calls refused")                                                               \
+    X(CALL_UNKNOWN, "calls of unknown fate")                                                       \
+    X(CALL_AGAIN, "calls issued again")                                                            \
+    X(PIECES, "answers in pieces")
+
+enum sim_happening {
+#define SIM_HAPPENING_ENUM(name, text) SIM_##name,
+    SIM_HAPPENING_LIST(SIM_HAPPENING_ENUM)
+#undef SIM_HAPPENING_ENUM
+    SIM_HAPPENING_COUNT
+};
+const char *sim_happening_text(enum sim_happening happening);
+
+struct sim *sim_new(void);
+void sim_delete(struct sim *s);
+
+/* A new run. Nodes are initialised and started. */
+void sim_begin(struct sim *s, const struct sim_config *config);
+/* Phase one: faults and clients for that many events. False: an invariant broke. */
+bool sim_run(struct sim *s, uint64_t events);
+/* Phase two: everything is healed (but for a minority that may stay dead); a client's write that
+ * begins now must succeed within 50 election timeouts, then all must agree. */
+bool sim_settle(struct sim *s);
+
+const struct check_report *sim_report(const struct sim *s);
+uint64_t sim_events(const struct sim *s);
+uint64_t sim_now_ns(const struct sim *s);
+uint64_t sim_hash(const struct sim *s);
+uint64_t sim_count(const struct sim *s, enum sim_happening happening);
+const struct plan *sim_plan(const struct sim *s);
+const struct net_counters *sim_net(const struct sim *s);
+
+/* For scenarios; all of them expect a run that has broken nothing so far. */
+
+enum sim_crash_mode {
+    SIM_KILL,          /* the process dies, the machine does not */
+    SIM_LOSE_UNSYNCED, /* power cut: of what was not flushed any part survives */
+};
+
+bool sim_run_ns(struct sim *s, uint64_t duration_ns);
+bool sim_elect(struct sim *s, uint32_t node); /* until it leads; false: it would not */
+uint32_t sim_leader(const struct sim *s);     /* of the newest term; UINT32_MAX: nobody leads */
+/* A put by way of that node; `value_bytes` at least 8. The call's number, or 0: it takes none. */
+uint64_t sim_put(struct sim *s, uint32_t node, uint8_t key, uint32_t value_bytes);
+uint64_t sim_get(struct sim *s, uint32_t node, uint8_t key);
+bool sim_answered(const struct sim *s, uint64_t call); /* OK */
+raft_index sim_call_index(const struct sim *s, uint64_t call); /* where it is committed; 0: not */
+raft_index sim_commit(const struct sim *s, uint32_t node);
+raft_index sim_applied(const struct sim *s, uint32_t node);
+raft_index sim_last(const struct sim *s, uint32_t node);
+/* What `node` has acknowledged by a frame that left it. */
+raft_index sim_promised(const struct sim *s, uint32_t node);
+void sim_crash(struct sim *s, uint32_t node, enum sim_crash_mode mode);
+bool sim_restart(struct sim *s, uint32_t node);
+void sim_pause(struct sim *s, uint32_t node, bool paused);
+void sim_cut(struct sim *s, uint32_t from, uint32_t to, bool cut);
+void sim_isolate(struct sim *s, uint32_t node, bool isolated);
+void sim_disk_hold(struct sim *s, uint32_t node, bool held);
+
+#endif

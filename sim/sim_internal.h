@@ -1,0 +1,177 @@
+/* sim/sim_internal.h: the state of a run.
+ *
+ *   sim.c       who has a turn next, and the turn
+ *   cluster.c   a node's life: init, start, crash
+ *   observe.c   what the checkers are told
+ *   workload.c  the clients
+ *   faults.c    what goes wrong, and phase two's healing
+ *   scenario.c  the hands of tests/sim
+ */
+#ifndef SIM_SIM_INTERNAL_H
+#define SIM_SIM_INTERNAL_H
+
+#include "base/prng.h"
+#include "sim/check_history.h"
+#include "sim/check_log.h"
+#include "sim/check_promise.h"
+#include "sim/clock.h"
+#include "sim/sim.h"
+
+enum {
+    SIM_MILLION = 1000000,
+    SIM_NODES_MAX = NET_NODES_MAX,
+    SIM_SLOTS_MAX = PLAN_CLIENTS_MAX + 1, /* the last is the scenario's and phase two's own */
+    SIM_SLOT_OWN = PLAN_CLIENTS_MAX,
+    SIM_COMMAND_BYTES_MAX = PLAN_VALUE_BYTES_MAX + 1024,
+    SIM_IDLE_SHIFT_MAX = 6, /* turns without work come up to 64 gaps apart */
+};
+
+/* One client: at most one call under way. */
+struct sim_slot {
+    uint64_t call; /* its number; 0: none */
+    uint64_t next_ns;
+    uint64_t again;      /* a call to issue again under a new name; 0: none */
+    bool header_seen;    /* of the answer that is arriving */
+    int64_t count;
+    bool more;
+    uint32_t item_count;
+    struct history_item item[HISTORY_KEYS];
+    uint8_t bytes[SIM_COMMAND_BYTES_MAX];
+};
+
+/* What the checkers saw of a node last; monotonic in one boot. */
+struct sim_seen {
+    raft_term term;
+    raft_index commit, applied, last;
+    raft_seq durable;
+    raft_term led_term;
+};
+
+struct sim_node {
+    uint32_t number;
+    struct disk *disk;
+    uint64_t incarnation;
+    uint8_t *memory;
+    size_t memory_bytes;
+    struct replica *replica; /* NULL: the process is dead */
+    struct node_view *view;
+    struct replica_counters *counters;
+    struct request_door *door;
+    struct replica_options options;
+    struct sim_clock clock;
+    uint32_t boot;
+
+    uint64_t down_until_ns; /* dead: when it is started */
+    uint64_t paused_until_ns;
+    uint64_t hung_until_ns;
+    uint64_t earliest_ns; /* no turn before */
+    uint64_t timer_ns;
+    uint64_t stalled_until_ns[REPLICA_ROLE_COUNT];
+    bool busy; /* the last turn had work, or a role was passed over */
+    uint32_t idle_turns;
+    bool ambush;      /* dies when the next promise has left */
+    bool ambushed;    /* it has */
+    bool image_due;   /* a crash image is to be recovered */
+    bool disk_broken; /* its log was made to fail */
+    uint64_t promises;
+
+    struct sim_seen seen;
+    struct sim_slot slot[SIM_SLOTS_MAX];
+};
+
+enum sim_fault {
+    FAULT_CRASH,
+    FAULT_CRASH_ALL,
+    FAULT_PARTITION,
+    FAULT_PAUSE,
+    FAULT_HANG,
+    FAULT_DISK_ERROR,
+    FAULT_HEAL, /* ends a partition */
+    FAULT_COUNT
+};
+
+struct sim {
+    struct plan plan;
+    struct sim_config config;
+    struct prng prng; /* order, skips, faults, clients */
+    uint64_t now_ns;
+    uint64_t events;
+    uint64_t hash;
+    bool healed; /* phase two: no more faults */
+    uint32_t node_count;
+    struct sim_node node[SIM_NODES_MAX];
+    struct net *net;
+    uint64_t fault_ns[FAULT_COUNT];
+    uint64_t fault_next_ns;
+    uint64_t work_next_ns;
+
+    struct check_report report;
+    struct check_log *log;
+    struct check_promise *promise;
+    struct check_history *history;
+    struct history_call *call; /* number n is call[n - 1] */
+    uint64_t call_count, call_capacity;
+    uint64_t happened[SIM_HAPPENING_COUNT];
+
+    uint8_t *superblock; /* a sector */
+    uint8_t *image_memory;
+    size_t image_bytes;
+};
+
+static inline void sim_happen(struct sim *s, enum sim_happening happening)
+{
+    s->happened[happening]++;
+}
+
+static inline void sim_mix(struct sim *s, uint64_t word)
+{
+    s->hash = hash_u64(s->hash, word);
+}
+
+static inline raft_node sim_id(const struct sim_node *n)
+{
+    return (raft_node)(n->number + 1);
+}
+
+static inline bool sim_chance(struct sim *s, uint32_t per_million)
+{
+    return per_million != 0 && prng_chance(&s->prng, per_million);
+}
+
+/* Exponential enough: around the mean, seldom far above. */
+uint64_t sim_around(struct sim *s, uint64_t mean_ns);
+
+/* sim.c */
+bool sim_step(struct sim *s); /* one event */
+void sim_trace(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* cluster.c */
+void cluster_init(struct sim *s, struct sim_node *n);
+bool cluster_start(struct sim *s, struct sim_node *n); /* false: recovery crashed, as ordered */
+void cluster_crash(struct sim *s, struct sim_node *n, enum sim_crash_mode mode);
+void cluster_drop(struct sim_node *n); /* disk and memory, at the end of all runs */
+
+/* observe.c */
+void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length);
+void observe_start(struct sim *s, struct sim_node *n);
+void observe_turn(struct sim *s, struct sim_node *n);
+void observe_image(struct sim *s, struct sim_node *n);
+
+/* workload.c */
+void workload_start(struct sim *s, struct sim_node *n); /* of a node that has started */
+void workload_crash(struct sim *s, struct sim_node *n);
+void workload_tick(struct sim *s);
+void workload_answers(struct sim *s, struct sim_node *n);
+uint32_t workload_open(const struct sim *s); /* calls under way on living nodes */
+uint64_t workload_put(struct sim *s, struct sim_node *n, uint8_t key, uint64_t value);
+uint64_t workload_get(struct sim *s, struct sim_node *n, uint8_t key);
+/* A value's name holds its length, so that its bytes follow from the name. */
+uint64_t workload_value(struct sim *s, uint32_t bytes);
+
+/* faults.c */
+void faults_begin(struct sim *s);
+void faults_fire(struct sim *s);
+void faults_plan_next(struct sim *s);
+void faults_heal(struct sim *s);
+
+#endif

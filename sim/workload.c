@@ -1,0 +1,419 @@
+/* sim/workload.c: clients at the doors of the nodes, one call at a time each.
+ *
+ * Keys are few, so that calls meet. Each put names its value: the name holds the value's length,
+ * and the bytes follow from the name, so that a value read tells who wrote it and that it is whole.
+ * A call whose fate is unknown, or that was refused, is sometimes issued again under a new name.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "sim/sim_internal.h"
+
+enum {
+    KEY_BYTES = 3,
+    VALUE_BYTES_MIN = 8,
+    VALUE_SMALL_MAX = 120,
+    VALUE_LENGTH_BITS = 16,
+    DOOR_BURST = 16,
+};
+
+static void key_text(uint8_t key, uint8_t *text)
+{
+    text[0] = 'k';
+    text[1] = (uint8_t)('0' + key / 10);
+    text[2] = (uint8_t)('0' + key % 10);
+}
+
+/* False: not a key of ours. */
+static bool key_number(const uint8_t *text, uint32_t length, uint8_t *key)
+{
+    if (length != KEY_BYTES || text[0] != 'k')
+        return false;
+    *key = (uint8_t)((text[1] - '0') * 10 + (text[2] - '0'));
+    return *key < HISTORY_KEYS;
+}
+
+uint64_t workload_value(struct sim *s, uint32_t bytes)
+{
+    ASSERT(bytes >= VALUE_BYTES_MIN);
+    ASSERT(bytes <= PLAN_VALUE_BYTES_MAX);
+    return (s->call_count + 1) << VALUE_LENGTH_BITS | bytes;
+}
+
+static uint32_t value_bytes(uint64_t value)
+{
+    return (uint32_t)(value & ((1U << VALUE_LENGTH_BITS) - 1));
+}
+
+static uint8_t value_byte(uint64_t value, uint32_t at)
+{
+    return (uint8_t)(value >> (at % 8 * 8)) ^ (uint8_t)(at / 8);
+}
+
+static void value_write(uint64_t value, uint8_t *out)
+{
+    for (uint32_t i = 0; i < value_bytes(value); i++)
+        out[i] = value_byte(value, i);
+}
+
+/* The name of a value that was read; 0: these bytes are no value of ours. */
+static uint64_t value_read(const uint8_t *bytes, uint32_t length)
+{
+    uint64_t value;
+
+    if (length < VALUE_BYTES_MIN)
+        return 0;
+    memcpy(&value, bytes, sizeof value);
+    if (value_bytes(value) != length)
+        return 0;
+    for (uint32_t i = VALUE_BYTES_MIN; i < length; i++)
+        if (bytes[i] != value_byte(value, i))
+            return 0;
+    return value;
+}
+
+static uint32_t encode_call(const struct history_call *call, struct sim_slot *slot)
+{
+    static const uint8_t kinds[] = {
+        [HISTORY_PUT] = COMMAND_PUT,
+        [HISTORY_DELETE] = COMMAND_DELETE_RANGE,
+        [HISTORY_READ] = QUERY_RANGE,
+        [HISTORY_READ_LOCAL] = QUERY_RANGE,
+    };
+    uint8_t key[KEY_BYTES], end[KEY_BYTES], value[PLAN_VALUE_BYTES_MAX];
+    struct command command = {
+        .kind = kinds[call->kind],
+        .flags = (uint8_t)((call->prev_kv ? COMMAND_PREV_KV : 0) |
+                           (call->keys_only ? QUERY_KEYS_ONLY : 0)),
+        .limit = call->limit,
+        .key = {.bytes = key, .length = KEY_BYTES},
+    };
+
+    key_text(call->key_first, key);
+    key_text(call->key_end, end);
+    if (call->key_end != call->key_first + 1)
+        command.range_end = (struct command_bytes){.bytes = end, .length = KEY_BYTES};
+    if (call->kind == HISTORY_PUT) {
+        value_write(call->value, value);
+        command.value = (struct command_bytes){.bytes = value, .length = value_bytes(call->value)};
+    }
+    ASSERT(command_bytes(&command) > 0);
+    ASSERT(command_bytes(&command) <= sizeof slot->bytes);
+    return command_encode(&command, slot->bytes);
+}
+
+/* False: the door takes nothing now. */
+static bool issue(struct sim *s, struct sim_node *n, struct sim_slot *slot,
+                  struct history_call call)
+{
+    const uint64_t number = s->call_count + 1;
+
+    ASSERT(slot->call == 0);
+    ASSERT(n->replica != NULL);
+    call.node = sim_id(n);
+    call.boot = n->boot;
+    const struct request request = {
+        .tag = number, /* door 0 */
+        .bytes = slot->bytes,
+        .length = encode_call(&call, slot),
+        .kind = call.kind == HISTORY_READ         ? REQUEST_READ
+                : call.kind == HISTORY_READ_LOCAL ? REQUEST_READ_LOCAL
+                                                  : REQUEST_PROPOSE,
+    };
+    struct spsc *ring = request.kind == REQUEST_READ_LOCAL ? n->door->to_store : n->door->to_raft;
+    if (spsc_push(ring, &request, sizeof request, 1) == 0)
+        return false;
+
+    s->call = check_grow(s->call, &s->call_capacity, number, sizeof *s->call);
+    s->call[number - 1] = call;
+    s->call_count = number;
+    check_history_begin(s->history, &s->call[number - 1]);
+    slot->call = number;
+    slot->header_seen = false;
+    slot->more = false;
+    slot->count = 0;
+    slot->item_count = 0;
+    n->busy = true;
+    return true;
+}
+
+static struct history_call draw_range(struct sim *s)
+{
+    const uint8_t first = (uint8_t)prng_below(&s->prng, HISTORY_KEYS);
+    const bool wide = prng_below(&s->prng, 3) == 0;
+    const uint64_t keys = wide ? prng_between(&s->prng, 1, HISTORY_KEYS - first) : 1;
+
+    return (struct history_call){.key_first = first, .key_end = (uint8_t)(first + keys)};
+}
+
+static struct history_call draw_call(struct sim *s)
+{
+    struct history_call call = draw_range(s);
+
+    if (sim_chance(s, s->plan.reads)) {
+        call.kind = prng_below(&s->prng, 3) == 0 ? HISTORY_READ_LOCAL : HISTORY_READ;
+        call.keys_only = prng_below(&s->prng, 8) == 0;
+        call.limit = prng_below(&s->prng, 4) == 0 ? (uint32_t)prng_between(&s->prng, 1, 8) : 0;
+        return call;
+    }
+    call.prev_kv = prng_below(&s->prng, 4) == 0;
+    if (prng_below(&s->prng, 6) == 0) {
+        call.kind = HISTORY_DELETE;
+        return call;
+    }
+    const bool large = sim_chance(s, s->plan.large_values);
+    call.kind = HISTORY_PUT;
+    call.key_end = (uint8_t)(call.key_first + 1);
+    call.value = workload_value(s, (uint32_t)prng_between(&s->prng, VALUE_BYTES_MIN,
+                                                          large ? PLAN_VALUE_BYTES_MAX
+                                                                : VALUE_SMALL_MAX));
+    return call;
+}
+
+/* What is issued again is the same in all but its name. */
+static struct history_call next_call(struct sim *s, struct sim_slot *slot)
+{
+    if (slot->again == 0)
+        return draw_call(s);
+    const struct history_call *old = &s->call[slot->again - 1];
+    sim_happen(s, SIM_CALL_AGAIN);
+    return (struct history_call){
+        .kind = old->kind,
+        .key_first = old->key_first,
+        .key_end = old->key_end,
+        .prev_kv = old->prev_kv,
+        .keys_only = old->keys_only,
+        .limit = old->limit,
+        .value = old->value,
+    };
+}
+
+uint64_t workload_put(struct sim *s, struct sim_node *n, uint8_t key, uint64_t value)
+{
+    struct sim_slot *slot = &n->slot[SIM_SLOT_OWN];
+    const struct history_call call = {
+        .kind = HISTORY_PUT, .key_first = key, .key_end = (uint8_t)(key + 1), .value = value};
+
+    if (n->replica == NULL || slot->call != 0 || !issue(s, n, slot, call))
+        return 0;
+    return slot->call;
+}
+
+uint64_t workload_get(struct sim *s, struct sim_node *n, uint8_t key)
+{
+    struct sim_slot *slot = &n->slot[SIM_SLOT_OWN];
+    const struct history_call call = {
+        .kind = HISTORY_READ, .key_first = key, .key_end = (uint8_t)(key + 1)};
+
+    if (n->replica == NULL || slot->call != 0 || !issue(s, n, slot, call))
+        return 0;
+    return slot->call;
+}
+
+static void plan_next(struct sim *s)
+{
+    s->work_next_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct sim_node *n = &s->node[i];
+        for (uint32_t c = 0; n->replica != NULL && c < s->plan.clients; c++) {
+            if (n->slot[c].call == 0 && n->slot[c].next_ns < s->work_next_ns)
+                s->work_next_ns = n->slot[c].next_ns;
+        }
+    }
+}
+
+void workload_start(struct sim *s, struct sim_node *n)
+{
+    for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++) {
+        ASSERT(n->slot[c].call == 0);
+        n->slot[c].next_ns = s->config.calm ? UINT64_MAX
+                                            : s->now_ns + sim_around(s, s->plan.think_ns);
+    }
+    plan_next(s);
+}
+
+/* Nobody will ever answer: what was asked for may be applied or not. */
+void workload_crash(struct sim *s, struct sim_node *n)
+{
+    for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++) {
+        struct sim_slot *slot = &n->slot[c];
+        if (slot->call == 0)
+            continue;
+        s->call[slot->call - 1].fate = HISTORY_UNKNOWN;
+        sim_happen(s, SIM_CALL_UNKNOWN);
+        slot->again = prng_below(&s->prng, 2) == 0 ? slot->call : 0;
+        slot->call = 0;
+    }
+    plan_next(s);
+}
+
+static void tick_node(struct sim *s, struct sim_node *n)
+{
+    for (uint32_t c = 0; c < s->plan.clients; c++) {
+        struct sim_slot *slot = &n->slot[c];
+        if (slot->call != 0 || slot->next_ns > s->now_ns)
+            continue;
+        if (issue(s, n, slot, next_call(s, slot)))
+            slot->again = 0;
+        else
+            slot->next_ns = s->now_ns + sim_around(s, s->plan.think_ns);
+    }
+}
+
+void workload_tick(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        if (s->node[i].replica != NULL)
+            tick_node(s, &s->node[i]);
+    }
+    plan_next(s);
+}
+
+uint32_t workload_open(const struct sim *s)
+{
+    uint32_t open = 0;
+
+    for (uint32_t i = 0; i < s->node_count; i++)
+        for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++)
+            open += s->node[i].slot[c].call != 0;
+    return open;
+}
+
+static bool parse_item(struct sim *s, struct sim_slot *slot, const struct result_item *item,
+                       const uint8_t *bytes)
+{
+    const bool keys_only = s->call[slot->call - 1].keys_only;
+    struct history_item *out = &slot->item[slot->item_count];
+    uint8_t key;
+
+    if (slot->item_count == HISTORY_KEYS || !key_number(bytes, item->key_bytes, &key))
+        return check_fail(&s->report, "value-intact", "an answer has a key that nobody wrote");
+    *out = (struct history_item){
+        .key = key,
+        .create_revision = item->create_revision,
+        .mod_revision = item->mod_revision,
+        .version = item->version,
+        .value = value_read(bytes + item->key_bytes, item->value_bytes),
+    };
+    if (out->value == 0 && (!keys_only || item->value_bytes != 0))
+        return check_fail(&s->report, "value-intact", "an answer has a value that nobody wrote");
+    slot->item_count++;
+    return true;
+}
+
+/* One piece of a result: the header in the first, then whole items. */
+static bool parse_piece(struct sim *s, struct sim_slot *slot, const struct answer *answer)
+{
+    uint32_t at = 0;
+
+    if (!slot->header_seen && answer->length >= sizeof(struct result_header)) {
+        struct result_header header;
+        memcpy(&header, answer->bytes, sizeof header);
+        slot->header_seen = true;
+        slot->count = header.count;
+        slot->more = header.more != 0;
+        at = sizeof header;
+    }
+    while (at < answer->length) {
+        struct result_item item;
+        if (answer->length - at < sizeof item)
+            return check_fail(&s->report, "value-intact", "an item is cut off");
+        memcpy(&item, answer->bytes + at, sizeof item);
+        at += (uint32_t)sizeof item;
+        const uint64_t length = ((uint64_t)item.key_bytes + item.value_bytes + 7) & ~7ULL;
+        if (answer->length - at < length)
+            return check_fail(&s->report, "value-intact", "an item's bytes are cut off");
+        if (!parse_item(s, slot, &item, answer->bytes + at))
+            return false;
+        at += (uint32_t)length;
+    }
+    return true;
+}
+
+static enum history_fate fate_of(struct sim *s, const struct answer *answer)
+{
+    switch ((enum answer_status)answer->status) {
+    case ANSWER_OK:
+        if (answer->refusal != STORE_NONE)
+            check_fail(&s->report, "exact-fate", "the store refuses a call: %u", answer->refusal);
+        sim_happen(s, SIM_CALL_OK);
+        return HISTORY_OK;
+    case ANSWER_UNKNOWN:
+        sim_happen(s, SIM_CALL_UNKNOWN);
+        return HISTORY_UNKNOWN;
+    case ANSWER_BAD:
+        check_fail(&s->report, "exact-fate", "a well-formed call is refused as bad");
+        break;
+    case ANSWER_TIMED_OUT:
+    case ANSWER_BUSY:
+    case ANSWER_NO_ROOM:
+        break;
+    }
+    sim_happen(s, SIM_CALL_REFUSED);
+    return HISTORY_REFUSED;
+}
+
+static void end_call(struct sim *s, struct sim_slot *slot, const struct answer *answer)
+{
+    const struct history_answer end = {
+        .fate = (uint8_t)fate_of(s, answer),
+        .index = answer->index,
+        .revision = (int64_t)answer->revision,
+        .count = slot->count,
+        .more = slot->more,
+        .item_count = slot->item_count,
+        .items = slot->item,
+    };
+
+    check_history_end(s->history, &s->call[slot->call - 1], &end);
+    slot->again = end.fate != HISTORY_OK && prng_below(&s->prng, 2) == 0 ? slot->call : 0;
+    slot->call = 0;
+    if (!s->config.calm)
+        slot->next_ns = s->now_ns + sim_around(s, s->plan.think_ns);
+}
+
+static void take_answer(struct sim *s, struct sim_node *n, const struct answer *answer)
+{
+    struct sim_slot *slot = NULL;
+
+    for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++)
+        if (n->slot[c].call == answer->tag)
+            slot = &n->slot[c];
+    if (slot == NULL || answer->tag == 0) {
+        check_fail(&s->report, "exact-fate", "node %u answers a call that is not open", sim_id(n));
+        return;
+    }
+    if (answer->status == ANSWER_OK)
+        parse_piece(s, slot, answer);
+    if (answer->more)
+        sim_happen(s, SIM_PIECES);
+    else
+        end_call(s, slot, answer);
+}
+
+static uint32_t drain(struct sim *s, struct sim_node *n, struct spsc *ring)
+{
+    struct answer answer;
+    uint32_t taken = 0;
+
+    while (taken < DOOR_BURST && spsc_pop(ring, &answer, sizeof answer, 1) == 1) {
+        sim_mix(s, answer.tag ^ answer.revision << 20 ^ answer.status);
+        take_answer(s, n, &answer);
+        request_door_release(n->door, &answer);
+        taken++;
+    }
+    return taken;
+}
+
+void workload_answers(struct sim *s, struct sim_node *n)
+{
+    if (!s->healed && sim_chance(s, s->plan.asker_skip)) {
+        n->busy = true; /* looks again at the next turn */
+        return;
+    }
+    const uint32_t taken = drain(s, n, n->door->from_raft) + drain(s, n, n->door->from_store);
+    if (taken > 0) {
+        n->busy = true; /* a role may have waited for room */
+        plan_next(s);
+    }
+}
