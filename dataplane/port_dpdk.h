@@ -18,7 +18,7 @@
  * Lcores     Each lcore that polls a link (rx or tx) is named by its bell word, and encloses each
  *            turn in bell_word_turn_begin/end. Its threads need not be known to EAL.
  * Memory     All taken in port_dpdk_open(); one port a process, since EAL is one a process.
- * Linking    The executable must export munmap and connect (port_guard.c); the meson dependency
+ * Linking    The executable must export munmap, connect and sendmsg (port_guard.c); the meson dependency
  *            port_dpdk carries the link arguments.
  * Errors     0, or a negative errno with a sentence in `error`. EAL can't be started twice: after
  *            port_dpdk_close(), or a failure behind rte_eal_init(), the process must end.

@@ -16,7 +16,7 @@
 
 enum { LCORES_MAX = 16, WAIT_STEP_NS = 20000 };
 
-/* EAL, its interrupt thread and the two functions below are one a process, so this is too. All of
+/* EAL, its interrupt thread and the functions below that stand for libc's are one a process, so this is too. All of
  * it is written before the first alarm, which orders it for the interrupt thread. */
 static struct {
     const struct bell_word *lcore[LCORES_MAX];
@@ -97,4 +97,26 @@ int connect(int file, __CONST_SOCKADDR_ARG address, socklen_t length)
     (void)fcntl(file, F_SETFL, flags);
     errno = failure;
     return result;
+}
+
+static bool is_memif(int file)
+{
+    int type;
+    socklen_t length = sizeof type;
+
+    return getsockopt(file, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
+ssize_t sendmsg(int file, const struct msghdr *message, int flags)
+{
+    if (!on_interrupt_thread || !is_memif(file))
+        return syscall(SYS_sendmsg, file, message, flags);
+
+    const ssize_t sent = syscall(SYS_sendmsg, file, message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    size_t bytes = 0;
+    if (sent >= 0)
+        return sent;
+    for (size_t i = 0; i < message->msg_iovlen; i++)
+        bytes += message->msg_iov[i].iov_len;
+    return (ssize_t)bytes;
 }

@@ -12,6 +12,11 @@
  *            So no lcore is ever inside memif while memif builds or destroys anything.
  * connect    A client's connect to a server that is stopped (SIGSTOP) with a full backlog would
  *            block the interrupt thread, and all other links with it: there it never blocks.
+ * sendmsg    A server that accepts a connection whose client is dead already can't send its first
+ *            message, and then closes the file without telling EAL, which panics (seen here: a
+ *            node that was stopped and went on). There a message that can't be sent counts as
+ *            lost, not failed: the end of file that follows is handled well, and a handshake that
+ *            hangs is restarted by the supervisor. It never blocks either.
  */
 #ifndef DATAPLANE_PORT_GUARD_INTERNAL_H
 #define DATAPLANE_PORT_GUARD_INTERNAL_H
