@@ -142,8 +142,8 @@ static int open_page(struct bell *b, const char *path, bool owner)
     else if (now.st_size < PAGE_BYTES)
         result = -ENOENT; /* its owner is just making it */
     if (result == 0) {
-        void *const page = mmap(NULL, PAGE_BYTES, owner ? PROT_READ | PROT_WRITE : PROT_READ,
-                                MAP_SHARED, file, 0);
+        void *const page =
+            mmap(NULL, PAGE_BYTES, owner ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
         if (page == MAP_FAILED)
             result = -errno;
         else

@@ -16,7 +16,8 @@
 
 enum { CLOSE_WAIT_MS = 1000 };
 
-static_assert(PORT_FRAME_BYTES_MAX <= (int)PORT_DPDK_MBUF_BYTES, "memif corrupts its ring otherwise");
+static_assert(PORT_FRAME_BYTES_MAX <= (int)PORT_DPDK_MBUF_BYTES,
+              "memif corrupts its ring otherwise");
 static_assert(PORT_DPDK_DESCRIPTORS == 1 << PORT_DPDK_RING_LOG2, "one size, said in two ways");
 
 static struct port the_port; /* EAL is one a process */

@@ -28,7 +28,7 @@ enum {
     CPUS_MAX = 64, /* control thread and interrupt thread need no more to choose from */
     MBUF_ROOM_BYTES = RTE_PKTMBUF_HEADROOM + PORT_DPDK_MBUF_BYTES,
     MBUF_ALL_BYTES = MBUF_ROOM_BYTES + 256, /* with both headers and alignment */
-    EAL_MEGABYTES = 24, /* for EAL, memif and the pools' own structures */
+    EAL_MEGABYTES = 24,                     /* for EAL, memif and the pools' own structures */
 };
 
 struct arguments {
@@ -245,8 +245,10 @@ static void argue_devices(struct arguments *a, const struct port *p,
         const struct port_link *const link = &p->link[i];
         const char *const device = o->link[i].device;
         if (link->memif) {
-            argue(a, "--vdev=%s,role=%s,socket=%s,socket-abstract=no,bsize=%d,rsize=%d,"
-                     "zero-copy=no", link->name, link->server ? "server" : "client", link->socket,
+            argue(a,
+                  "--vdev=%s,role=%s,socket=%s,socket-abstract=no,bsize=%d,rsize=%d,"
+                  "zero-copy=no",
+                  link->name, link->server ? "server" : "client", link->socket,
                   PORT_DPDK_MBUF_BYTES, PORT_DPDK_RING_LOG2);
         } else if (strncmp(device, "net_", 4) == 0) {
             argue(a, "--vdev=%s", device);

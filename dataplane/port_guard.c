@@ -16,8 +16,9 @@
 
 enum { LCORES_MAX = 16, WAIT_STEP_NS = 20000 };
 
-/* EAL, its interrupt thread and the functions below that stand for libc's are one a process, so this is too. All of
- * it is written before the first alarm, which orders it for the interrupt thread. */
+/* EAL, its interrupt thread and the functions below that stand for libc's are one a process, so
+ * this is too. All of it is written before the first alarm, which orders it for the interrupt
+ * thread. */
 static struct {
     const struct bell_word *lcore[LCORES_MAX];
     uint32_t lcore_count;

@@ -63,6 +63,5 @@ static enum frame_verdict hand_over(struct rx *rx, struct rx_item *item)
         return verdict;
     struct spsc *const ring =
         frame_is_control(&item->frame) ? rx->to_raft_control : rx->to_raft_data;
-    return spsc_push(ring, item, sizeof *item, 1) == 1 ? FRAME_OK_VERDICT
-                                                       : FRAME_RING_FULL_VERDICT;
+    return spsc_push(ring, item, sizeof *item, 1) == 1 ? FRAME_OK_VERDICT : FRAME_RING_FULL_VERDICT;
 }

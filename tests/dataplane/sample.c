@@ -54,8 +54,8 @@ static void sample_forward(struct prng *p, struct frame *f, uint8_t *body)
     memset(body, 0, FRAME_BODY_BYTES_MAX);
     const uint32_t wanted = (uint32_t)prng_between(p, 1, 20);
     while (f->forward.count < wanted) {
-        const struct frame_request request = {
-            .tag = prng_next(p), .length = (uint32_t)prng_below(p, 200)};
+        const struct frame_request request = {.tag = prng_next(p),
+                                              .length = (uint32_t)prng_below(p, 200)};
         if (f->body_bytes + frame_request_bytes(request.length) > FRAME_BODY_BYTES_MAX)
             return;
         memcpy(body + f->body_bytes, &request, sizeof request);

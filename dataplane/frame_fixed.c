@@ -1,0 +1,365 @@
+/* dataplane/frame_fixed.c: the part of a frame that depends on its type, and the range of every
+ * field. The structs are the byte tables of docs/formats.md.
+ */
+#include "dataplane/frame_internal.h"
+
+#include "base/assert.h"
+#include "base/record.h"
+
+#include <string.h>
+
+enum {
+    FLAG_REJECT = 1,
+    FLAG_WANTS_ANSWER = 1,
+    FLAG_LOG_EMPTY = 2,
+    FLAG_REFUSED = 4,
+    FLAG_FORWARD = 1,
+
+    OBJECT_BYTES_MAX = RECORD_HEADER_BYTES + RECORD_PAYLOAD_BYTES_MAX,
+    CHUNKS_MAX = (OBJECT_BYTES_MAX + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES,
+};
+
+struct wire_raft {
+    uint8_t type;
+    uint8_t flags;
+    uint16_t count;
+    uint32_t reserved_low;
+    uint64_t term;
+    uint64_t prev_index;
+    uint64_t prev_term;
+    uint64_t commit;
+    uint64_t match;
+    uint64_t last;
+    uint64_t hint_term;
+    uint64_t hint_index;
+    uint64_t round;
+    uint64_t number;
+    uint64_t reserved;
+};
+
+struct wire_hello {
+    uint8_t flags;
+    uint8_t reserved_low[3];
+    uint32_t accused_boot;
+    uint64_t last;
+    uint64_t reserved[10];
+};
+
+struct wire_forward {
+    uint64_t term;
+    uint64_t position;
+    uint16_t count;
+    uint16_t reserved_low[3];
+    uint64_t reserved[9];
+};
+
+struct wire_chunk {
+    uint8_t flags;
+    uint8_t reserved_low[3];
+    uint32_t checksum;
+    uint64_t term;
+    uint64_t index;
+    uint32_t total;
+    uint32_t offset;
+    uint64_t prev_index;
+    uint64_t prev_term;
+    uint64_t commit;
+    uint64_t tag;
+    uint32_t first_missing;
+    uint32_t reserved_middle;
+    uint64_t bitmap;
+    uint64_t reserved[2];
+};
+
+union wire_fixed {
+    struct wire_raft raft;
+    struct wire_hello hello;
+    struct wire_forward forward;
+    struct wire_chunk chunk;
+    uint8_t bytes[FRAME_FIXED_BYTES];
+};
+
+static_assert(sizeof(struct wire_raft) == FRAME_FIXED_BYTES, "the fixed part is the format");
+static_assert(sizeof(struct wire_hello) == FRAME_FIXED_BYTES, "the fixed part is the format");
+static_assert(sizeof(struct wire_forward) == FRAME_FIXED_BYTES, "the fixed part is the format");
+static_assert(sizeof(struct wire_chunk) == FRAME_FIXED_BYTES, "the fixed part is the format");
+static_assert(sizeof(union wire_fixed) == FRAME_FIXED_BYTES, "the fixed part is the format");
+static_assert(sizeof(struct frame_request) == 16, "a request in a body is the format");
+static_assert(FRAME_CHUNK_BYTES <= FRAME_BODY_BYTES_MAX, "a chunk fits");
+static_assert(FRAME_BODY_BYTES_MAX / RECORD_HEADER_BYTES <= RAFT_APPEND_ENTRIES_MAX,
+              "what fits a frame may be in an append");
+
+static void raft_encode(const struct raft_msg *m, struct wire_raft *w)
+{
+    *w = (struct wire_raft){
+        .type = m->type,
+        .flags = m->reject ? FLAG_REJECT : 0,
+        .count = m->count,
+        .term = m->term,
+        .prev_index = m->prev_index,
+        .prev_term = m->prev_term,
+        .commit = m->commit,
+        .match = m->match,
+        .last = m->last,
+        .hint_term = m->hint_term,
+        .hint_index = m->hint_index,
+        .round = m->round,
+        .number = m->number,
+    };
+}
+
+static bool raft_decode(const struct wire_raft *w, struct frame *f)
+{
+    f->raft = (struct raft_msg){
+        .type = w->type,
+        .reject = (w->flags & FLAG_REJECT) != 0,
+        .from = f->source,
+        .to = f->target,
+        .count = w->count,
+        .bytes = f->body_bytes,
+        .term = w->term,
+        .prev_index = w->prev_index,
+        .prev_term = w->prev_term,
+        .commit = w->commit,
+        .match = w->match,
+        .last = w->last,
+        .hint_term = w->hint_term,
+        .hint_index = w->hint_index,
+        .round = w->round,
+        .number = w->number,
+    };
+    return (w->flags & ~FLAG_REJECT) == 0 && w->reserved_low == 0 && w->reserved == 0;
+}
+
+static void hello_encode(const struct frame_hello *h, struct wire_hello *w)
+{
+    *w = (struct wire_hello){
+        .flags = (uint8_t)((h->wants_answer ? FLAG_WANTS_ANSWER : 0) |
+                           (h->log_empty ? FLAG_LOG_EMPTY : 0) | (h->refused ? FLAG_REFUSED : 0)),
+        .accused_boot = h->accused_boot,
+        .last = h->last,
+    };
+}
+
+static bool is_zero(const void *bytes, size_t length)
+{
+    const uint8_t *const at = bytes;
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < length; i++)
+        any |= at[i];
+    return any == 0;
+}
+
+static bool hello_decode(const struct wire_hello *w, struct frame_hello *h)
+{
+    *h = (struct frame_hello){
+        .wants_answer = (w->flags & FLAG_WANTS_ANSWER) != 0,
+        .log_empty = (w->flags & FLAG_LOG_EMPTY) != 0,
+        .refused = (w->flags & FLAG_REFUSED) != 0,
+        .accused_boot = w->accused_boot,
+        .last = w->last,
+    };
+    return (w->flags & ~(FLAG_WANTS_ANSWER | FLAG_LOG_EMPTY | FLAG_REFUSED)) == 0 &&
+           is_zero(w->reserved_low, sizeof w->reserved_low) &&
+           is_zero(w->reserved, sizeof w->reserved);
+}
+
+static void forward_encode(const struct frame_forward *o, struct wire_forward *w)
+{
+    *w = (struct wire_forward){.term = o->term, .position = o->position, .count = o->count};
+}
+
+static bool forward_decode(const struct wire_forward *w, struct frame_forward *o)
+{
+    *o = (struct frame_forward){.term = w->term, .position = w->position, .count = w->count};
+    return is_zero(w->reserved_low, sizeof w->reserved_low) &&
+           is_zero(w->reserved, sizeof w->reserved);
+}
+
+static void chunk_encode(const struct frame_chunk *c, struct wire_chunk *w)
+{
+    *w = (struct wire_chunk){
+        .flags = c->forward ? FLAG_FORWARD : 0,
+        .checksum = c->checksum,
+        .term = c->term,
+        .index = c->index,
+        .total = c->total,
+        .offset = c->offset,
+        .prev_index = c->prev_index,
+        .prev_term = c->prev_term,
+        .commit = c->commit,
+        .tag = c->tag,
+        .first_missing = c->first_missing,
+        .bitmap = c->bitmap,
+    };
+}
+
+static bool chunk_decode(const struct wire_chunk *w, struct frame_chunk *c)
+{
+    *c = (struct frame_chunk){
+        .forward = (w->flags & FLAG_FORWARD) != 0,
+        .term = w->term,
+        .index = w->index,
+        .checksum = w->checksum,
+        .total = w->total,
+        .offset = w->offset,
+        .prev_index = w->prev_index,
+        .prev_term = w->prev_term,
+        .commit = w->commit,
+        .tag = w->tag,
+        .first_missing = w->first_missing,
+        .bitmap = w->bitmap,
+    };
+    return (w->flags & ~FLAG_FORWARD) == 0 && w->reserved_middle == 0 &&
+           is_zero(w->reserved_low, sizeof w->reserved_low) &&
+           is_zero(w->reserved, sizeof w->reserved);
+}
+
+void frame_fixed_encode(const struct frame *f, uint8_t *out)
+{
+    union wire_fixed w = {.bytes = {0}};
+
+    switch (f->type) {
+    case FRAME_RAFT:
+        raft_encode(&f->raft, &w.raft);
+        break;
+    case FRAME_HELLO:
+        hello_encode(&f->hello, &w.hello);
+        break;
+    case FRAME_FORWARD:
+    case FRAME_FORWARD_ACK:
+        forward_encode(&f->forward, &w.forward);
+        break;
+    case FRAME_CHUNK:
+    case FRAME_CHUNK_ACK:
+        chunk_encode(&f->chunk, &w.chunk);
+        break;
+    default:
+        ASSERT(f->type == FRAME_CREDIT);
+        break;
+    }
+    memcpy(out, &w, sizeof w);
+}
+
+bool frame_fixed_decode(const uint8_t *bytes, struct frame *f)
+{
+    union wire_fixed w;
+
+    memcpy(&w, bytes, sizeof w);
+    switch (f->type) {
+    case FRAME_RAFT:
+        return raft_decode(&w.raft, f);
+    case FRAME_HELLO:
+        return hello_decode(&w.hello, &f->hello);
+    case FRAME_FORWARD:
+    case FRAME_FORWARD_ACK:
+        return forward_decode(&w.forward, &f->forward);
+    case FRAME_CHUNK:
+    case FRAME_CHUNK_ACK:
+        return chunk_decode(&w.chunk, &f->chunk);
+    case FRAME_CREDIT:
+        return is_zero(&w, sizeof w);
+    default:
+        return false;
+    }
+}
+
+/* ---- ranges ---- */
+
+static bool raft_well_formed(const struct frame *f)
+{
+    const struct raft_msg *const m = &f->raft;
+
+    if (m->type < RAFT_MSG_PREVOTE || m->type > RAFT_MSG_READ_INDEX_REPLY)
+        return false;
+    if (m->from != f->source || m->to != f->target || m->bytes != f->body_bytes)
+        return false;
+    if (m->term > RAFT_WORD_MAX || m->prev_index > RAFT_WORD_MAX || m->prev_term > RAFT_WORD_MAX ||
+        m->commit > RAFT_WORD_MAX || m->match > RAFT_WORD_MAX || m->last > RAFT_WORD_MAX ||
+        m->hint_term > RAFT_WORD_MAX || m->hint_index > RAFT_WORD_MAX)
+        return false;
+    if (m->type != RAFT_MSG_APPEND)
+        return m->count == 0 && f->body_bytes == 0;
+    return m->count <= RAFT_APPEND_ENTRIES_MAX && f->body_bytes % RECORD_ALIGN == 0 &&
+           f->body_bytes >= (uint32_t)m->count * RECORD_HEADER_BYTES &&
+           (m->count > 0 || f->body_bytes == 0);
+}
+
+/* The body is walked, so whoever reads the requests later needs no check of its own. */
+static bool requests_well_formed(const struct frame *f)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < f->forward.count; i++) {
+        struct frame_request request;
+        if (f->body_bytes - at < sizeof request)
+            return false;
+        memcpy(&request, f->body + at, sizeof request);
+        if (request.reserved != 0 || request.length > f->body_bytes - at - sizeof request)
+            return false;
+        const uint32_t end = at + frame_request_bytes(request.length);
+        const uint32_t used = at + (uint32_t)sizeof request + request.length;
+        if (end > f->body_bytes || !is_zero(f->body + used, end - used))
+            return false;
+        at = end;
+    }
+    return at == f->body_bytes;
+}
+
+static bool forward_well_formed(const struct frame *f)
+{
+    if (f->forward.term > RAFT_WORD_MAX || f->forward.position > RAFT_WORD_MAX)
+        return false;
+    if (f->type == FRAME_FORWARD_ACK)
+        return f->forward.count == 0 && f->body_bytes == 0;
+    return f->forward.count > 0 && requests_well_formed(f);
+}
+
+static bool chunk_well_formed(const struct frame *f)
+{
+    const struct frame_chunk *const c = &f->chunk;
+
+    if (c->term > RAFT_WORD_MAX || c->index > RAFT_WORD_MAX || c->prev_index > RAFT_WORD_MAX ||
+        c->prev_term > RAFT_WORD_MAX || c->commit > RAFT_WORD_MAX)
+        return false;
+    if (c->total > OBJECT_BYTES_MAX || c->first_missing > CHUNKS_MAX)
+        return false;
+    if (f->type == FRAME_CHUNK_ACK)
+        return f->body_bytes == 0 && c->offset <= c->total;
+    if (c->offset % FRAME_CHUNK_BYTES != 0 || c->offset >= c->total)
+        return false;
+    const uint32_t remain = c->total - c->offset;
+    return f->body_bytes == (remain < FRAME_CHUNK_BYTES ? remain : FRAME_CHUNK_BYTES);
+}
+
+bool frame_well_formed(const struct frame *f)
+{
+    if (f->source == 0 || f->target == 0 || f->source == f->target)
+        return false;
+    if (f->source_boot == 0 || f->source_incarnation == 0)
+        return false;
+    if (f->target_incarnation == 0 && f->type != FRAME_HELLO)
+        return false;
+    if (f->body_bytes > FRAME_BODY_BYTES_MAX || (f->body_bytes > 0 && f->body == NULL))
+        return false;
+    if (f->number == 0 && !frame_is_control(f))
+        return false;
+
+    switch (f->type) {
+    case FRAME_RAFT:
+        return raft_well_formed(f);
+    case FRAME_HELLO:
+        return f->hello.last <= RAFT_WORD_MAX && f->body_bytes == 0;
+    case FRAME_FORWARD:
+    case FRAME_FORWARD_ACK:
+        return forward_well_formed(f);
+    case FRAME_CHUNK:
+    case FRAME_CHUNK_ACK:
+        return chunk_well_formed(f);
+    case FRAME_CREDIT:
+        return f->body_bytes == 0;
+    default:
+        return false;
+    }
+}
