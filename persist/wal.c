@@ -188,7 +188,7 @@ int wal_append(struct wal *w, const struct wal_step *step)
     ASSERT(step->length <= wal_step_bytes_max(&w->options));
     ASSERT(step->term >= w->term);
     if (w->failed != 0)
-        return w->failed;
+        return -EIO; /* never one of the codes that mean: later */
     if (has_records && !has_room(w, step->length))
         return -ENOSPC;
     struct wal_buffer *b = open_buffer(w);

@@ -112,6 +112,7 @@ size_t wal_bytes(const struct wal_options *options);
 int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
              struct wal_recovered *recovered, char *error, size_t error_bytes);
 
+/* 0, -EAGAIN, -ENOSPC; -EIO once wal_failed(). */
 int wal_append(struct wal *w, const struct wal_step *step);
 uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);

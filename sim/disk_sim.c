@@ -445,6 +445,16 @@ static struct pending *earliest(struct disk *d, bool flights_only)
     return found;
 }
 
+/* Notes when there is something to do next; what a held disk delayed is due now. */
+static void schedule(struct disk *d)
+{
+    const struct pending *p = earliest(d, false);
+
+    d->next_due_ns = p == NULL ? UINT64_MAX : p->due_ns;
+    if (d->next_due_ns < d->now_ns)
+        d->next_due_ns = d->now_ns;
+}
+
 void disk_sim_advance(struct disk *d, uint64_t now_ns)
 {
     ASSERT(now_ns >= d->now_ns);
@@ -459,7 +469,7 @@ void disk_sim_advance(struct disk *d, uint64_t now_ns)
             land_late(d, p);
         p = earliest(d, false);
     }
-    d->next_due_ns = p == NULL ? UINT64_MAX : p->due_ns;
+    schedule(d);
 }
 
 uint64_t disk_sim_next_ns(const struct disk *d)
@@ -606,8 +616,7 @@ static void restart(struct disk *d)
     d->flight_count = 0;
     d->done_count = 0;
     file_collect(d);
-    const struct pending *p = earliest(d, false);
-    d->next_due_ns = p == NULL ? UINT64_MAX : p->due_ns;
+    schedule(d);
 }
 
 /* CREATE and REMOVE of the control thread: done, or not begun. */
@@ -687,8 +696,7 @@ void disk_sim_fail_all_after(struct disk *d, uint32_t nth)
 void disk_sim_hold(struct disk *d, bool held)
 {
     d->held = held;
-    const struct pending *p = earliest(d, false);
-    d->next_due_ns = p == NULL ? UINT64_MAX : p->due_ns;
+    schedule(d);
 }
 
 uint64_t disk_sim_completed(const struct disk *d, enum disk_op_kind kind)

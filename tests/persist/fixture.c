@@ -1,0 +1,294 @@
+#include "tests/persist/fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/record.h"
+#include "persist/segment.h"
+
+enum { READ_BYTES = FIXTURE_BATCH_BYTES };
+
+struct fixture *fixture_new(uint64_t seed)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    const struct disk_sim_options disk = {
+        .seed = seed,
+        .latency_ns_min = 20 * 1000,
+        .latency_ns_max = 200 * 1000,
+        .create_ns_min = 100 * 1000,
+        .create_ns_max = 1000 * 1000,
+    };
+
+    ASSERT(f != NULL);
+    prng_seed(&f->prng, hash_u64(seed, 1));
+    f->disk = disk_sim_new(&disk);
+    f->options = (struct wal_options){
+        .cluster = FIXTURE_CLUSTER,
+        .incarnation = 0x1234,
+        .segment_bytes = 16 * DISK_SECTOR,
+        .batch_bytes = FIXTURE_BATCH_BYTES,
+        .node = FIXTURE_NODE,
+        .buffer_count = 4,
+        .flights = 2,
+        .runs_max = FIXTURE_RUNS_MAX,
+    };
+    f->records = aligned_alloc(DISK_SECTOR, FIXTURE_BATCH_BYTES);
+    f->now_ns = 1;
+    f->state_count = 1; /* the empty log */
+    ASSERT(f->disk != NULL);
+    ASSERT(f->records != NULL);
+    return f;
+}
+
+void fixture_delete(struct fixture *f)
+{
+    free(f->memory);
+    free(f->records);
+    disk_sim_delete(f->disk);
+    free(f);
+}
+
+const struct fixture_state *fixture_now(const struct fixture *f)
+{
+    return &f->state[f->state_count - 1];
+}
+
+static bool state_matches(const struct fixture_state *s, const struct wal_recovered *found)
+{
+    if (s->last != found->last || s->term != found->term || s->vote != found->vote)
+        return false;
+    if (s->commit != found->commit || s->config != found->config_index)
+        return false;
+    return s->last == 0 || (s->entry[s->last].chain == found->last_chain &&
+                            s->entry[s->last].term == found->last_term);
+}
+
+/* Every record of the log, read back one term run at a time. */
+static bool records_match(struct fixture *f, const struct fixture_state *s)
+{
+    const struct wal_recovered *found = &f->recovered;
+    raft_index index = 1;
+
+    for (uint32_t run = 0; run < found->run_count; run++) {
+        const raft_index end = run + 1 < found->run_count ? found->run_first[run + 1] : s->last + 1;
+        while (index < end) {
+            struct wal_read read = {.first = index, .last = end - 1, .term = found->run_term[run]};
+            read.bytes = f->records;
+            read.size = READ_BYTES;
+            if (wal_read_begin(f->wal, &read) != 0)
+                return false;
+            while (!wal_read_poll(f->wal))
+                fixture_turn(f, 1000 * 1000);
+            if (read.result != 0 || read.count == 0)
+                return false;
+            for (uint32_t at = 0; at < read.length; index++) {
+                const struct record_header *record = record_at(read.bytes + at);
+                if (record->index != index || record->header_crc != s->entry[index].chain)
+                    return false;
+                at += record_bytes(record->payload_bytes);
+            }
+        }
+    }
+    return index == s->last + 1;
+}
+
+int fixture_try_open(struct fixture *f)
+{
+    f->options.boot++;
+    f->seq = (raft_seq)f->options.boot << RAFT_SEQ_COUNTER_BITS;
+    free(f->memory);
+    f->memory = aligned_alloc(DISK_SECTOR, wal_bytes(&f->options));
+    ASSERT(f->memory != NULL);
+    const int result = wal_open(&f->wal, f->memory, f->disk, &f->options, &f->recovered, f->error,
+                                sizeof f->error);
+    if (result != 0)
+        return result;
+
+    uint32_t match = f->state_count;
+    while (match > f->durable && !state_matches(&f->state[match - 1], &f->recovered))
+        match--;
+    if (match == f->durable) {
+        snprintf(f->error, sizeof f->error, "recovered up to %llu, durable was %llu",
+                 (unsigned long long)f->recovered.last,
+                 (unsigned long long)f->state[f->durable].last);
+        return -1;
+    }
+    f->state_count = match;
+    f->durable = match - 1; /* recovery reports what is durable */
+    if (!records_match(f, fixture_now(f))) {
+        snprintf(f->error, sizeof f->error, "records read back differ");
+        return -1;
+    }
+    return 0;
+}
+
+int fixture_open(struct fixture *f)
+{
+    const int result = fixture_try_open(f);
+
+    if (result == -1)
+        fprintf(stderr, "%s\n", f->error);
+    ASSERT(result != -1);
+    return result;
+}
+
+static uint32_t encode(struct fixture *f, const struct fixture_step *step,
+                       struct fixture_state *next)
+{
+    uint32_t length = 0;
+    uint8_t payload[FIXTURE_BATCH_BYTES];
+
+    next->last = step->first - 1;
+    if (next->config > next->last)
+        next->config = 0;
+    for (uint32_t i = f->state_count; i > 0 && next->config == 0; i--) {
+        if (f->state[i - 1].config <= next->last)
+            next->config = f->state[i - 1].config;
+    }
+    for (uint32_t i = 0; i < step->count; i++) {
+        const bool config = step->config && i == 0;
+        struct record_spec spec = {
+            .type = config ? RECORD_CONFIG : RECORD_COMMAND,
+            .cluster = FIXTURE_CLUSTER,
+            .index = step->first + i,
+            .term = step->term,
+            .chain = next->entry[next->last].chain,
+            .payload = payload,
+            .payload_bytes = config ? 16 : (uint32_t)prng_below(&f->prng, step->payload + 1),
+        };
+        memset(payload, (int)prng_below(&f->prng, 256), spec.payload_bytes);
+        next->last = spec.index;
+        ASSERT(next->last < FIXTURE_ENTRIES_MAX);
+        next->entry[next->last].term = step->term;
+        next->entry[next->last].chain = record_encode(&spec, f->records + length);
+        if (config)
+            next->config = next->last;
+        length += record_bytes(spec.payload_bytes);
+    }
+    return length;
+}
+
+int fixture_append(struct fixture *f, const struct fixture_step *step)
+{
+    ASSERT(f->state_count < FIXTURE_STATES_MAX);
+    struct fixture_state *next = &f->state[f->state_count];
+    *next = *fixture_now(f);
+    const uint32_t length = step->count > 0 ? encode(f, step, next) : 0;
+
+    next->seq = f->seq + 1;
+    next->term = step->term;
+    next->vote = step->vote;
+    const struct wal_step s = {
+        .seq = next->seq,
+        .term = step->term,
+        .vote = step->vote,
+        .vote_incarnation = step->vote != 0 ? 0x1234 : 0,
+        .commit = next->commit,
+        .first = step->count > 0 ? step->first : 1,
+        .last = step->count > 0 ? next->last : 0,
+        .bytes = f->records,
+        .length = length,
+    };
+    const int result = wal_append(f->wal, &s);
+    if (result != 0)
+        return result;
+    memset(f->records, 0xee, FIXTURE_BATCH_BYTES); /* copied: ours again */
+    f->seq++;
+    f->state_count++;
+    return 0;
+}
+
+void fixture_append_wait(struct fixture *f, const struct fixture_step *step)
+{
+    int result = fixture_append(f, step);
+
+    while (result == -EAGAIN || result == -ENOSPC) {
+        fixture_turn(f, 1000 * 1000);
+        result = fixture_append(f, step);
+    }
+    ASSERT(result == 0 || wal_failed(f->wal) != 0);
+}
+
+void fixture_extend(struct fixture *f, uint32_t count, uint32_t payload)
+{
+    const struct fixture_state *now = fixture_now(f);
+    const struct fixture_step step = {
+        .first = now->last + 1,
+        .count = count,
+        .payload = payload,
+        .term = now->term > 0 ? now->term : 1,
+        .vote = now->vote,
+    };
+    fixture_append_wait(f, &step);
+}
+
+void fixture_append_random(struct fixture *f)
+{
+    const struct fixture_state *now = fixture_now(f);
+    const uint64_t kind = prng_below(&f->prng, 16);
+    struct fixture_step step = {
+        .first = now->last + 1,
+        .count = (uint32_t)prng_between(&f->prng, 1, 8),
+        .payload = (uint32_t)prng_below(&f->prng, 1200),
+        .term = now->term > 0 ? now->term : 1,
+        .vote = now->vote,
+    };
+
+    if (kind == 0) { /* a vote alone */
+        step.count = 0;
+        step.term = now->term + 1;
+        step.vote = (raft_node)prng_between(&f->prng, 1, 5);
+    } else if (kind == 1) { /* a new term, with or without a replaced tail */
+        step.term = now->term + 1;
+        step.vote = 0;
+        step.first = now->last + 1 - prng_below(&f->prng, now->last < 6 ? now->last + 1 : 6);
+    } else if (kind == 2) {
+        step.config = true;
+    }
+    fixture_append_wait(f, &step);
+}
+
+void fixture_turn(struct fixture *f, uint64_t step_ns)
+{
+    const uint64_t due = disk_sim_next_ns(f->disk);
+
+    f->now_ns += step_ns;
+    if (due < f->now_ns)
+        f->now_ns = due;
+    disk_sim_advance(f->disk, f->now_ns);
+    (void)wal_poll(f->wal, f->now_ns);
+    const raft_seq durable = wal_durable(f->wal);
+    while (f->durable + 1 < f->state_count && f->state[f->durable + 1].seq <= durable)
+        f->durable++;
+}
+
+void fixture_settle(struct fixture *f)
+{
+    while (wal_failed(f->wal) == 0 &&
+           (f->durable + 1 < f->state_count || !wal_has_room(f->wal)))
+        fixture_turn(f, 100 * 1000);
+}
+
+void fixture_idle(struct fixture *f)
+{
+    fixture_settle(f);
+    for (uint32_t i = 0; i < 100; i++)
+        fixture_turn(f, 100 * 1000);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+void fixture_segment_name(struct fixture *f, uint32_t back, char name[DISK_NAME_BYTES])
+{
+    static char names[DISK_FILES_MAX][DISK_NAME_BYTES];
+    const uint32_t count = disk_list(f->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+
+    ASSERT(count > back);
+    qsort(names, count, DISK_NAME_BYTES, by_name);
+    memcpy(name, names[count - 1 - back], DISK_NAME_BYTES);
+}

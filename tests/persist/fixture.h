@@ -1,0 +1,93 @@
+/* tests/persist/fixture.h: a log over the simulated disk, and a model of what it must contain.
+ *
+ * Each step that is appended leaves a state in the model; a recovered log must be equal to one of
+ * the states that are not older than the newest that was reported durable. A header checksum of a
+ * record names the whole history up to it, so comparing the last one compares the logs; the
+ * records themselves are read back and their chain is followed.
+ */
+#ifndef TESTS_PERSIST_FIXTURE_H
+#define TESTS_PERSIST_FIXTURE_H
+
+#include "base/prng.h"
+#include "persist/wal.h"
+#include "sim/disk_sim.h"
+
+enum {
+    FIXTURE_STATES_MAX = 512,
+    FIXTURE_ENTRIES_MAX = 1024,
+    FIXTURE_CLUSTER = 77,
+    FIXTURE_NODE = 3,
+    FIXTURE_BATCH_BYTES = 4 * DISK_SECTOR,
+    FIXTURE_RUNS_MAX = 256,
+};
+
+/* The log after one step. */
+struct fixture_state {
+    raft_seq seq;
+    raft_term term;
+    raft_node vote;
+    raft_index last;
+    raft_index commit;
+    raft_index config;
+    struct {
+        raft_term term;
+        uint32_t chain; /* header checksum */
+    } entry[FIXTURE_ENTRIES_MAX]; /* by index */
+};
+
+struct fixture {
+    struct disk *disk;
+    void *memory;
+    struct wal *wal; /* NULL: not open */
+    struct wal_options options;
+    struct wal_recovered recovered;
+    char error[256];
+    struct prng prng;
+    uint64_t now_ns;
+    raft_seq seq;
+    uint8_t *records; /* of one step */
+    uint32_t state_count;
+    uint32_t durable; /* states up to this one must survive */
+    struct fixture_state state[FIXTURE_STATES_MAX];
+};
+
+struct fixture *fixture_new(uint64_t seed);
+void fixture_delete(struct fixture *f);
+
+/* One boot more, then wal_open(); checks what is reported against the model and reads every record
+ * back. Negative: refused, and f->error says why. */
+int fixture_open(struct fixture *f);
+/* As fixture_open(), and a failed check is -1 with a sentence in f->error, instead of the end of the
+ * test: for loops over thousands of images that print which one it was. */
+int fixture_try_open(struct fixture *f);
+
+/* What a step brings: records [first, first + count) of `term`, each with up to `payload` bytes. */
+struct fixture_step {
+    raft_index first;
+    uint32_t count;
+    uint32_t payload;
+    raft_term term;
+    raft_node vote;
+    bool config; /* the first record is a CONFIG */
+};
+/* wal_append() of it; 0, or its refusal, which leaves the model unchanged. */
+int fixture_append(struct fixture *f, const struct fixture_step *step);
+/* The same, polling until it is taken. */
+void fixture_append_wait(struct fixture *f, const struct fixture_step *step);
+/* `count` records more, of the newest term. */
+void fixture_extend(struct fixture *f, uint32_t count, uint32_t payload);
+/* A step drawn at random: mostly some records, at times a vote, a replacement, a configuration. */
+void fixture_append_random(struct fixture *f);
+
+/* Advances the time by at most `step_ns` and polls; notes what is durable. */
+void fixture_turn(struct fixture *f, uint64_t step_ns);
+/* Until everything appended is durable and the next segment is prepared. */
+void fixture_settle(struct fixture *f);
+/* The idle mark is written too. */
+void fixture_idle(struct fixture *f);
+
+const struct fixture_state *fixture_now(const struct fixture *f);
+/* The newest segment's name; `back` 1: the one before it. */
+void fixture_segment_name(struct fixture *f, uint32_t back, char name[DISK_NAME_BYTES]);
+
+#endif

@@ -1,0 +1,228 @@
+/* Goal:   what was appended becomes durable in order, in few flushes, through rolls, replacements
+ *         and completions out of order, and is there after a restart.
+ * Method: scripted and random steps over the simulated disk; the fixture's model is compared with
+ *         what a clean restart reports and reads back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "tests/persist/fixture.h"
+
+static void empty_log_opens_and_reopens(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1);
+
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(fixture_open(f), 0);
+        assert_int_equal(f->recovered.last, 0);
+        assert_int_equal(f->recovered.term, 0);
+        assert_int_equal(f->recovered.run_count, 0);
+        disk_sim_power_cut(f->disk);
+    }
+    fixture_delete(f);
+}
+
+static void appended_is_durable_and_found_again(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 3, 100);
+    assert_true(wal_durable(f->wal) < f->seq);
+    fixture_settle(f);
+    assert_true(wal_durable(f->wal) == f->seq);
+    disk_sim_power_cut(f->disk);
+    assert_int_equal(fixture_open(f), 0);
+    assert_int_equal(f->recovered.last, 3);
+    fixture_delete(f);
+}
+
+static void steps_share_a_flush(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(3);
+
+    f->options.flights = 1;
+    assert_int_equal(fixture_open(f), 0);
+    fixture_settle(f);
+    const uint64_t before = wal_counters(f->wal)->flushes;
+    fixture_extend(f, 1, 10);
+    fixture_turn(f, 1);
+    for (uint32_t i = 0; i < 20; i++)
+        fixture_extend(f, 1, 10); /* while the first flush is on its way */
+    while (f->durable + 1 < f->state_count)
+        fixture_turn(f, 10 * 1000);
+    assert_int_equal(wal_counters(f->wal)->flushes - before, 2);
+    fixture_delete(f);
+}
+
+/* Durable never goes back and never runs ahead of an older batch that is still in flight. */
+static void random_workloads(bool sync_by_fsync, uint32_t runs)
+{
+    for (uint32_t seed = 0; seed < runs; seed++) {
+        struct fixture *f = fixture_new(100 + seed);
+        f->options.sync_by_fsync = sync_by_fsync;
+        f->options.flights = 1 + seed % 3;
+        f->options.buffer_count = 2 + seed % 5;
+        assert_int_equal(fixture_open(f), 0);
+        raft_seq durable = wal_durable(f->wal);
+        for (uint32_t i = 0; i < 100; i++) {
+            fixture_append_random(f);
+            if (prng_chance(&f->prng, 500000))
+                fixture_turn(f, 50 * 1000);
+            assert_true(wal_durable(f->wal) >= durable);
+            durable = wal_durable(f->wal);
+        }
+        fixture_settle(f);
+        assert_int_equal(wal_failed(f->wal), 0);
+        assert_true(wal_durable(f->wal) == f->seq);
+        disk_sim_power_cut(f->disk);
+        assert_int_equal(fixture_open(f), 0);
+        disk_sim_power_cut(f->disk);
+        assert_int_equal(fixture_open(f), 0);
+        assert_true(fixture_now(f)->last == f->recovered.last);
+        fixture_delete(f);
+    }
+}
+
+static void random_steps_survive_restarts(void **state)
+{
+    (void)state;
+    random_workloads(false, 60);
+}
+
+static void random_steps_survive_restarts_with_fsync(void **state)
+{
+    (void)state;
+    random_workloads(true, 60);
+}
+
+static void idle_log_writes_one_mark(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(4);
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_settle(f);
+    const uint64_t before = wal_counters(f->wal)->batches;
+    fixture_extend(f, 1, 10);
+    fixture_idle(f);
+    assert_int_equal(wal_counters(f->wal)->batches - before, 2);
+    fixture_idle(f);
+    assert_int_equal(wal_counters(f->wal)->batches - before, 2);
+    assert_true(wal_next_ns(f->wal) == UINT64_MAX);
+    fixture_delete(f);
+}
+
+/* A disk without room for another segment: entries wait, votes do not, and it passes. */
+static void no_segment_prepared_is_no_space(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(5);
+    const struct disk_sim_fault full = {
+        .kind = DISK_OP_CREATE, .nth = 1, .result = -ENOSPC, .sticky = true};
+    int result = 0;
+
+    assert_int_equal(fixture_open(f), 0);
+    disk_sim_fail(f->disk, &full);
+    for (uint32_t i = 0; i < 200 && result == 0; i++) {
+        const struct fixture_step step = {
+            .first = fixture_now(f)->last + 1, .count = 1, .payload = 1000, .term = 1};
+        result = fixture_append(f, &step);
+        for (uint32_t turn = 0; turn < 10; turn++)
+            fixture_turn(f, 100 * 1000);
+    }
+    assert_int_equal(result, -ENOSPC);
+    assert_false(wal_has_room(f->wal));
+    const struct fixture_step vote = {.term = 7, .vote = 2};
+    assert_int_equal(fixture_append(f, &vote), 0);
+    for (uint32_t turn = 0; turn < 10; turn++)
+        fixture_turn(f, 100 * 1000);
+    assert_true(wal_durable(f->wal) == f->seq);
+
+    disk_sim_fail(f->disk, &(struct disk_sim_fault){.nth = 0});
+    fixture_extend(f, 5, 1000);
+    fixture_settle(f);
+    disk_sim_power_cut(f->disk);
+    assert_int_equal(fixture_open(f), 0);
+    fixture_delete(f);
+}
+
+/* Short, EIO, ECANCELED, ENOSPC: of a write or of its flush; nothing is durable after it. */
+static void failed_write_stops_the_log(void **state)
+{
+    (void)state;
+    static const int64_t results[] = {-EIO, -ECANCELED, -ENOSPC, -EAGAIN, DISK_SIM_SHORT};
+
+    for (uint32_t i = 0; i < 2 * sizeof results / sizeof results[0]; i++) {
+        struct fixture *f = fixture_new(6);
+        const bool fsync = i % 2 == 1;
+        const struct disk_sim_fault fault = {
+            .kind = fsync ? DISK_OP_SYNC : DISK_OP_WRITE_DSYNC,
+            .nth = 2,
+            .result = results[i / 2] == DISK_SIM_SHORT && fsync ? -EIO : results[i / 2],
+        };
+        f->options.sync_by_fsync = fsync;
+        assert_int_equal(fixture_open(f), 0);
+        fixture_settle(f);
+        disk_sim_fail(f->disk, &fault);
+        for (uint32_t n = 0; n < 6; n++) {
+            fixture_extend(f, 1, 100);
+            fixture_turn(f, 200 * 1000);
+        }
+        for (uint32_t n = 0; n < 100; n++)
+            fixture_turn(f, 200 * 1000);
+        assert_true(wal_failed(f->wal) < 0);
+        assert_true(wal_durable(f->wal) < f->seq);
+        const struct fixture_step more = {.term = 9};
+        assert_int_equal(fixture_append(f, &more), -EIO);
+        disk_sim_power_cut(f->disk);
+        assert_int_equal(fixture_open(f), 0);
+        fixture_delete(f);
+    }
+}
+
+static void hanging_disk_is_told_by_age(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(7);
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_settle(f);
+    fixture_idle(f);
+    assert_true(wal_oldest_unflushed_ns(f->wal) == 0);
+    disk_sim_hold(f->disk, true);
+    fixture_extend(f, 1, 10);
+    fixture_turn(f, 1000);
+    const uint64_t submitted = f->now_ns;
+    for (uint32_t i = 0; i < 100; i++)
+        fixture_turn(f, 1000 * 1000);
+    assert_true(wal_oldest_unflushed_ns(f->wal) == submitted);
+    disk_sim_hold(f->disk, false);
+    fixture_settle(f);
+    assert_true(wal_oldest_unflushed_ns(f->wal) == 0);
+    fixture_delete(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_log_opens_and_reopens),
+        cmocka_unit_test(appended_is_durable_and_found_again),
+        cmocka_unit_test(steps_share_a_flush),
+        cmocka_unit_test(random_steps_survive_restarts),
+        cmocka_unit_test(random_steps_survive_restarts_with_fsync),
+        cmocka_unit_test(idle_log_writes_one_mark),
+        cmocka_unit_test(no_segment_prepared_is_no_space),
+        cmocka_unit_test(failed_write_stops_the_log),
+        cmocka_unit_test(hanging_disk_is_told_by_age),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
