@@ -8,6 +8,7 @@
 #include "api/api_internal.h"
 
 #include "api/http2_internal.h"
+#include "api/services_internal.h"
 #include "base/assert.h"
 
 #include <errno.h>
@@ -149,6 +150,7 @@ static void init(struct api *api, const struct api_options *options)
     list_init(&api->dirty);
     list_init(&api->to_raft.calls);
     list_init(&api->to_store.calls);
+    service_init(api);
     timers_init(&api->timers, 0);
     calls_init(&api->calls, calls_max < CALL_SLOTS_MAX ? (uint32_t)calls_max : CALL_SLOTS_MAX);
 }

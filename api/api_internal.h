@@ -7,7 +7,7 @@
 #include "api/connection_internal.h"
 #include "api/heap.h"
 #include "api/list.h"
-#include "api/timers_internal.h"
+#include "api/timers.h"
 
 struct nghttp2_session_callbacks;
 struct nghttp2_option;
@@ -19,6 +19,7 @@ enum {
     API_ANSWERS_MAX = 512,        /* of each ring in one turn */
     API_PUSH_MAX = 64,            /* requests handed to a ring at once */
     API_QUEUE_MAX = 4096,         /* waiting requests at which no client is read any more */
+    API_IDENTITY_BYTES = 24,      /* two fields of a byte and ten */
     API_RETRY_NS = 1000000,       /* when the queue is tried again though nobody rang */
     API_SWEEP_NS = 1000000000,    /* between looks for stuck connections */
     API_DRAIN_NS = 100000000,     /* between the two GOAWAYs: more than a round trip */
@@ -54,6 +55,9 @@ struct api {
     struct api_queue to_store;
     struct timers timers;
     uint64_t sweep_ns; /* of the next one */
+
+    uint32_t identity_bytes; /* cluster_id and member_id as every response has them */
+    uint8_t identity[API_IDENTITY_BYTES];
 
     uint64_t shutdown_ns; /* when it began; 0: it did not */
 

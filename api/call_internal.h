@@ -20,8 +20,8 @@
 #include "api/grpc.h"
 #include "api/heap.h"
 #include "api/list.h"
-#include "api/reply_internal.h"
-#include "api/timers_internal.h"
+#include "api/reply.h"
+#include "api/timers.h"
 #include "base/request.h"
 
 #include <stdbool.h>

@@ -18,8 +18,9 @@ static struct heap_head *head_of(const void *piece);
 
 void *heap_alloc(struct heap_account *account, size_t bytes)
 {
+    if (bytes > account->heap->bytes_max)
+        return NULL; /* before the sum below: it must not overflow */
     const uint64_t total = (uint64_t)bytes + sizeof(struct heap_head);
-
     if (!heap_take(account, total))
         return NULL;
     struct heap_head *head = malloc(total);
@@ -35,6 +36,8 @@ void *heap_resize(struct heap_account *account, void *piece, size_t bytes)
 {
     if (piece == NULL)
         return heap_alloc(account, bytes);
+    if (bytes > account->heap->bytes_max)
+        return NULL;
 
     const uint64_t total = (uint64_t)bytes + sizeof(struct heap_head);
     const uint64_t before = head_of(piece)->bytes;
@@ -77,8 +80,6 @@ static bool heap_take(struct heap_account *account, uint64_t bytes)
 {
     struct heap *heap = account->heap;
 
-    if (bytes > heap->bytes_max)
-        return false; /* before the sums below: they must not overflow */
     if (account->bytes + bytes > account->bytes_max)
         return false;
     if (heap->bytes + bytes > heap->bytes_max)

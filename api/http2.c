@@ -4,6 +4,8 @@
  * does both. Headers that never vary are handed over by reference (NO_COPY), and HPACK makes them
  * a few bytes from the second response of a connection on.
  *
+ * The callbacks have more parameters than our functions may: their shape is nghttp2's.
+ *
  * nghttp2's memory comes from the connection's account. Its callbacks never close a connection:
  * they mark it broken, and whoever drives the session closes it afterwards.
  */
@@ -49,8 +51,9 @@ static struct call *call_of_stream(struct connection *c, int32_t stream);
 static void submitted(struct call *call, int result);
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user);
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
-                     nghttp2_rcbuf *value, uint8_t flags, void *user);
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags,
+                     void *user);
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *bytes,
                    size_t length, void *user);
@@ -195,7 +198,7 @@ void http2_go_away(struct connection *c)
 static void set_callbacks(nghttp2_session_callbacks *callbacks)
 {
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
@@ -259,19 +262,18 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
-                     nghttp2_rcbuf *value, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags,
+                     void *user)
 {
     struct call *call = call_of_stream(user, frame->hd.stream_id);
-    const nghttp2_vec name_bytes = nghttp2_rcbuf_get_buf(name);
-    const nghttp2_vec value_bytes = nghttp2_rcbuf_get_buf(value);
 
     (void)session;
     (void)flags;
     if (call == NULL)
         return 0;
-    if (receive_header(call, (struct receive_text){name_bytes.base, name_bytes.len},
-                       (struct receive_text){value_bytes.base, value_bytes.len}))
+    if (receive_header(call, (struct receive_text){name, name_bytes},
+                       (struct receive_text){value, value_bytes}))
         return 0;
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
 }

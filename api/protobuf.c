@@ -67,13 +67,8 @@ bool proto_take_bytes(const struct proto_field *field, const uint8_t **bytes, ui
 
 uint32_t proto_varint_bytes(uint64_t value)
 {
-    uint32_t bytes = 1;
-    while (value >= 0x80) {
-        value >>= 7;
-        bytes++;
-    }
-    ASSERT(bytes <= PROTO_VARINT_BYTES_MAX);
-    return bytes;
+    const uint32_t bits = 64 - (uint32_t)__builtin_clzll(value | 1);
+    return (bits + 6) / 7;
 }
 
 uint32_t proto_uint_bytes(uint32_t field, uint64_t value)

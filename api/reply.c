@@ -1,5 +1,5 @@
 /* api/reply.c: a response as a chain of blocks. */
-#include "api/reply_internal.h"
+#include "api/reply.h"
 
 #include "api/grpc.h"
 #include "base/assert.h"

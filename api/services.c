@@ -8,24 +8,36 @@
 #include "api/protobuf.h"
 #include "base/assert.h"
 
-enum { HEADER_FIELD = 1, HEADER_BYTES_MAX = 9 * PROTO_VARINT_BYTES_MAX };
+#include <string.h>
+
+enum { HEADER_FIELD = 1, HEADER_BYTES_MAX = 4 * PROTO_VARINT_BYTES_MAX };
+
+/* The two identities never change: they are encoded once. */
+void service_init(struct api *api)
+{
+    struct proto_writer w = {.bytes = api->identity, .size = sizeof api->identity};
+
+    proto_put_uint(&w, 1, api->options.cluster_id);
+    proto_put_uint(&w, 2, api->options.member_id);
+    ASSERT(!w.full);
+    api->identity_bytes = w.used;
+}
 
 void service_reply_begin(struct call *call, uint64_t revision)
 {
     struct connection *c = call->connection;
-    const struct api_options *options = &c->api->options;
-    const uint64_t term = published_get(&options->view->term);
-    uint8_t out[HEADER_BYTES_MAX];
+    const struct api *api = c->api;
+    const uint64_t term = published_get(&api->options.view->term);
+    uint8_t out[HEADER_BYTES_MAX + sizeof api->identity];
     struct proto_writer w = {.bytes = out, .size = sizeof out};
 
     call_body_drop(call); /* the reply begins where the message lay */
     reply_begin(&call->reply, call->scratch);
     proto_put_head(&w, HEADER_FIELD,
-                   proto_uint_bytes(1, options->cluster_id) +
-                       proto_uint_bytes(2, options->member_id) + proto_uint_bytes(3, revision) +
-                       proto_uint_bytes(4, term));
-    proto_put_uint(&w, 1, options->cluster_id);
-    proto_put_uint(&w, 2, options->member_id);
+                   api->identity_bytes + proto_uint_bytes(3, revision) + proto_uint_bytes(4, term));
+    ASSERT(w.used + api->identity_bytes <= sizeof out);
+    memcpy(out + w.used, api->identity, api->identity_bytes);
+    w.used += api->identity_bytes;
     proto_put_uint(&w, 3, revision);
     proto_put_uint(&w, 4, term);
     ASSERT(!w.full);

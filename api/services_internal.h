@@ -22,6 +22,7 @@ void kv_answer(struct call *call, const struct answer *answer);
 enum api_error maintenance_status(struct call *call, const uint8_t *message, uint32_t length);
 enum api_error cluster_member_list(struct call *call, const uint8_t *message, uint32_t length);
 
+void service_init(struct api *api);
 /* Begins call->reply with etcd's ResponseHeader; revision 0 leaves that field out. */
 void service_reply_begin(struct call *call, uint64_t revision);
 

@@ -1,7 +1,7 @@
 /* api/timers.c: the wheel: bucket (deadline / tick) modulo its size, with a bit for each bucket in
  * use so that neither an idle server nor the question for the next timer walks empty lists.
  */
-#include "api/timers_internal.h"
+#include "api/timers.h"
 
 #include "base/assert.h"
 

@@ -7,16 +7,16 @@
  *
  * On SIGTERM it prints requests and the CPU time that one cost, system calls included.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #include "api/api.h"
 
-enum { NULL_RING_SLOTS = 1024, NULL_BURST = 64, NULL_HEAP_BYTES = 256 << 20 };
+enum { NULL_RING_SLOTS = 1024, NULL_BURST = 64, NULL_HEAP_BYTES = 256 << 20, NULL_IDLE_MS = 10 };
 
 static volatile sig_atomic_t stop;
 
@@ -84,19 +84,20 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", error);
         return 1;
     }
+    struct pollfd idle = {.fd = api_fd(api), .events = POLLIN};
     while (!stop) {
         uint32_t work = api_poll(api, clock_ns());
         while (answer(door.to_raft, door.from_store, &revision) > 0)
             work++;
         if (work == 0)
-            sched_yield();
+            poll(&idle, 1, NULL_IDLE_MS); /* so that only work is counted */
     }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     const double cpu_us = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
                           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    printf("%llu requests, %.2f us of CPU each, idle turns included\n",
-           (unsigned long long)(revision - 1), cpu_us / (double)(revision > 1 ? revision - 1 : 1));
+    printf("%llu requests, %.2f us of CPU each\n", (unsigned long long)(revision - 1),
+           cpu_us / (double)(revision > 1 ? revision - 1 : 1));
     api_close(api);
     return 0;
 }

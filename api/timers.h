@@ -1,8 +1,8 @@
-/* api/timers_internal.h: time-outs of calls, as a wheel: adding and removing cost the same however
+/* api/timers.h: time-outs of calls, as a wheel: adding and removing cost the same however
  * many there are. A timer fires up to one tick late, never early.
  */
-#ifndef API_TIMERS_INTERNAL_H
-#define API_TIMERS_INTERNAL_H
+#ifndef API_TIMERS_H
+#define API_TIMERS_H
 
 #include "api/list.h"
 

@@ -1,11 +1,11 @@
-/* api/reply_internal.h: the bytes of one response, assembled here, then read by the HTTP/2 session.
+/* api/reply.h: the bytes of one response, assembled here, then read by the HTTP/2 session.
  *
  * gRPC puts the length before the message, so a response is whole before its first byte leaves.
  * A small one lies in the call itself; what goes beyond lies in blocks from the heap, which are
  * given back one by one as the client's window lets them go.
  */
-#ifndef API_REPLY_INTERNAL_H
-#define API_REPLY_INTERNAL_H
+#ifndef API_REPLY_H
+#define API_REPLY_H
 
 #include "api/heap.h"
 
