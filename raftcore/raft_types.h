@@ -17,7 +17,7 @@ enum {
 
     /* The payload of a CONFIG record (docs/formats.md). The core must know the length of the one
      * record that a new leader appends by itself. */
-    RAFT_CONFIG_HEAD_BYTES = 8,
+    RAFT_CONFIG_HEAD_BYTES = 16,
     RAFT_CONFIG_MEMBER_BYTES = 16,
 };
 

@@ -17,8 +17,8 @@ struct config_member {
     uint8_t zero[5];
 };
 
-static_assert(sizeof(struct config_head) == 16, "the struct is the format");
-static_assert(sizeof(struct config_member) == 16, "the struct is the format");
+static_assert(sizeof(struct config_head) == RAFT_CONFIG_HEAD_BYTES, "the core counts by it");
+static_assert(sizeof(struct config_member) == RAFT_CONFIG_MEMBER_BYTES, "likewise");
 
 uint32_t config_record_encode(const struct raft_config *config, uint64_t quota_bytes, uint8_t *out)
 {
