@@ -249,6 +249,8 @@ static bool run_all(struct sim *s, const struct arguments *a, struct totals *t)
                    sim_hash(s), sim_events(s));
         if (!passed) {
             print_failure(s, seed);
+            if (a->verbose)
+                sim_print_nodes(s);
             return false;
         }
         if (seed % TWICE_EVERY == 0 && !run_again(s, a, seed)) {

@@ -79,6 +79,7 @@ uint64_t sim_hash(const struct sim *s);
 uint64_t sim_count(const struct sim *s, enum sim_happening happening);
 const struct plan *sim_plan(const struct sim *s);
 const struct net_counters *sim_net(const struct sim *s);
+void sim_print_nodes(const struct sim *s); /* on stdout: where each node stands, for who debugs */
 
 /* For scenarios; all of them expect a run that has broken nothing so far. */
 
