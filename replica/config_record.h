@@ -14,7 +14,9 @@
 
 #include "raftcore/raft_types.h"
 
-enum { CONFIG_PAYLOAD_BYTES_MAX = 16 + 16 * RAFT_MEMBERS_MAX };
+enum {
+    CONFIG_PAYLOAD_BYTES_MAX = RAFT_CONFIG_HEAD_BYTES + RAFT_CONFIG_MEMBER_BYTES * RAFT_MEMBERS_MAX
+};
 
 uint32_t config_record_encode(const struct raft_config *config, uint64_t quota_bytes, uint8_t *out);
 /* False: not a configuration this version knows. */

@@ -4,7 +4,7 @@
 bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq after_seq,
                 const uint8_t *body)
 {
-    const bool needs_credit = f->body_bytes > 0;
+    const bool needs_credit = !frame_is_control(f);
 
     if (spsc_room(r->to_tx, 1) == 0) {
         ASSERT(body == NULL); /* who fills a body has looked for room first */

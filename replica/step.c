@@ -22,7 +22,8 @@ bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
         return false;
     if (spsc_room(r->to_persist, reserve) < reserve)
         return false;
-    if (!control && raft_room(role->raft) < count + 1)
+    /* A follower's window is the core's business: it refuses what would outrun it. */
+    if (!control && raft_role(role->raft) == RAFT_LEADER && raft_room(role->raft) < count)
         return false;
     return record_memory_room(&role->memory, length, count + 1, raft_durable_index(role->raft));
 }
