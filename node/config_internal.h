@@ -2,10 +2,10 @@
 #ifndef NODE_CONFIG_INTERNAL_H
 #define NODE_CONFIG_INTERNAL_H
 
+#include "node/config.h"
+
 #include <cyaml/cyaml.h>
 #include <yaml.h>
-
-#include "node/config.h"
 
 /* A number's bounds, found by the path of its key ("timing.heartbeat_ms", "members[].node"). */
 struct config_rule {

@@ -1,12 +1,12 @@
 /* node/config_meaning.c: what relates several values of a configuration to each other. */
 #include "node/config_internal.h"
 
+#include "dataplane/port_dpdk.h"
+
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "dataplane/port_dpdk.h"
 
 enum { PATH_BYTES = 64 };
 

@@ -1,6 +1,11 @@
 /* node/control.c: see control.h. */
 #include "node/control.h"
 
+#include "dataplane/port_dpdk.h"
+#include "node/control_socket.h"
+#include "node/exit_code.h"
+#include "node/report.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -12,11 +17,6 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "dataplane/port_dpdk.h"
-#include "node/control_socket.h"
-#include "node/exit_code.h"
-#include "node/report.h"
 
 enum {
     TURN_MS = 40,            /* how often links are looked after */

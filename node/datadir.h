@@ -10,10 +10,10 @@
 #ifndef NODE_DATADIR_H
 #define NODE_DATADIR_H
 
+#include "persist/superblock.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "persist/superblock.h"
 
 struct datadir {
     const char *path;

@@ -5,9 +5,9 @@
 #ifndef NODE_INIT_H
 #define NODE_INIT_H
 
-#include <stddef.h>
-
 #include "node/config.h"
+
+#include <stddef.h>
 
 int init_data_directory(const struct config *config, char *error, size_t error_bytes);
 

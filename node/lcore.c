@@ -1,6 +1,9 @@
 /* node/lcore.c: the loop of an lcore. */
 #include "node/lcore.h"
 
+#include "base/assert.h"
+#include "node/seal.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -11,9 +14,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "base/assert.h"
-#include "node/seal.h"
 
 static const uint64_t SECOND_NS = 1000 * 1000 * 1000;
 

@@ -23,13 +23,13 @@
 #ifndef NODE_LCORE_H
 #define NODE_LCORE_H
 
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "base/published.h"
 #include "dataplane/bell.h"
 #include "node/config.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 enum {
     LCORE_YIELD_NS = 50 * 1000,

@@ -1,9 +1,4 @@
 /* node/main.c: the program: its commands, and the order in which a node starts. */
-#include <getopt.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "node/config.h"
 #include "node/control.h"
 #include "node/control_socket.h"
@@ -11,6 +6,11 @@
 #include "node/init.h"
 #include "node/status.h"
 #include "node/wiring.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
     "skiff: a replicated, durable metadata store that speaks etcd v3\n"

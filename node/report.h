@@ -5,9 +5,9 @@
 #ifndef NODE_REPORT_H
 #define NODE_REPORT_H
 
-#include <stdio.h>
-
 #include "node/wiring.h"
+
+#include <stdio.h>
 
 /* One JSON object, no newline. The names in it are the interface of `skiff status -o json`. */
 void report_json(const struct node *n, FILE *out);

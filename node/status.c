@@ -1,17 +1,17 @@
 /* node/status.c: see status.h. */
 #include "node/status.h"
 
+#include "node/config.h"
+#include "node/control_socket.h"
+#include "node/exit_code.h"
+#include "node/report.h"
+
 #include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "node/config.h"
-#include "node/control_socket.h"
-#include "node/exit_code.h"
-#include "node/report.h"
 
 enum { FIELD_BYTES = 128 };
 

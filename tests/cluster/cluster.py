@@ -1,0 +1,174 @@
+"""Real nodes of Skiff in a folder of their own, on free ports: started, killed, asked, cleaned up.
+
+Only the standard library, and etcdctl as the unmodified client.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NODES = (1, 2, 3)
+
+
+def skip(reason):
+    """Meson's exit code for it; scripts/test prints the reason."""
+    print(reason)
+    sys.exit(77)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Cluster:
+    """with Cluster(program) as c: ...   The folder is removed unless something failed."""
+
+    def __init__(self, program):
+        if shutil.which('etcdctl') is None:
+            skip('etcdctl is not installed (scripts/setup installs it: etcd-client)')
+        self.program = os.path.abspath(program)
+        self.folder = tempfile.mkdtemp(prefix='skiff-')
+        self.ports = {i: free_port() for i in NODES}
+        self.process = {}
+        for i in NODES:
+            self.write_config(i)
+
+    def write_config(self, i):
+        """The quickstart's own configuration, with free ports."""
+        with open(f'{TOP}/config/node{i}.yaml') as original:
+            text = original.read()
+        for node, port in self.ports.items():
+            text, count = re.subn(rf'(node: {node},.*127\.0\.0\.1:)\d+', rf'\g<1>{port}', text)
+            assert count == 1
+        with open(self.config(i), 'w') as out:
+            out.write(text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for i in list(self.process):
+            self.kill(i)
+        if kind is None or kind is SystemExit:
+            shutil.rmtree(self.folder)
+        else:
+            print(f'what the nodes left is in {self.folder}')
+            for i in NODES:
+                self.print_log(i)
+
+    def print_log(self, i):
+        if os.path.exists(self.log(i)):
+            with open(self.log(i)) as log:
+                print(f'--- end of the log of node {i}:\n' + ''.join(log.readlines()[-12:]))
+
+    def config(self, i):
+        return f'{self.folder}/node{i}.yaml'
+
+    def log(self, i):
+        return f'{self.folder}/log{i}'
+
+    def data(self, i):
+        return f'{self.folder}/n{i}/data'
+
+    def address(self, i):
+        return f'127.0.0.1:{self.ports[i]}'
+
+    # --- processes
+
+    def skiff(self, *arguments):
+        """Runs a command to its end: (exit code, stdout and stderr)."""
+        done = subprocess.run([self.program, *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        return done.returncode, done.stdout
+
+    def init(self, i):
+        code, text = self.skiff('init', '--config', self.config(i))
+        assert code == 0, text
+
+    def start(self, i):
+        with open(self.log(i), 'a') as log:
+            self.process[i] = subprocess.Popen([self.program, 'run', '--config', self.config(i)],
+                                               stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def start_new(self):
+        for i in NODES:
+            self.init(i)
+        for i in NODES:
+            self.start(i)
+        self.wait_leader()
+
+    def kill(self, i, number=signal.SIGKILL):
+        """Its exit code: negative if it was the signal's."""
+        process = self.process.pop(i)
+        process.send_signal(number)
+        return process.wait(timeout=30)
+
+    def check_alive(self):
+        for i, process in self.process.items():
+            assert process.poll() is None, f'node {i} died by itself, exit code {process.returncode}'
+
+    # --- what nodes say
+
+    def status(self, nodes=None):
+        """By node; a node that does not answer is missing."""
+        nodes = nodes or list(self.process)
+        done = subprocess.run([self.program, 'status', '-o', 'json', '--config',
+                               *(self.config(i) for i in nodes)], capture_output=True, text=True)
+        return {entry['node']: entry for entry in json.loads(done.stdout) if 'error' not in entry}
+
+    def wait(self, what, check, seconds=30):
+        """Until check() gives something true, which is returned."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.check_alive()
+            result = check()
+            if result:
+                return result
+            time.sleep(0.02)
+        print(json.dumps(self.status(), indent=1))
+        raise AssertionError(f'waited {seconds} s in vain: {what}')
+
+    def leader(self):
+        """The node that leads in the highest term, if all running nodes agree on it; else None."""
+        status = self.status()
+        if len(status) < len(self.process):
+            return None
+        terms = {entry['term'] for entry in status.values()}
+        leaders = [i for i, entry in status.items() if entry['role'] == 'leader']
+        return leaders[0] if len(terms) == 1 and len(leaders) == 1 else None
+
+    def wait_leader(self):
+        return self.wait('one leader', self.leader)
+
+    def wait_equal(self):
+        """All nodes have applied the same and have the same content: the digest."""
+        def equal():
+            status = self.status()
+            if len(status) < len(self.process):
+                return None
+            seen = {(entry['applied'], entry['digest']) for entry in status.values()}
+            return seen if len(seen) == 1 else None
+        return self.wait('equal digests on all nodes', equal)
+
+    # --- the stock client
+
+    def etcdctl(self, i, *arguments, text=None):
+        done = subprocess.run(['etcdctl', '--endpoints', self.address(i), '--command-timeout', '20s',
+                               '--dial-timeout', '5s', *arguments], input=text, text=True,
+                              capture_output=True, env={**os.environ, 'ETCDCTL_API': '3'})
+        assert done.returncode == 0, f'etcdctl {arguments} through node {i}: {done.stderr}'
+        return done.stdout
+
+    def get_prefix(self, i, prefix):
+        """What node i itself has applied: {key: value}."""
+        lines = self.etcdctl(i, 'get', '--prefix', '--consistency', 's', prefix).splitlines()
+        return dict(zip(lines[0::2], lines[1::2]))

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Goal:   what people get wrong is met with a message that says what is wrong and what to do, and
+        with an exit code of its own; nothing is damaged.
+Method: each mistake made on real configurations, directories and processes.
+"""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+from cluster import TOP, Cluster
+
+USAGE, CONFIG, DATA, START = 1, 2, 3, 4
+
+
+def expect(result, code, *parts):
+    assert result[0] == code, f'exit code {result[0]}, not {code}: {result[1]}'
+    for part in parts:
+        assert part in result[1], f'"{part}" is missing in: {result[1]}'
+
+
+def run(c, i=1):
+    return c.skiff('run', '--config', c.config(i))
+
+
+def command_line(c):
+    expect(c.skiff(), USAGE, 'skiff init', 'skiff run')
+    expect(c.skiff('frobnicate'), USAGE, 'unknown command frobnicate', '--help')
+    expect(c.skiff('run'), USAGE, '--config')
+    expect(c.skiff('status', '-o', 'xml'), USAGE, 'table or json')
+    expect(c.skiff('--version'), 0, 'skiff ')
+    expect(c.skiff('--help'), 0, 'skiff status')
+    expect(c.skiff('status', '--dir', '/nonexistent'), USAGE, 'scripts/quickstart')
+
+
+def typo_in_yaml(c):
+    with open(c.config(1)) as file:
+        good = file.read()
+    line = good[:good.index('idle:')].count('\n') + 1
+    with open(c.config(1), 'w') as file:
+        file.write(good.replace('idle:', 'idel:'))
+    expect(run(c), CONFIG, f'node1.yaml:{line}: unknown key "idel"', 'allowed here', 'idle')
+    with open(c.config(1), 'w') as file:
+        file.write(good)
+    expect(c.skiff('run', '--config', c.folder + '/none.yaml'), CONFIG, 'none.yaml', 'No such file')
+
+
+def no_data_directory(c):
+    expect(run(c), DATA, 'does not exist', 'skiff init')
+
+
+def empty_data_directory(c):
+    os.makedirs(c.data(1))
+    expect(run(c), DATA, 'no superblock', 'skiff init')
+    shutil.rmtree(c.data(1))
+
+
+def file_as_data_directory(c):
+    os.makedirs(os.path.dirname(c.data(1)), exist_ok=True)
+    with open(c.data(1), 'w'):
+        pass
+    expect(run(c), DATA, 'is a file')
+    os.remove(c.data(1))
+
+
+def init_twice(c):
+    c.init(1)
+    expect(c.skiff('init', '--config', c.config(1)), DATA, 'initialised already', 'skiff run')
+
+
+def data_of_another_cluster(c):
+    with open(c.config(1)) as file:
+        good = file.read()
+    with open(c.config(1), 'w') as file:
+        file.write(re.sub(r'(?m)^cluster: .*', 'cluster: 99', good))
+    expect(run(c), DATA, 'belongs to cluster', 'the configuration says cluster 99')
+    with open(c.config(1), 'w') as file:
+        file.write(good)
+
+
+def data_of_another_node(c):
+    c.init(2)
+    os.rename(c.data(1), c.data(1) + '.own')
+    os.rename(c.data(2), c.data(1))
+    expect(run(c), DATA, 'belongs to node 2', 'the configuration says node 1')
+    os.rename(c.data(1), c.data(2))
+    os.rename(c.data(1) + '.own', c.data(1))
+
+
+def port_taken(c):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(('127.0.0.1', c.ports[1]))
+        taken.listen()
+        expect(run(c), START, str(c.ports[1]), 'in use')
+
+
+def second_start(c):
+    c.start(1)
+    c.wait('node 1 answers', lambda: 1 in c.status())
+    expect(run(c), DATA, f'in use by the skiff with pid {c.process[1].pid}', 'scripts/stop')
+    expect(c.skiff('init', '--config', c.config(1)), DATA, 'in use')
+    c.kill(1)
+
+
+def not_writable(c):
+    if os.geteuid() == 0:
+        print('   (as root everything is writable: not tried)')
+        return
+    os.chmod(c.data(1), 0o500)
+    expect(run(c), DATA, "can't be written")
+    os.chmod(c.data(1), 0o700)
+
+
+def quickstart_refuses(c):
+    """Of quickstart only what it refuses before it installs or builds."""
+    def quickstart(*arguments):
+        done = subprocess.run([f'{TOP}/scripts/quickstart', '--no-setup', *arguments],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.returncode, done.stdout
+    expect(quickstart('--frob'), 1, 'unknown argument --frob', '--detach')
+    c.start(1)
+    c.wait('node 1 answers', lambda: 1 in c.status())
+    expect(quickstart('--dir', c.folder), 1, 'running', str(c.process[1].pid), 'scripts/stop')
+    stop = subprocess.run([f'{TOP}/scripts/stop', '--dir', c.folder], stdout=subprocess.PIPE, text=True)
+    assert stop.returncode == 0, stop.stdout
+    assert f'(pids {c.process[1].pid})' in stop.stdout
+    assert c.process.pop(1).wait(timeout=10) == 0
+
+
+with Cluster(sys.argv[1]) as cluster:
+    for test in (command_line, typo_in_yaml, no_data_directory, empty_data_directory,
+                 file_as_data_directory, init_twice, data_of_another_cluster, data_of_another_node,
+                 port_taken, second_start, not_writable, quickstart_refuses):
+        test(cluster)
+        print('ok', test.__name__)
