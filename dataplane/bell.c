@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ int bell_create(struct bell *b, const char *directory, const char *name, char *e
                 size_t error_bytes)
 {
     struct bell_paths paths;
-    struct bell made = {.fifo = -1};
+    struct bell made = {.fifo = -1, .page = -1};
     int result = paths_of(&paths, directory, name);
 
     if (result < 0)
@@ -63,7 +64,7 @@ int bell_find(struct bell *b, const char *directory, const char *name, char *err
               size_t error_bytes)
 {
     struct bell_paths paths;
-    struct bell found = {.fifo = -1};
+    struct bell found = {.fifo = -1, .page = -1};
     int result = paths_of(&paths, directory, name);
 
     if (result < 0)
@@ -94,7 +95,9 @@ void bell_close(struct bell *b)
     ASSERT(b->word != NULL);
     munmap(b->word, PAGE_BYTES);
     close(b->fifo);
-    *b = (struct bell){.fifo = -1};
+    if (b->page >= 0)
+        close(b->page);
+    *b = (struct bell){.fifo = -1, .page = -1};
 }
 
 void bell_wake(const struct bell *b)
@@ -127,35 +130,45 @@ static int paths_of(struct bell_paths *paths, const char *directory, const char 
 
 /* The page only ever grows to its one size: a shorter file under a mapping would be a SIGBUS in
  * every process that has it. */
-static int open_page(struct bell *b, const char *path, bool owner)
+static int map_page(struct bell *b, int file, bool owner)
 {
     struct stat now;
-    int result = 0;
+
+    if (owner && flock(file, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (owner && ftruncate(file, PAGE_BYTES) != 0)
+        return -errno;
+    if (fstat(file, &now) != 0)
+        return -errno;
+    if (now.st_size < PAGE_BYTES)
+        return -ENOENT; /* its owner is just making it */
+    void *const page =
+        mmap(NULL, PAGE_BYTES, owner ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
+    if (page == MAP_FAILED)
+        return -errno;
+    b->word = page;
+    b->file = now.st_ino;
+    return 0;
+}
+
+static int open_page(struct bell *b, const char *path, bool owner)
+{
     const int file = open(path, (owner ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0600);
     if (file < 0)
         return -errno;
+    const int result = map_page(b, file, owner);
 
-    if (owner && ftruncate(file, PAGE_BYTES) != 0)
-        result = -errno;
-    else if (fstat(file, &now) != 0)
-        result = -errno;
-    else if (now.st_size < PAGE_BYTES)
-        result = -ENOENT; /* its owner is just making it */
-    if (result == 0) {
-        void *const page =
-            mmap(NULL, PAGE_BYTES, owner ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
-        if (page == MAP_FAILED)
-            result = -errno;
-        else
-            *b = (struct bell){.word = page, .fifo = b->fifo, .file = now.st_ino};
-    }
-    close(file);
+    if (result == 0 && owner)
+        b->page = file;
+    else
+        close(file);
     return result;
 }
 
 static int fail(int result, char *error, size_t error_bytes, const char *what)
 {
     ASSERT(result < 0);
-    (void)snprintf(error, error_bytes, "bell %s: %s", what, strerror(-result));
+    (void)snprintf(error, error_bytes, "bell %s: %s", what,
+                   result == -EBUSY ? "in use by another process" : strerror(-result));
     return result;
 }

@@ -32,13 +32,14 @@ enum { BELL_PATH_BYTES_MAX = 256, BELL_NAME_BYTES_MAX = 32 };
 struct bell {
     struct bell_word *word; /* writable for the owner only */
     int fifo;
+    int page; /* the owner's: locked as long as it lives; else -1 */
     uint64_t file; /* inode of the page: a directory that was made anew has another */
 };
 
 /* The name by which peers know the lcore of `node` that polls its links. */
 void bell_name_of_node(uint16_t node, char name[BELL_NAME_BYTES_MAX]);
 
-/* The owner: makes or finds its files and resets the word. */
+/* The owner: makes or finds its files and resets the word. -EBUSY: it has a living owner. */
 int bell_create(struct bell *b, const char *directory, const char *name, char *error,
                 size_t error_bytes);
 /* Somebody else's; -ENOENT: it has never been there, so look again later. */

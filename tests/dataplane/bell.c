@@ -174,6 +174,22 @@ static void files_made_anew_are_another_bell(void **state)
     bell_close(&giver);
 }
 
+static void a_bell_has_one_owner(void **state)
+{
+    (void)state;
+    struct bell owner;
+    struct bell second;
+
+    assert_int_equal(bell_create(&owner, directory, "node-1", error, sizeof error), 0);
+    bell_turn_begin(&owner);
+    assert_int_equal(bell_create(&second, directory, "node-1", error, sizeof error), -EBUSY);
+    assert_non_null(strstr(error, "in use by another process"));
+    assert_int_equal(bell_word_turn(owner.word), 1); /* untouched */
+    bell_close(&owner);
+    assert_int_equal(bell_create(&second, directory, "node-1", error, sizeof error), 0);
+    bell_close(&second);
+}
+
 static void a_place_that_does_not_work_is_said(void **state)
 {
     (void)state;
@@ -202,6 +218,7 @@ int main(void)
         cmocka_unit_test(no_push_is_slept_through),
         cmocka_unit_test(a_bell_of_the_dead_is_harmless),
         cmocka_unit_test(files_made_anew_are_another_bell),
+        cmocka_unit_test(a_bell_has_one_owner),
         cmocka_unit_test(a_place_that_does_not_work_is_said),
         cmocka_unit_test(a_node_has_one_name),
     };
