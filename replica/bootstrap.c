@@ -11,12 +11,12 @@
 
 enum { HELLO_HEARTBEATS = 5 };
 
-static void send_hello(struct replica *r, struct peer *peer, bool wants_answer)
+static void send_hello(struct replica *r, struct peer *peer)
 {
     struct frame f = {
         .type = FRAME_HELLO,
         .hello = {
-            .wants_answer = wants_answer,
+            .wants_answer = peer->hello_ask,
             .log_empty = r->raft.log_was_empty,
             .refused = peer->refused,
             .accused_boot = peer->accused_boot,
@@ -25,8 +25,9 @@ static void send_hello(struct replica *r, struct peer *peer, bool wants_answer)
     };
 
     if (!emit_frame(r, peer, &f, 0, NULL))
-        return; /* the next round tries again */
+        return; /* the next poll tries again */
     peer->hello_due = false;
+    peer->hello_ask = false;
     peer->accused_boot = 0;
     peer->refused = false;
 }
@@ -61,10 +62,13 @@ void bootstrap_poll(struct replica *r)
         const bool asking = peer->boot == 0 || (role->log_was_empty && !role->bootstrapped);
         if (i == role->self)
             continue;
-        if (peer->hello_due)
-            send_hello(r, peer, false);
-        else if (round && (asking || peer->refused || peer->accused_boot != 0))
-            send_hello(r, peer, asking);
+        /* What is due stays due until it has left: a small ring to tx has no room for all. */
+        if (round) {
+            peer->hello_ask = asking;
+            peer->hello_due = peer->hello_due || peer->refused || peer->accused_boot != 0;
+        }
+        if (peer->hello_due || peer->hello_ask)
+            send_hello(r, peer);
     }
     if (role->log_was_empty && !role->bootstrapped && step_can(r, 0, 0, true))
         try_bootstrap(r);

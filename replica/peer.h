@@ -71,6 +71,7 @@ struct peer {
     bool log_empty;       /* said so in this life of ours */
     bool heard_hello;
     bool hello_due;       /* an answer */
+    bool hello_ask;       /* this round's question has not left yet */
     uint32_t accused_boot; /* an earlier boot of it that still talks; 0: none */
     bool refused;         /* another incarnation talks in its name */
     struct credit_send credit_out;
