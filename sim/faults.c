@@ -246,10 +246,18 @@ void faults_fire(struct sim *s)
     faults_plan_next(s);
 }
 
-/* A run may leave a minority dead: those who live must do without. */
+/* A run may leave a minority dead: those who live must do without. A node whose log is empty votes
+ * only when it has heard all initial members, so this holds once all have entries. */
 static uint32_t draw_dead(struct sim *s)
 {
     const uint32_t minority = (s->node_count - 1) / 2;
+
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct sim_node *n = &s->node[i];
+        const bool living = n->replica != NULL && raft_durable_index(replica_raft(n->replica)) > 0;
+        if (!living && check_promise_last(s->promise, sim_id(n)) == 0)
+            return 0;
+    }
     return prng_below(&s->prng, 3) == 0 ? (uint32_t)prng_between(&s->prng, 1, minority) : 0;
 }
 

@@ -119,6 +119,19 @@ static void observe_chunk(struct sim *s, const struct frame *f)
     sim_happen(s, SIM_ENTRY);
 }
 
+static void trace_frame(struct sim *s, const struct sim_node *n, const struct frame *f)
+{
+    const struct raft_msg *m = &f->raft;
+
+    if (f->type == FRAME_RAFT)
+        sim_trace(s, "node %u -> %u raft %u%s term %" PRIu64 " prev %" PRIu64 "@%" PRIu64
+                  " count %u commit %" PRIu64 " match %" PRIu64 " last %" PRIu64 " number %" PRIu64,
+                  sim_id(n), f->target, m->type, m->reject ? " reject" : "", m->term,
+                  m->prev_index, m->prev_term, m->count, m->commit, m->match, m->last, f->number);
+    else
+        sim_trace(s, "node %u -> %u frame type %u", sim_id(n), f->target, f->type);
+}
+
 void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length)
 {
     struct sim *s = context;
@@ -133,6 +146,8 @@ void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t 
                    frame_verdict_name(verdict));
         return;
     }
+    if (s->config.trace)
+        trace_frame(s, n, &f);
     if (f.type == FRAME_RAFT)
         observe_raft(s, n, &f);
     else if (f.type == FRAME_CHUNK)

@@ -105,6 +105,7 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     s->events = 0;
     s->hash = config->seed;
     s->healed = false;
+    s->quiet = config->calm;
     s->node_count = s->plan.nodes;
     s->call_count = 0;
     s->work_next_ns = UINT64_MAX;
@@ -346,8 +347,7 @@ bool sim_settle(struct sim *s)
     faults_heal(s);
     if (!serve_one(s, s->now_ns + patience_ns))
         return false;
-    s->config.calm = true; /* no new calls */
-    s->work_next_ns = UINT64_MAX;
+    workload_quiet(s);
     const uint64_t deadline_ns = s->now_ns + patience_ns + 2 * s->plan.options.request_timeout_ns;
     while (!at_rest(s)) {
         if (!sim_step(s))

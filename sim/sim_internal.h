@@ -98,6 +98,7 @@ struct sim {
     uint64_t events;
     uint64_t hash;
     bool healed; /* phase two: no more faults */
+    bool quiet;  /* clients begin no more calls */
     uint32_t node_count;
     struct sim_node node[SIM_NODES_MAX];
     struct net *net;
@@ -161,6 +162,7 @@ void observe_image(struct sim *s, struct sim_node *n);
 void workload_start(struct sim *s, struct sim_node *n); /* of a node that has started */
 void workload_crash(struct sim *s, struct sim_node *n);
 void workload_tick(struct sim *s);
+void workload_quiet(struct sim *s); /* no new calls from here on but those made by hand */
 void workload_answers(struct sim *s, struct sim_node *n);
 uint32_t workload_open(const struct sim *s); /* calls under way on living nodes */
 uint64_t workload_put(struct sim *s, struct sim_node *n, uint8_t key, uint64_t value);

@@ -226,8 +226,7 @@ void workload_start(struct sim *s, struct sim_node *n)
 {
     for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++) {
         ASSERT(n->slot[c].call == 0);
-        n->slot[c].next_ns = s->config.calm ? UINT64_MAX
-                                            : s->now_ns + sim_around(s, s->plan.think_ns);
+        n->slot[c].next_ns = s->quiet ? UINT64_MAX : s->now_ns + sim_around(s, s->plan.think_ns);
     }
     plan_next(s);
 }
@@ -266,6 +265,15 @@ void workload_tick(struct sim *s)
         if (s->node[i].replica != NULL)
             tick_node(s, &s->node[i]);
     }
+    plan_next(s);
+}
+
+void workload_quiet(struct sim *s)
+{
+    s->quiet = true;
+    for (uint32_t i = 0; i < s->node_count; i++)
+        for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++)
+            s->node[i].slot[c].next_ns = UINT64_MAX;
     plan_next(s);
 }
 
@@ -368,8 +376,7 @@ static void end_call(struct sim *s, struct sim_slot *slot, const struct answer *
     check_history_end(s->history, &s->call[slot->call - 1], &end);
     slot->again = end.fate != HISTORY_OK && prng_below(&s->prng, 2) == 0 ? slot->call : 0;
     slot->call = 0;
-    if (!s->config.calm)
-        slot->next_ns = s->now_ns + sim_around(s, s->plan.think_ns);
+    slot->next_ns = s->quiet ? UINT64_MAX : s->now_ns + sim_around(s, s->plan.think_ns);
 }
 
 static void take_answer(struct sim *s, struct sim_node *n, const struct answer *answer)
