@@ -17,6 +17,8 @@ void raft_broadcast_heartbeat(struct raft *r, struct raft_effects *fx)
         struct raft_msg *m = raft_emit(r, RAFT_MSG_HEARTBEAT, config->member[i].node, fx);
         /* No prev is checked at the other side, so no more than it has acknowledged to us. */
         m->commit = raft_min(r->commit, r->peer[i].match);
+        if (planted(PLANTED_COMMIT_BEYOND_VERIFIED))
+            m->commit = r->commit;
         m->round = r->round;
     }
 }
@@ -27,8 +29,10 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_eff
     const bool stale = m->term < r->term;
     if (!stale && !raft_follow(r, m, fx))
         return;
-    if (!stale) /* its cap and ours agree, unless we were restarted: then ours is lower */
-        raft_commit_to(r, raft_min(m->commit, r->verified));
+    /* Its cap and ours agree, unless we were restarted: then ours is lower. */
+    const raft_index known = planted(PLANTED_COMMIT_BEYOND_VERIFIED) ? r->log.last : r->verified;
+    if (!stale)
+        raft_commit_to(r, raft_min(m->commit, known));
 
     struct raft_msg *reply = raft_emit(r, RAFT_MSG_HEARTBEAT_REPLY, m->from, fx);
     reply->last = r->log.last;
