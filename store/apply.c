@@ -8,6 +8,7 @@
 
 static enum store_progress refuse(struct store *s, enum store_refusal refusal)
 {
+    ASSERT(refusal != STORE_NONE);
     s->work.outcome.refusal = refusal;
     return STORE_DONE;
 }
@@ -26,6 +27,7 @@ static enum store_refusal put_refusal(const struct store *s, uint32_t old, uint6
     const struct command *put = &s->work.command;
     const uint64_t before = charge_of(s, old);
 
+    ASSERT(s->logical_bytes >= before);
     if (put->lease != 0)
         return STORE_LEASE_NOT_FOUND; /* nobody can have granted one yet */
     if ((put->flags & (COMMAND_IGNORE_VALUE | COMMAND_IGNORE_LEASE)) != 0 && old == 0)
@@ -45,12 +47,15 @@ static uint32_t make_item(struct store *s, uint32_t old, uint32_t value_bytes)
     const struct item *before = old != 0 ? item_at(&s->items, old) : NULL;
     struct item *item = item_at(&s->items, ref);
 
+    ASSERT(!same_value || before != NULL);
     item->mod_revision = s->revision + 1;
     item->create_revision = before != NULL ? before->create_revision : s->revision + 1;
     item->version = before != NULL ? before->version + 1 : 1;
     item->lease = put->lease;
-    if ((put->flags & COMMAND_IGNORE_LEASE) != 0)
+    if ((put->flags & COMMAND_IGNORE_LEASE) != 0) {
+        ASSERT(before != NULL); /* else the put was refused */
         item->lease = before->lease;
+    }
     if (same_value)
         item_write_same(&s->items, ref, old);
     else
@@ -75,6 +80,7 @@ static void forget_item(struct store *s, uint32_t ref)
 
     ASSERT(s->logical_bytes >= charge);
     s->logical_bytes -= charge;
+    ASSERT(item_at(&s->items, ref)->older == 0); /* or its history would be lost */
     s->digest -= item_hash(&s->items, ref);
     item_give(&s->items, ref);
 }
@@ -90,6 +96,7 @@ enum store_progress apply_put(struct store *s, struct store_sink *sink)
     const uint64_t charge = item_charge(put->key.length, value_bytes);
     const enum store_refusal refusal = put_refusal(s, old, charge);
 
+    ASSERT(put->kind == COMMAND_PUT);
     if (refusal != STORE_NONE)
         return refuse(s, refusal);
     if (old != 0 && s->work.wanted && (put->flags & COMMAND_PREV_KV) != 0) {
@@ -106,6 +113,7 @@ enum store_progress apply_put(struct store *s, struct store_sink *sink)
         tree_insert(&s->tree, &path, ref);
     }
     s->revision++;
+    ASSERT(item_at(&s->items, ref)->mod_revision == s->revision);
     return STORE_DONE;
 }
 
@@ -126,6 +134,7 @@ static bool delete_first(struct store *s, struct store_sink *sink, uint32_t *bud
 
     if (work->wanted && work->items > 0 && !result_item(s, sink, ref, true))
         return false;
+    ASSERT(item_at(&s->items, ref)->mod_revision <= s->revision);
     work_spend(budget, item_text_bytes(item_at(&s->items, ref)));
     tree_remove(&s->tree, &path);
     forget_item(s, ref);
@@ -137,6 +146,8 @@ enum store_progress apply_delete(struct store *s, struct store_sink *sink, uint3
 {
     struct work *work = &s->work;
 
+    ASSERT(work->emitted <= work->count);
+    ASSERT(work->items == 0 || work->items == work->count);
     if (work->wanted && !work->header_written) {
         const struct result_header header = {.count = (int64_t)work->count, .items = work->items};
         if (!result_header(sink, &header))

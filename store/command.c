@@ -17,10 +17,10 @@
  */
 #include "store/command.h"
 
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/record.h"
+
+#include <string.h>
 
 enum { COMMAND_ALIGN = 8, COMMAND_DIGEST_BYTES = 8 };
 
@@ -134,6 +134,7 @@ uint32_t command_bytes(const struct command *command)
 
 static void put_text(uint8_t *out, struct command_bytes text)
 {
+    ASSERT(text.length == 0 || text.bytes != NULL);
     if (text.length > 0)
         memcpy(out, text.bytes, text.length);
 }
@@ -159,6 +160,7 @@ uint32_t command_encode(const struct command *command, uint8_t *out)
     };
 
     ASSERT(length > 0);
+    ASSERT(fixed <= sizeof fields);
     if (command->kind == QUERY_DIGEST)
         fields = (struct command_range){.start = {.kind = QUERY_DIGEST}};
     memset(out + length - COMMAND_ALIGN, 0, COMMAND_ALIGN); /* the padding, if there is any */

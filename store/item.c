@@ -37,6 +37,7 @@ static bool block_is_large(uint32_t remaining)
 
 static uint32_t block_text_bytes(uint32_t remaining)
 {
+    ASSERT(remaining > 0); /* there is no empty block */
     return min_u32(remaining, block_is_large(remaining) ? ITEM_LARGE_BYTES : ITEM_SMALL_BYTES);
 }
 
@@ -51,6 +52,9 @@ static struct piece piece_first(const struct items *items, uint32_t ref)
     const uint32_t length = item_text_bytes(item);
     const uint32_t here = min_u32(length, ITEM_FIRST_BYTES);
 
+    ASSERT_SLOW(item->key_bytes > 0);
+    ASSERT_SLOW(length <= COMMAND_TEXT_BYTES_MAX);
+    ASSERT_SLOW((item->next != 0) == (length > here));
     return (struct piece){
         .bytes = item->text, .length = here, .next = item->next, .remaining = length - here};
 }
@@ -69,10 +73,12 @@ static void piece_advance(const struct items *items, struct piece *piece, uint32
     piece->length = block_text_bytes(piece->remaining);
     piece->next = block->next;
     piece->remaining -= piece->length;
+    ASSERT((piece->next != 0) == (piece->remaining > 0));
 }
 
 static void piece_skip(const struct items *items, struct piece *piece, uint32_t length)
 {
+    ASSERT(length <= piece->length + piece->remaining);
     while (length > 0) {
         const uint32_t step = min_u32(length, piece->length);
         piece_advance(items, piece, step);
@@ -82,6 +88,7 @@ static void piece_skip(const struct items *items, struct piece *piece, uint32_t 
 
 static void piece_write(const struct items *items, struct piece *piece, struct command_bytes text)
 {
+    ASSERT(text.length <= piece->length + piece->remaining);
     for (uint32_t done = 0; done < text.length;) {
         const uint32_t step = min_u32(text.length - done, piece->length);
         memcpy(piece->bytes, text.bytes + done, step);
@@ -143,6 +150,8 @@ void item_write(struct items *items, uint32_t ref, struct command_bytes key,
     ASSERT(item_at(items, ref)->value_bytes == value.length);
     piece_write(items, &piece, key);
     piece_write(items, &piece, value);
+    ASSERT(piece.length == 0);
+    ASSERT(piece.remaining == 0);
 }
 
 void item_write_same(struct items *items, uint32_t ref, uint32_t from)
@@ -150,7 +159,9 @@ void item_write_same(struct items *items, uint32_t ref, uint32_t from)
     struct piece to = piece_first(items, ref);
     struct piece source = piece_first(items, from);
 
-    ASSERT(item_text_bytes(item_at(items, ref)) == item_text_bytes(item_at(items, from)));
+    ASSERT(ref != from);
+    ASSERT(item_at(items, ref)->key_bytes == item_at(items, from)->key_bytes);
+    ASSERT(item_at(items, ref)->value_bytes == item_at(items, from)->value_bytes);
     while (source.length > 0) {
         const uint32_t step = source.length;
         ASSERT(to.length == step); /* the shape follows from the lengths */
@@ -184,6 +195,7 @@ int item_compare_key(const struct items *items, uint32_t ref, const uint8_t *key
     const uint32_t both = min_u32(item->key_bytes, length);
     struct piece piece = piece_first(items, ref);
 
+    ASSERT(length > 0);
     for (uint32_t done = 0; done < both;) {
         const uint32_t step = min_u32(both - done, piece.length);
         const int order = memcmp(piece.bytes, key + done, step);
@@ -199,6 +211,8 @@ int item_compare_key(const struct items *items, uint32_t ref, const uint8_t *key
 static int compare_pieces(const struct items *items, struct piece *a, struct piece *b,
                           uint32_t length)
 {
+    ASSERT(length <= a->length + a->remaining);
+    ASSERT(length <= b->length + b->remaining);
     while (length > 0) {
         const uint32_t step = min_u32(length, min_u32(a->length, b->length));
         const int order = memcmp(a->bytes, b->bytes, step);
@@ -245,27 +259,52 @@ static uint64_t fold(uint64_t hash, uint64_t word)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/* Two lanes take the words in turn, since one product does not wait for that of the other lane. */
+struct lanes {
+    uint64_t now;
+    uint64_t other;
+};
+
+static struct lanes take_word(struct lanes lanes, uint64_t word)
+{
+    return (struct lanes){.now = lanes.other, .other = fold(lanes.now, word)};
+}
+
+static struct lanes take_piece(struct lanes lanes, const uint8_t *bytes, uint32_t length)
+{
+    uint64_t word;
+    uint32_t at = 0;
+
+    for (; at + sizeof word <= length; at += (uint32_t)sizeof word) {
+        memcpy(&word, bytes + at, sizeof word);
+        lanes = take_word(lanes, word);
+    }
+    if (at == length)
+        return lanes;
+    word = 0;
+    memcpy(&word, bytes + at, length - at);
+    return take_word(lanes, word);
+}
+
+/* All blocks but the last hold whole words, so the words are those of the text, however it is cut. The
+ * lengths tell the zeros that fill the last word from zeros of the text. */
+static_assert(ITEM_FIRST_BYTES % sizeof(uint64_t) == 0, "whole words");
+static_assert(ITEM_SMALL_BYTES % sizeof(uint64_t) == 0, "whole words");
+static_assert(ITEM_LARGE_BYTES % sizeof(uint64_t) == 0, "whole words");
+
 uint64_t item_hash(const struct items *items, uint32_t ref)
 {
     const struct item *item = item_at(items, ref);
     struct piece piece = piece_first(items, ref);
-    uint64_t hash = fold((uint64_t)item->key_bytes << 32 | item->value_bytes,
-                         (uint64_t)item->mod_revision);
+    struct lanes lanes = {.now = (uint64_t)item->key_bytes << 32 | item->value_bytes};
 
-    hash = fold(hash, (uint64_t)item->create_revision);
-    hash = fold(hash, (uint64_t)item->version);
-    hash = fold(hash, (uint64_t)item->lease);
-    /* All blocks but the last hold whole words, so the words are those of the text, however it is
-     * cut. The lengths above tell the zeros that fill the last word from zeros of the text. */
-    static_assert(ITEM_FIRST_BYTES % 8 == 0, "whole words");
-    static_assert(ITEM_SMALL_BYTES % 8 == 0, "whole words");
-    static_assert(ITEM_LARGE_BYTES % 8 == 0, "whole words");
+    lanes = take_word(lanes, (uint64_t)item->mod_revision);
+    lanes = take_word(lanes, (uint64_t)item->create_revision);
+    lanes = take_word(lanes, (uint64_t)item->version);
+    lanes = take_word(lanes, (uint64_t)item->lease);
     while (piece.length > 0) {
-        const uint32_t step = min_u32(piece.length, 8);
-        uint64_t word = 0;
-        memcpy(&word, piece.bytes, step);
-        hash = fold(hash, word);
-        piece_advance(items, &piece, step);
+        lanes = take_piece(lanes, piece.bytes, piece.length);
+        piece_advance(items, &piece, piece.length);
     }
-    return hash_u64(hash, item->key_bytes);
+    return hash_u64(lanes.now, lanes.other);
 }

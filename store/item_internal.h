@@ -69,6 +69,7 @@ static inline struct item *item_at(const struct items *items, uint32_t ref)
 
 static inline uint32_t item_text_bytes(const struct item *item)
 {
+    ASSERT_SLOW(item->value_bytes <= COMMAND_TEXT_BYTES_MAX);
     return item->key_bytes + item->value_bytes;
 }
 

@@ -29,6 +29,8 @@ static uint64_t key_head(const uint8_t *key, uint32_t length, uint32_t offset)
 static uint64_t item_head(const struct items *items, uint32_t ref, uint32_t offset)
 {
     const struct item *item = item_at(items, ref);
+
+    ASSERT(offset <= NODE_PREFIX_MAX); /* so that it lies in the first block */
     return key_head(item->text, item->key_bytes, offset);
 }
 
@@ -36,6 +38,7 @@ static uint32_t common_bytes(const uint8_t *a, const uint8_t *b, uint32_t length
 {
     uint32_t common = 0;
 
+    ASSERT(length <= NODE_PREFIX_MAX);
     while (common < length && a[common] == b[common])
         common++;
     return common;
@@ -51,14 +54,25 @@ static void load_heads(const struct items *items, struct node *node)
     const uint32_t *item = node_items(node);
     uint64_t *head = node_heads(node);
 
+    ASSERT(node->count <= node_slots(node));
     for (uint32_t i = first_slot(node); i < node->count; i++)
         head[i] = item_head(items, item[i], node->prefix_bytes);
+}
+
+void node_prefetch(const struct node *node)
+{
+    const char *line = (const char *)node;
+
+    for (uint32_t i = 0; i < offsetof(struct node, leaf.item); i += 64)
+        __builtin_prefetch(line + i);
 }
 
 void node_init(struct node *node, bool inner)
 {
     memset(node, 0, offsetof(struct node, leaf));
     node->inner = inner;
+    ASSERT(node->count == 0);
+    ASSERT(node->prefix_bytes == 0);
 }
 
 void node_reload(const struct items *items, struct node *node)
@@ -66,6 +80,7 @@ void node_reload(const struct items *items, struct node *node)
     const uint32_t first = first_slot(node);
     const uint32_t *item = node_items(node);
 
+    ASSERT(node->count >= first);
     node->prefix_bytes = 0;
     if (node->count == first)
         return;
@@ -87,21 +102,24 @@ static int compare_prefix(const struct node *node, const uint8_t *key, uint32_t 
     const uint32_t both = length < node->prefix_bytes ? length : node->prefix_bytes;
     const int order = memcmp(key, node->prefix, both);
 
+    ASSERT(length > 0);
+    ASSERT(node->prefix_bytes <= NODE_PREFIX_MAX);
     if (order != 0)
         return order;
     return length < node->prefix_bytes ? -1 : 0;
 }
 
-/* First slot in [first, end) whose head is not smaller than `wanted`. */
+/* First slot in [first, end) whose head is not smaller than `wanted`. The compiler must not branch on
+ * the comparison: it is never predictable. */
 static uint32_t lower_head(const uint64_t *head, uint32_t first, uint32_t end, uint64_t wanted)
 {
     uint32_t length = end - first;
 
+    ASSERT(first <= end);
     while (length > 0) {
-        const uint32_t half = length / 2;
-        const bool right = head[first + half] < wanted;
-        first = right ? first + half + 1 : first;
-        length = right ? length - half - 1 : half;
+        const uint32_t half = (length + 1) / 2;
+        first += (head[first + half - 1] < wanted) * half;
+        length -= half;
     }
     return first;
 }
@@ -122,6 +140,7 @@ uint32_t node_lower_bound(const struct items *items, const struct node *node, co
     const uint64_t wanted = key_head(key, length, node->prefix_bytes);
     uint32_t low = lower_head(head, first, node->count, wanted);
     uint32_t high = low;
+    ASSERT(low <= node->count);
     while (high < node->count && head[high] == wanted)
         high++;
     /* Keys in [low, high) can't be told from `key` by the node alone. */
@@ -146,6 +165,7 @@ static void move_slots(struct node *to, uint32_t to_slot, const struct node *fro
 {
     ASSERT(to->inner == from->inner);
     ASSERT(to_slot + count <= node_slots(to));
+    ASSERT(from_slot + count <= node_slots(from));
     if (!to->inner) {
         memmove(to->leaf.head + to_slot, from->leaf.head + from_slot, count * sizeof(uint64_t));
         memmove(to->leaf.item + to_slot, from->leaf.item + from_slot, count * sizeof(uint32_t));
@@ -162,12 +182,14 @@ void node_set_key(const struct items *items, struct node *node, uint32_t slot, u
     const struct item *item = item_at(items, ref);
 
     ASSERT(slot < node->count);
+    ASSERT(ref != 0);
     node_items(node)[slot] = ref;
     if (slot < first_slot(node))
         return;
     const uint32_t key_bytes = key_prefix_bytes(item);
     const uint32_t both = key_bytes < node->prefix_bytes ? key_bytes : node->prefix_bytes;
     const uint32_t common = common_bytes(item->text, node->prefix, both);
+    ASSERT(common <= node->prefix_bytes);
     if (common < node->prefix_bytes) {
         node->prefix_bytes = (uint8_t)common;
         load_heads(items, node);
@@ -229,6 +251,7 @@ void node_verify(const struct items *items, struct node *node)
     const uint32_t *item = node_items(node);
 
     ASSERT(node->count <= node_slots(node));
+    ASSERT(node->prefix_bytes <= NODE_PREFIX_MAX);
     for (uint32_t i = first; i < node->count; i++) {
         ASSERT(item_at(items, item[i])->key_bytes >= node->prefix_bytes);
         ASSERT(memcmp(item_at(items, item[i])->text, node->prefix, node->prefix_bytes) == 0);

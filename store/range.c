@@ -6,21 +6,35 @@ static bool is_single_nul(struct command_bytes bytes)
     return bytes.length == 1 && bytes.bytes[0] == 0;
 }
 
+/* How many keys stand in front of the end of the range, or of all that follows. */
+static uint64_t rank_of_end(const struct store *s, struct command_bytes end)
+{
+    struct tree_path path;
+
+    if (is_single_nul(end))
+        return s->tree.key_count;
+    ASSERT(end.length > 0);
+    (void)tree_find(&s->tree, end.bytes, end.length, &path);
+    return tree_rank(&s->tree, &path);
+}
+
 void range_bounds(struct store *s)
 {
-    const struct command_bytes key = s->work.command.key;
-    const struct command_bytes end = s->work.command.range_end;
+    struct work *work = &s->work;
+    const struct command_bytes key = work->command.key;
+    const struct command_bytes end = work->command.range_end;
     struct tree_path path;
-    uint64_t after;
+    const uint32_t found = tree_find(&s->tree, key.bytes, key.length, &path);
 
-    s->work.rank = tree_rank(&s->tree, key.bytes, key.length);
-    if (end.length == 0)
-        after = s->work.rank + (tree_find(&s->tree, key.bytes, key.length, &path) != 0);
-    else if (is_single_nul(end))
-        after = s->tree.key_count;
-    else
-        after = tree_rank(&s->tree, end.bytes, end.length);
-    s->work.count = after > s->work.rank ? after - s->work.rank : 0; /* an end before the key */
+    work->rank = tree_rank(&s->tree, &path);
+    work->first = tree_cursor_of(&s->tree, &path);
+    ASSERT(found == 0 || tree_cursor_item(&s->tree, work->first) == found);
+    if (end.length == 0) {
+        work->count = found != 0;
+        return;
+    }
+    const uint64_t after = rank_of_end(s, end);
+    work->count = after > work->rank ? after - work->rank : 0; /* an end before the key */
 }
 
 static bool has_filters(const struct command *query)
@@ -56,17 +70,19 @@ static uint64_t limit_of(const struct command *query)
 static void rewind_walk(struct store *s)
 {
     struct work *work = &s->work;
-    const uint64_t first = backwards(&work->command) ? work->rank + work->count - 1 : work->rank;
 
     ASSERT(work->count > 0);
     work->visited = 0;
-    work->cursor = tree_cursor_at(&s->tree, first);
+    work->cursor = work->first;
+    if (backwards(&work->command) && work->count > 1)
+        work->cursor = tree_cursor_at(&s->tree, work->rank + work->count - 1);
 }
 
 static void step_walk(struct store *s)
 {
     struct work *work = &s->work;
 
+    ASSERT_SLOW(work->visited < work->count);
     work->visited++;
     if (backwards(&work->command))
         tree_cursor_previous(&s->tree, &work->cursor);
@@ -119,6 +135,7 @@ static bool measure(struct store *s, uint32_t *budget)
     struct work *work = &s->work;
     const uint64_t limit = limit_of(&work->command);
 
+    ASSERT(work->phase == RANGE_MEASURE);
     while (work->visited < work->count && (limit == 0 || work->matched <= limit)) {
         if (*budget == 0)
             return false;
@@ -134,6 +151,7 @@ static bool gather(struct store *s, uint32_t *budget)
 {
     struct work *work = &s->work;
 
+    ASSERT(work->phase == RANGE_SELECT);
     while (work->visited < work->count) {
         if (*budget == 0)
             return false;
@@ -155,6 +173,8 @@ static bool write_header(struct store *s, struct store_sink *sink)
     const bool count_only = (work->command.flags & QUERY_COUNT_ONLY) != 0;
     const bool cut = limit > 0 && work->matched > limit;
 
+    ASSERT(work->phase == RANGE_HEADER);
+    ASSERT(work->matched <= work->count);
     if (!count_only)
         work->items = cut ? limit : work->matched;
     const struct result_header header = {
@@ -174,8 +194,10 @@ static uint32_t candidate(const struct store *s)
 {
     const struct work *work = &s->work;
 
-    if (!sorts_by_key(&work->command))
+    if (!sorts_by_key(&work->command)) {
+        ASSERT(work->emitted < s->selection.count);
         return s->selection.item[work->emitted];
+    }
     const uint32_t ref = tree_cursor_item(&s->tree, work->cursor);
     return passes(&work->command, item_at(&s->items, ref)) ? ref : 0;
 }
@@ -185,6 +207,7 @@ static enum store_progress emit(struct store *s, struct store_sink *sink, uint32
     struct work *work = &s->work;
     const bool with_value = (work->command.flags & QUERY_KEYS_ONLY) == 0;
 
+    ASSERT(work->phase == RANGE_EMIT);
     while (work->emitted < work->items) {
         if (budget == 0)
             return STORE_AGAIN;
@@ -203,6 +226,8 @@ enum store_progress range_work(struct store *s, struct store_sink *sink, uint32_
 {
     struct work *work = &s->work;
 
+    ASSERT(work->kind == WORK_RANGE);
+    ASSERT(work->outcome.refusal == STORE_NONE);
     if (work->phase == RANGE_MEASURE) {
         if (!measure(s, &budget))
             return STORE_AGAIN;

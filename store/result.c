@@ -18,6 +18,8 @@ uint64_t result_item_bytes(const struct store *s, uint32_t ref, bool with_value)
     const struct item *item = item_at(&s->items, ref);
     const uint64_t bytes = sizeof(struct result_item) + (uint64_t)item->key_bytes +
                            item_value_bytes(item, with_value);
+
+    ASSERT(bytes <= COMMAND_ITEM_BYTES_MAX);
     return (bytes + RESULT_ALIGN - 1) & ~(uint64_t)(RESULT_ALIGN - 1);
 }
 
@@ -56,6 +58,7 @@ bool result_item(const struct store *s, struct store_sink *sink, uint32_t ref, b
         return false;
     uint8_t *out = sink->bytes + sink->used;
     const uint64_t text = (uint64_t)fields.key_bytes + fields.value_bytes;
+    ASSERT(bytes >= sizeof fields + text);
     memset(out + bytes - RESULT_ALIGN, 0, RESULT_ALIGN); /* the padding, if there is any */
     memcpy(out, &fields, sizeof fields);
     item_read(&s->items, ref, out + sizeof fields, (uint32_t)text);

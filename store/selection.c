@@ -45,6 +45,7 @@ static void sift_up(struct store *s, uint64_t at)
     uint32_t *item = s->selection.item;
     const uint32_t moving = item[at];
 
+    ASSERT(at < s->selection.count);
     while (at > 0 && comes_before(s, item[(at - 1) / 2], moving)) {
         item[at] = item[(at - 1) / 2];
         at = (at - 1) / 2;
@@ -58,6 +59,7 @@ static void sift_down(struct store *s, uint32_t moving, uint64_t count)
     uint32_t *item = s->selection.item;
     uint64_t at = 0;
 
+    ASSERT(count > 0);
     while (2 * at + 1 < count) {
         uint64_t child = 2 * at + 1;
         if (child + 1 < count && comes_before(s, item[child], item[child + 1]))
@@ -80,10 +82,13 @@ void selection_offer(struct store *s, uint32_t item, uint64_t limit)
 {
     struct selection *selection = &s->selection;
 
+    ASSERT(item != 0);
+    ASSERT(limit == 0 || selection->count <= limit);
     if (limit == 0 || selection->count < limit) {
         ASSERT(selection->count < s->tree.key_count);
         selection->item[selection->count] = item;
-        sift_up(s, selection->count++);
+        selection->count++;
+        sift_up(s, selection->count - 1);
         selection->unsorted = selection->count;
         return;
     }
@@ -95,6 +100,7 @@ bool selection_arrange(struct store *s, uint32_t *budget)
 {
     struct selection *selection = &s->selection;
 
+    ASSERT(selection->unsorted <= selection->count);
     while (selection->unsorted > 1) {
         if (*budget == 0)
             return false;

@@ -17,8 +17,10 @@ uint32_t slab_take(struct slab *slab)
     uint32_t block = slab->free;
 
     slab->used++;
+    ASSERT_SLOW(slab->used < slab->block_count);
     if (block != 0) {
         memcpy(&slab->free, slab_at(slab, block), sizeof slab->free);
+        ASSERT(slab->free < slab->fresh);
         return block;
     }
     ASSERT(slab->fresh < slab->block_count);
@@ -30,6 +32,7 @@ void slab_give(struct slab *slab, uint32_t block)
 {
     ASSERT(block > 0);
     ASSERT(block < slab->fresh);
+    ASSERT(block != slab->free); /* given back twice in a row */
     ASSERT(slab->used > 0);
     slab->used--;
     memcpy(slab_at(slab, block), &slab->free, sizeof slab->free);

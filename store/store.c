@@ -13,6 +13,7 @@ struct layout {
 
 static uint64_t region_end(uint64_t begin, uint64_t bytes)
 {
+    ASSERT(begin % REGION_ALIGN == 0);
     return (begin + bytes + REGION_ALIGN - 1) & ~(uint64_t)(REGION_ALIGN - 1);
 }
 
@@ -48,6 +49,7 @@ struct store *store_init(void *memory, size_t bytes, const struct store_options 
     uint8_t *base = memory;
     struct slab nodes;
 
+    ASSERT(memory != NULL);
     ASSERT(bytes >= layout.end);
     ASSERT(((uintptr_t)memory & 63) == 0);
     memset(s, 0, sizeof *s);
@@ -144,6 +146,7 @@ enum store_progress store_work(struct store *s, struct store_sink *sink, uint32_
         return progress;
     if (s->work.index != 0)
         s->applied = s->work.index;
+    ASSERT_SLOW(s->logical_bytes >= s->tree.key_count * (STORE_KEY_CHARGE_BYTES + 1));
     s->work.outcome.revision = s->revision;
     s->work.kind = WORK_IDLE;
     return STORE_DONE;

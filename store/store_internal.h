@@ -35,6 +35,7 @@ struct work {
     uint64_t visited; /* keys of the range, in this phase */
     uint64_t matched; /* of them, what the filters let through */
     uint64_t emitted; /* or deleted */
+    struct tree_cursor first; /* the range's first key, if it has one */
     struct tree_cursor cursor;
 };
 
@@ -75,7 +76,7 @@ enum store_progress apply_delete(struct store *s, struct store_sink *sink, uint3
 /* store/range.c */
 void range_begin(struct store *s);
 enum store_progress range_work(struct store *s, struct store_sink *sink, uint32_t budget);
-/* Finds the ranks of a range's keys. */
+/* Finds the keys of the range that the command names: rank, count, first. */
 void range_bounds(struct store *s);
 
 /* store/selection.c. `limit` 0: all. */

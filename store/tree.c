@@ -13,6 +13,8 @@ uint64_t tree_node_count(uint64_t keys)
 
 void tree_init(struct tree *tree, const struct slab *nodes, const struct items *items)
 {
+    ASSERT(nodes->used == 0);
+    ASSERT(nodes->block_shift == NODE_SHIFT);
     *tree = (struct tree){.nodes = *nodes, .items = items, .height = 1};
     tree->root = slab_take(&tree->nodes);
     node_init(tree_node(tree, tree->root), false);
@@ -24,14 +26,17 @@ uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
     uint32_t ref = tree->root;
     bool equal = false;
 
+    ASSERT(tree->height > 0);
     ASSERT(tree->height <= TREE_HEIGHT_MAX);
     for (uint32_t level = tree->height - 1; level > 0; level--) {
         const struct node *node = tree_node(tree, ref);
         const uint32_t bound = node_lower_bound(tree->items, node, key, length, &equal);
-        const uint32_t slot = equal ? bound : bound - 1; /* slot 0 has no key: bound >= 1 */
+        ASSERT(bound > 0); /* slot 0 has no key */
+        const uint32_t slot = equal ? bound : bound - 1;
         path->node[level] = ref;
         path->slot[level] = slot;
         ref = node->in.child[slot];
+        node_prefetch(tree_node(tree, ref));
     }
     const struct node *leaf = tree_node(tree, ref);
     path->node[0] = ref;
@@ -39,17 +44,17 @@ uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
     return equal ? leaf->leaf.item[path->slot[0]] : 0;
 }
 
-uint64_t tree_rank(const struct tree *tree, const uint8_t *key, uint32_t length)
+uint64_t tree_rank(const struct tree *tree, const struct tree_path *path)
 {
-    struct tree_path path;
+    uint64_t rank = path->slot[0];
 
-    (void)tree_find(tree, key, length, &path);
-    uint64_t rank = path.slot[0];
     for (uint32_t level = 1; level < tree->height; level++) {
-        const struct node *node = tree_node(tree, path.node[level]);
-        for (uint32_t i = 0; i < path.slot[level]; i++)
+        const struct node *node = tree_node(tree, path->node[level]);
+        ASSERT(path->slot[level] < node->count);
+        for (uint32_t i = 0; i < path->slot[level]; i++)
             rank += node->in.key_count[i];
     }
+    ASSERT(rank <= tree->key_count);
     return rank;
 }
 
@@ -71,6 +76,7 @@ uint32_t tree_select(const struct tree *tree, uint64_t rank, struct tree_path *p
         ref = node->in.child[slot];
     }
     const struct node *leaf = tree_node(tree, ref);
+    ASSERT(!leaf->inner);
     ASSERT(rank < leaf->count);
     path->node[0] = ref;
     path->slot[0] = (uint32_t)rank;
@@ -79,7 +85,9 @@ uint32_t tree_select(const struct tree *tree, uint64_t rank, struct tree_path *p
 
 void tree_insert(struct tree *tree, struct tree_path *path, uint32_t item)
 {
+    ASSERT(item != 0);
     tree_make_room(tree, path);
+    ASSERT(tree_node(tree, path->node[0])->count < LEAF_SLOTS);
     node_insert(tree->items, tree_node(tree, path->node[0]), path->slot[0], item);
     for (uint32_t level = 1; level < tree->height; level++)
         tree_node(tree, path->node[level])->in.key_count[path->slot[level]]++;
@@ -90,6 +98,7 @@ void tree_insert(struct tree *tree, struct tree_path *path, uint32_t item)
  * node that holds it is the lowest one that does not go down by its slot 0. */
 static void set_smallest(struct tree *tree, const struct tree_path *path, uint32_t item)
 {
+    ASSERT(path->slot[0] == 0);
     for (uint32_t level = 1; level < tree->height; level++) {
         if (path->slot[level] == 0)
             continue;
@@ -102,6 +111,7 @@ void tree_replace(struct tree *tree, const struct tree_path *path, uint32_t item
 {
     struct node *leaf = tree_node(tree, path->node[0]);
 
+    ASSERT(item != 0);
     ASSERT(path->slot[0] < leaf->count);
     ASSERT_SLOW(item_compare_keys(tree->items, leaf->leaf.item[path->slot[0]], item) == 0);
     leaf->leaf.item[path->slot[0]] = item; /* the head is that of the key: it stays */
@@ -114,6 +124,7 @@ void tree_remove(struct tree *tree, const struct tree_path *path)
     struct node *leaf = tree_node(tree, path->node[0]);
 
     ASSERT(tree->key_count > 0);
+    ASSERT(!leaf->inner);
     node_remove(leaf, path->slot[0]);
     for (uint32_t level = 1; level < tree->height; level++)
         tree_node(tree, path->node[level])->in.key_count[path->slot[level]]--;
@@ -121,6 +132,16 @@ void tree_remove(struct tree *tree, const struct tree_path *path)
     if (path->slot[0] == 0 && leaf->count > 0)
         set_smallest(tree, path, leaf->leaf.item[0]);
     tree_rebalance(tree, path);
+}
+
+struct tree_cursor tree_cursor_of(const struct tree *tree, const struct tree_path *path)
+{
+    const struct node *leaf = tree_node(tree, path->node[0]);
+
+    ASSERT(path->slot[0] <= leaf->count);
+    if (path->slot[0] < leaf->count || leaf->next == 0)
+        return (struct tree_cursor){.leaf = path->node[0], .slot = path->slot[0]};
+    return (struct tree_cursor){.leaf = leaf->next, .slot = 0};
 }
 
 struct tree_cursor tree_cursor_at(const struct tree *tree, uint64_t rank)
@@ -141,6 +162,7 @@ uint32_t tree_cursor_item(const struct tree *tree, struct tree_cursor cursor)
 
 static void prefetch_item(const struct tree *tree, const struct node *leaf, uint32_t slot)
 {
+    ASSERT_SLOW(slot < leaf->count);
     const struct item *item = item_at(tree->items, leaf->leaf.item[slot]);
 
     __builtin_prefetch(item);
@@ -151,6 +173,7 @@ void tree_cursor_next(const struct tree *tree, struct tree_cursor *cursor)
 {
     const struct node *leaf = tree_node(tree, cursor->leaf);
 
+    ASSERT(cursor->slot < leaf->count);
     if (cursor->slot + PREFETCH_SLOTS < leaf->count)
         prefetch_item(tree, leaf, cursor->slot + PREFETCH_SLOTS);
     if (cursor->slot + 1 < leaf->count) {
@@ -171,6 +194,7 @@ void tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor)
 {
     const struct node *leaf = tree_node(tree, cursor->leaf);
 
+    ASSERT(cursor->slot < leaf->count);
     if (cursor->slot >= PREFETCH_SLOTS)
         prefetch_item(tree, leaf, cursor->slot - PREFETCH_SLOTS);
     if (cursor->slot > 0) {

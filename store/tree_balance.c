@@ -9,6 +9,7 @@
  * insert splits it nor the next remove thins it again. */
 static bool merge_pays(const struct node *left, const struct node *right)
 {
+    ASSERT(left->inner == right->inner);
     return left->count + right->count <= node_slots(left) / 4 * 3;
 }
 
@@ -33,6 +34,8 @@ static void link_right(struct tree *tree, uint32_t left_ref, uint32_t right_ref)
     struct node *left = tree_node(tree, left_ref);
     struct node *right = tree_node(tree, right_ref);
 
+    ASSERT(!left->inner);
+    ASSERT(!right->inner);
     right->next = left->next;
     right->previous = left_ref;
     left->next = right_ref;
@@ -51,6 +54,9 @@ static void split(struct tree *tree, struct tree_path *path, uint32_t level)
     /* Keys that arrive in order always split the last node at its end: leave it nearly full. */
     const bool at_end = path->slot[level] + (level > 0) == left->count;
 
+    ASSERT(level + 1 < tree->height);
+    ASSERT(left->count == node_slots(left));
+    ASSERT(parent->count < node_slots(parent));
     node_init(right, left->inner);
     node_move_right(left, right, at_end ? node_slots_min(left) : left->count / 2);
     if (level == 0)
@@ -97,7 +103,10 @@ static void merge(struct tree *tree, struct node *parent, uint32_t slot)
     struct node *left = tree_node(tree, parent->in.child[slot]);
     struct node *right = tree_node(tree, right_ref);
 
+    ASSERT(parent->inner);
+    ASSERT(parent->count > 1);
     node_move_left(left, right, right->count);
+    ASSERT(right->count == 0);
     left->next = right->next;
     if (right->next != 0)
         tree_node(tree, right->next)->previous = parent->in.child[slot];
@@ -114,12 +123,15 @@ static void share(struct tree *tree, struct node *parent, uint32_t slot)
     struct node *right = tree_node(tree, parent->in.child[slot + 1]);
     const uint32_t half = (left->count + right->count) / 2;
 
+    ASSERT(parent->inner);
     if (left->count < half)
         node_move_left(left, right, half - left->count);
     else
         node_move_right(left, right, left->count - half);
     parent->in.key_count[slot] = (uint32_t)node_key_count(left);
     parent->in.key_count[slot + 1] = (uint32_t)node_key_count(right);
+    ASSERT(left->count >= node_slots_min(left));
+    ASSERT(right->count >= node_slots_min(right));
     node_set_key(tree->items, parent, slot + 1, node_items(right)[0]);
     node_reload(tree->items, left);
     node_reload(tree->items, right);
@@ -158,6 +170,8 @@ void tree_rebalance(struct tree *tree, const struct tree_path *path)
     if (!root->inner || root->count > 1)
         return;
     const uint32_t only = root->in.child[0];
+    ASSERT(root->count == 1);
+    ASSERT(tree->height > 1);
     slab_give(&tree->nodes, tree->root);
     tree->root = only;
     tree->height--;

@@ -45,8 +45,8 @@ void tree_init(struct tree *tree, const struct slab *nodes, const struct items *
 /* The item of `key`, or 0; `path` then leads to where it would stand. */
 uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
                    struct tree_path *path);
-/* How many keys are smaller than `key`. */
-uint64_t tree_rank(const struct tree *tree, const uint8_t *key, uint32_t length);
+/* How many keys stand in front of that place. */
+uint64_t tree_rank(const struct tree *tree, const struct tree_path *path);
 /* The key with `rank` smaller ones. */
 uint32_t tree_select(const struct tree *tree, uint64_t rank, struct tree_path *path);
 
@@ -56,6 +56,8 @@ void tree_insert(struct tree *tree, struct tree_path *path, uint32_t item);
 void tree_replace(struct tree *tree, const struct tree_path *path, uint32_t item);
 void tree_remove(struct tree *tree, const struct tree_path *path);
 
+/* At the key that `path` leads to, or the next one if it leads to the end of a leaf. */
+struct tree_cursor tree_cursor_of(const struct tree *tree, const struct tree_path *path);
 struct tree_cursor tree_cursor_at(const struct tree *tree, uint64_t rank);
 uint32_t tree_cursor_item(const struct tree *tree, struct tree_cursor cursor);
 /* To the next key (or the one before); not beyond the last (first). */

@@ -10,12 +10,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/prng.h"
-#include "harness.h"
+#include "tests/store/harness.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 enum { TEXT_MAX = 64, BYTES_MAX = COMMAND_FIXED_BYTES_MAX + 2 * TEXT_MAX, ROUNDS = 200000 };
 

@@ -1,11 +1,12 @@
 /* tests/store/harness.c: see the header. */
-#include "harness.h"
+
+#include "tests/store/harness.h"
+
+#include "base/assert.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include "base/assert.h"
 
 enum { ENCODED_BYTES = COMMAND_TEXT_BYTES_MAX + COMMAND_FIXED_BYTES_MAX };
 

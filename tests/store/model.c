@@ -11,13 +11,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/assert.h"
+#include "base/prng.h"
+#include "tests/store/harness.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/assert.h"
-#include "base/prng.h"
-#include "harness.h"
 
 enum { MODEL_KEYS_MAX = 20000, KEY_BYTES_MAX = 400, VALUE_BYTES_MAX = 20000, STEPS = 300000 };
 

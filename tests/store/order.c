@@ -11,11 +11,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/store/harness.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "base/prng.h"
-#include "harness.h"
 
 enum { KEYS = 200000, KEY_BYTES = 16, STRIDE = 77773 /* shares no factor with KEYS */ };
 

@@ -11,11 +11,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/prng.h"
+#include "tests/store/harness.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "base/prng.h"
-#include "harness.h"
 
 enum { QUOTA_BYTES = 4 << 20, VALUE_MAX = 1 << 20 };
 
