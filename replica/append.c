@@ -6,6 +6,8 @@
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
 
+#include <string.h>
+
 struct records_walk {
     raft_index index; /* expected next */
     uint32_t chain;   /* header checksum of the record before, if known */
@@ -21,28 +23,29 @@ static bool walk_next(struct replica *r, struct records_walk *w, const uint8_t *
                       uint32_t length)
 {
     struct replica_raft *role = &r->raft;
-    const struct record_header *header = record_at(bytes + w->at);
+    struct record_header header; /* a copy: a frame's body is not aligned */
 
-    if (record_check(header, length - w->at, r->options.cluster) != RECORD_OK)
+    if (record_check(bytes + w->at, length - w->at, r->options.cluster) != RECORD_OK)
         return false;
-    if (header->index != w->index || (w->chain_known && header->chain != w->chain))
+    memcpy(&header, bytes + w->at, sizeof header);
+    if (header.index != w->index || (w->chain_known && header.chain != w->chain))
         return false;
-    const uint32_t whole = record_bytes(header->payload_bytes);
+    const uint32_t whole = record_bytes(header.payload_bytes);
     if (whole > length - w->at)
         return false;
     struct raft_entry *entry = &role->entry[w->count];
-    *entry = (struct raft_entry){.term = header->term, .bytes = whole};
-    if (header->type == RECORD_CONFIG) {
+    *entry = (struct raft_entry){.term = header.term, .bytes = whole};
+    if (header.type == RECORD_CONFIG) {
         struct raft_config *config = &role->config[w->config_count];
         if (w->config_count == CONFIG_ENTRIES_MAX ||
-            !config_record_decode(record_payload(header), header->payload_bytes, config,
+            !config_record_decode(bytes + w->at + sizeof header, header.payload_bytes, config,
                                   &w->quota_bytes))
             return false;
         entry->config = config;
         w->config_count++;
     }
     w->index++;
-    w->chain = header->header_crc;
+    w->chain = header.header_crc;
     w->chain_known = true;
     w->at += whole;
     w->count++;

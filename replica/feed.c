@@ -134,8 +134,8 @@ static bool feed_loaded(struct replica *r, raft_index commit)
     struct replica_raft *role = &r->raft;
     struct load *load = &role->store_load;
 
-    if (load->state == LOAD_READY && load->first != role->fed + 1)
-        load->state = LOAD_IDLE;
+    /* Entries below record memory never come back into it, so what was loaded stays next. */
+    ASSERT(load->state != LOAD_READY || load->first == role->fed + 1);
     if (load->state == LOAD_IDLE) {
         raft_index run_last;
         const raft_term term = raft_term_at(role->raft, role->fed + 1, &run_last);

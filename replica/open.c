@@ -245,12 +245,14 @@ static void open_roles(struct replica *r)
     struct replica_raft *role = &r->raft;
 
     role->now_ns = o->start_ns;
+    role->room_ns = o->start_ns;
     role->memory.reader[0].done = &r->persist_done;
     role->memory.reader[1].done = &r->store_done;
     role->reads.head = role->reads.confirmed = role->reads.tail = 1; /* 0 is no read's number */
     role->durable_seen = wal_durable(r->persist.wal);
     published_set(&o->view->durable, wal_durable(r->persist.wal));
     published_set(&o->view->stop, REPLICA_STOP_NONE);
+    published_set(&r->disk_room, wal_has_room(r->persist.wal));
     r->rx = (struct rx){
         .port = o->port,
         .cluster = o->cluster,

@@ -214,6 +214,8 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     role->now_ns = now_ns;
     if (must_stop(r) || !step_deliver(r))
         return 0;
+    if (published_get(&r->disk_room) != 0)
+        role->room_ns = now_ns;
     work += take_durable(r);
     work += take_frames(r, r->control, CONTROL_BURST, true);
     work += take_tick(r);

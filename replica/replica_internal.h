@@ -63,6 +63,7 @@ struct replica_raft {
     uint64_t hard_vote_incarnation;
     uint64_t hello_ns;      /* next round of HELLO */
     uint64_t probe_ns;      /* next round of credit probes */
+    uint64_t room_ns;       /* when the log last had room for entries */
     bool bootstrapped;
     bool log_was_empty;     /* and nothing was appended since: see bootstrap.c */
     struct record_memory memory;
@@ -131,7 +132,6 @@ struct replica {
     struct published persist_done; /* handoffs that persist has copied */
     struct published store_done;   /* runs that store has applied */
     struct published disk_room;    /* persist: a segment is prepared */
-    struct published unflushed_ns; /* persist: submission of the oldest write in flight */
     struct published log_failed;   /* persist: enum replica_stop */
     struct published store_failed; /* store: likewise */
 };

@@ -26,7 +26,9 @@ static void take_write(struct replica *r, const struct request *request)
 {
     struct request_table *t = &r->raft.requests;
 
-    if (request->length > REQUEST_BYTES_MAX || request->length > r->options.record_payload_bytes_max)
+    if (r->raft.now_ns - r->raft.room_ns > r->options.election_max_ns)
+        refuse(r, request->tag, ANSWER_NO_ROOM);
+    else if (request->length > REQUEST_BYTES_MAX || request->length > r->options.record_payload_bytes_max)
         refuse(r, request->tag, ANSWER_BAD);
     else if (t->tail - t->head > t->mask)
         refuse(r, request->tag, ANSWER_BUSY);

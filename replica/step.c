@@ -20,6 +20,8 @@ bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
 
     if (!step_deliver(r))
         return false;
+    if (!control && published_get(&r->disk_room) == 0)
+        return false; /* no segment is prepared: votes and heartbeats go on, entries wait */
     if (spsc_room(r->to_persist, reserve) < reserve)
         return false;
     /* A follower's window is the core's business: it refuses what would outrun it. */
