@@ -17,12 +17,14 @@ static int open_files(struct recovery *r)
 {
     struct wal *w = r->w;
     uint32_t kept = 0;
-    const uint32_t found =
+    const int64_t found =
         disk_list(w->disk, SEGMENT_NAME_PREFIX, w->names, WAL_SEGMENTS_MAX + 1);
 
+    if (found < 0) /* no list is not an empty list */
+        return REFUSE(r, (int)found, "the directory can't be read: %s", strerror((int)-found));
     if (found >= WAL_SEGMENTS_MAX)
         return REFUSE(r, -EMFILE, "the log has more than %d segments", WAL_SEGMENTS_MAX - 1);
-    for (uint32_t i = 0; i < found; i++) {
+    for (uint32_t i = 0; i < (uint32_t)found; i++) {
         const uint64_t generation = segment_generation(w->names[i]);
         if (generation == 0)
             continue; /* not a name we give: nobody's business */

@@ -57,11 +57,12 @@ uint32_t disk_reap(struct disk *d, struct disk_done *done, uint32_t count);
 /* Waits until one completes. Only before the lcores run. */
 struct disk_done disk_wait(struct disk *d);
 
-/* Start of the node only. Opens an existing file into `slot`; size in bytes or negative errno. */
+/* Start of the node only. Opens an existing file into `slot`, in the place of what was open there;
+ * size in bytes or negative errno. */
 int64_t disk_open(struct disk *d, const char *name, uint32_t slot);
-/* Names with the prefix, up to `count`, in any order; how many there are. */
-uint32_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
-                   uint32_t count);
+/* Names with the prefix, up to `count`, in any order; how many there are, or a negative errno. */
+int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
+                  uint32_t count);
 /* How many in-flight operations can still complete. */
 uint32_t disk_in_flight(const struct disk *d);
 

@@ -586,8 +586,8 @@ int64_t disk_open(struct disk *d, const char *name, uint32_t slot)
     return (int64_t)d->file[file].length;
 }
 
-uint32_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
-                   uint32_t count)
+int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
+                  uint32_t count)
 {
     uint32_t found = 0;
 

@@ -286,7 +286,8 @@ static int by_name(const void *a, const void *b)
 void fixture_segment_name(struct fixture *f, uint32_t back, char name[DISK_NAME_BYTES])
 {
     static char names[DISK_FILES_MAX][DISK_NAME_BYTES];
-    const uint32_t count = disk_list(f->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+    const uint32_t count =
+        (uint32_t)disk_list(f->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
 
     ASSERT(count > back);
     qsort(names, count, DISK_NAME_BYTES, by_name);

@@ -1,0 +1,234 @@
+/* persist/disk_control.c: files are made under a name of their own, filled with zeros, flushed,
+ * renamed, and the directory is flushed: a name that exists stands for a file that is complete.
+ *
+ * Zeros are written and not merely allocated: a first write to an allocated block changes the
+ * file's metadata too, and its flush takes twice as long. They are written in pieces with pauses,
+ * since flushes of the log wait behind them in the device.
+ */
+#include "persist/disk_control_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/spsc.h"
+
+enum {
+    ZEROS_BYTES = 256 * 1024,
+    PAUSE_NS = 1000 * 1000, /* after each piece: at most 256 MB/s */
+    FILE_MODE = 0600,
+    KIND_STOP = DISK_OP_REMOVE + 1, /* a job that ends the thread */
+};
+
+static const char new_suffix[] = ".new";
+
+static void pause_between(bool gentle)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+
+    if (gentle)
+        (void)nanosleep(&pause, NULL);
+}
+
+static int fill_with_zeros(const struct disk_control *c, int fd, uint64_t length, bool gentle)
+{
+    const int allocated = posix_fallocate(fd, 0, (off_t)length);
+
+    if (allocated != 0)
+        return -allocated; /* a full disk is told before anything was written */
+    for (uint64_t at = 0; at < length;) {
+        const uint64_t rest = length - at;
+        const ssize_t n = pwrite(fd, c->zeros, rest < ZEROS_BYTES ? rest : ZEROS_BYTES, (off_t)at);
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        at += (uint64_t)n;
+        pause_between(gentle);
+    }
+    return fdatasync(fd) == 0 ? 0 : -errno;
+}
+
+static int64_t create_file(const struct disk_control *c, const struct disk_job *job, bool gentle,
+                           int *fd_out)
+{
+    char name[DISK_NAME_BYTES + sizeof new_suffix];
+    int result;
+
+    (void)snprintf(name, sizeof name, "%.*s%s", DISK_NAME_BYTES - 1, job->name, new_suffix);
+    const int fd = openat(c->directory_fd, name, O_CREAT | O_TRUNC | c->open_flags, FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    result = fill_with_zeros(c, fd, job->length, gentle);
+    if (result != 0)
+        goto remove;
+    if (renameat(c->directory_fd, name, c->directory_fd, job->name) != 0) {
+        result = -errno;
+        goto remove;
+    }
+    if (fsync(c->directory_fd) != 0) {
+        result = -errno;
+        goto close;
+    }
+    *fd_out = fd;
+    return (int64_t)job->length;
+
+remove:
+    (void)unlinkat(c->directory_fd, name, 0);
+close:
+    (void)close(fd);
+    return result;
+}
+
+static int64_t remove_file(const struct disk_control *c, const struct disk_job *job)
+{
+    if (unlinkat(c->directory_fd, job->name, 0) != 0)
+        return -errno;
+    return fsync(c->directory_fd) == 0 ? 0 : -errno;
+}
+
+struct disk_job_done disk_control_perform(const struct disk_control *c, const struct disk_job *job,
+                                          bool gentle)
+{
+    struct disk_job_done done = {.ticket = job->ticket, .fd = -1};
+
+    if (job->kind == DISK_OP_CREATE) {
+        done.result = create_file(c, job, gentle, &done.fd);
+        return done;
+    }
+    ASSERT(job->kind == DISK_OP_REMOVE);
+    done.result = remove_file(c, job);
+    if (job->fd >= 0)
+        (void)close(job->fd); /* frees the blocks, which takes long: not on an lcore */
+    return done;
+}
+
+static void ring_bell(int fd)
+{
+    const uint64_t one = 1;
+    const ssize_t written = write(fd, &one, sizeof one);
+
+    (void)written; /* full: it is ringing already */
+}
+
+/* The control thread: not an lcore, it may wait. */
+static void *control_main(void *argument)
+{
+    struct disk_control *c = argument;
+    struct disk_job job;
+    uint64_t rung;
+
+    for (;;) {
+        while (spsc_pop(c->jobs, &job, sizeof job, 1) == 1) {
+            if ((int)job.kind == KIND_STOP)
+                return NULL;
+            const struct disk_job_done done = disk_control_perform(c, &job, true);
+            const uint32_t pushed = spsc_push(c->done, &done, sizeof done, 1);
+            ASSERT(pushed == 1); /* as many slots as jobs there can be */
+            ring_bell(c->event_fd);
+        }
+        if (read(c->wake_fd, &rung, sizeof rung) < 0 && errno != EINTR)
+            return NULL;
+    }
+}
+
+static struct spsc *ring_new(uint32_t item_bytes)
+{
+    void *memory = aligned_alloc(CACHE_LINE_BYTES, spsc_bytes(2 * DISK_OPS_MAX, item_bytes));
+    return memory == NULL ? NULL : spsc_init(memory, 2 * DISK_OPS_MAX, item_bytes);
+}
+
+int disk_control_open(struct disk_control *c, int directory_fd, int event_fd, int open_flags)
+{
+    *c = (struct disk_control){
+        .directory_fd = directory_fd,
+        .event_fd = event_fd,
+        .open_flags = open_flags,
+        .wake_fd = eventfd(0, EFD_CLOEXEC),
+        .jobs = ring_new(sizeof(struct disk_job)),
+        .done = ring_new(sizeof(struct disk_job_done)),
+        .zeros = aligned_alloc(DISK_SECTOR, ZEROS_BYTES),
+    };
+    if (c->wake_fd < 0 || c->jobs == NULL || c->done == NULL || c->zeros == NULL) {
+        const int result = c->wake_fd < 0 ? -errno : -ENOMEM;
+        disk_control_close(c);
+        return result;
+    }
+    memset(c->zeros, 0, ZEROS_BYTES);
+    return 0;
+}
+
+int disk_control_start(struct disk_control *c)
+{
+    ASSERT(!c->running);
+    const int result = pthread_create(&c->thread, NULL, control_main, c);
+    c->running = result == 0;
+    return -result;
+}
+
+void disk_control_push(struct disk_control *c, const struct disk_job *job)
+{
+    const uint32_t pushed = spsc_push(c->jobs, job, sizeof *job, 1);
+
+    ASSERT(pushed == 1); /* as many slots as operations there can be */
+    ring_bell(c->wake_fd);
+}
+
+bool disk_control_pop(struct disk_control *c, struct disk_job_done *done)
+{
+    return spsc_pop(c->done, done, sizeof *done, 1) == 1;
+}
+
+void disk_control_close(struct disk_control *c)
+{
+    struct disk_job_done done;
+
+    if (c->running) {
+        const struct disk_job stop = {.kind = (enum disk_op_kind)KIND_STOP, .fd = -1};
+        disk_control_push(c, &stop);
+        (void)pthread_join(c->thread, NULL);
+        c->running = false;
+        while (disk_control_pop(c, &done)) {
+            if (done.fd >= 0)
+                (void)close(done.fd);
+        }
+    }
+    free(c->jobs);
+    free(c->done);
+    free(c->zeros);
+    if (c->wake_fd >= 0)
+        (void)close(c->wake_fd);
+}
+
+static bool is_leftover(const char *name)
+{
+    const size_t length = strlen(name);
+    const size_t suffix = sizeof new_suffix - 1;
+
+    return length > suffix && strcmp(name + length - suffix, new_suffix) == 0;
+}
+
+int disk_control_sweep(const struct disk_control *c)
+{
+    const int fd = openat(c->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    DIR *directory = fdopendir(fd);
+    if (directory == NULL) {
+        const int result = -errno;
+        (void)close(fd);
+        return result;
+    }
+    int result = 0;
+    for (struct dirent *e = readdir(directory); e != NULL; e = readdir(directory)) {
+        if (is_leftover(e->d_name) && unlinkat(c->directory_fd, e->d_name, 0) != 0)
+            result = -errno;
+    }
+    (void)closedir(directory);
+    return result;
+}
