@@ -13,6 +13,7 @@ static const struct gbench_spec specs[] = {
     {"frame_encode_append", bench_frame_encode_append, "records", {1, 8}, false},
     {"frame_decode_append", bench_frame_decode_append, "records", {1, 8}, false},
     {"frame_decode_heartbeat", bench_frame_decode_heartbeat, NULL, {0}, false},
+    {"wal_flush", bench_wal_flush, "records", {1, 32, 1024}, true},
 };
 
 int main(int argc, char **argv)
