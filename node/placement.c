@@ -54,7 +54,7 @@ static enum replica_role replica_role_of(enum config_role role)
 static int enter_persist(void *context)
 {
     const struct node_role *role = context;
-    return disk_uring_enter(role->node->disk);
+    return disk_uring_enable(role->node->disk);
 }
 
 static void add_role(struct node *n, struct lcore *l, enum config_role role)
@@ -77,7 +77,7 @@ static void add_role(struct node *n, struct lcore *l, enum config_role role)
     if (role != CONFIG_ROLE_PERSIST)
         return;
     task->enter = enter_persist;
-    l->fd[l->fd_count++] = (struct lcore_fd){.fd = disk_uring_event_fd(n->disk), .counter = true};
+    l->fd[l->fd_count++] = (struct lcore_fd){.fd = disk_uring_fd(n->disk), .counter = true};
     l->flushing = disk_is_flushing;
     l->flushing_context = n;
 }

@@ -31,7 +31,22 @@ static size_t rounded(size_t bytes)
     return (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 }
 
-/* The next piece of the node's memory; its size was counted in memory_needed(). */
+/* Zeros, touched as they are used; NULL with a sentence in `error`. */
+static uint8_t *map(size_t bytes, char *error, size_t error_bytes)
+{
+    uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory != MAP_FAILED)
+        return memory;
+    snprintf(error, error_bytes,
+             "%zu MiB of address space are not to be had: %s; make store.quota_mib or "
+             "limits.record_memory_mib smaller",
+             bytes >> 20, strerror(errno));
+    return NULL;
+}
+
+/* The next piece of the node's own memory; its size was counted in map_memory(). */
 static void *memory_take(struct node *n, size_t bytes)
 {
     void *piece = n->memory + n->memory_used;
@@ -41,45 +56,24 @@ static void *memory_take(struct node *n, size_t bytes)
     return piece;
 }
 
-static uint32_t door_slots(const struct config *config)
+static int map_memory(struct node *n, char *error, size_t error_bytes)
 {
-    return (uint32_t)config->limits.requests;
-}
+    const uint32_t slots = (uint32_t)n->config->limits.requests;
+    const uint64_t answer_bytes = n->config->limits.answers_mib * MIB;
+    const size_t lcore_bytes = n->config->lcores_count * sizeof *n->lcore;
 
-static uint64_t door_answer_bytes(const struct config *config)
-{
-    return config->limits.answers_mib * MIB;
-}
-
-static size_t memory_needed(const struct node *n, const struct replica_options *options)
-{
-    const struct config *c = n->config;
-
-    return rounded(sizeof *n->view) + rounded(sizeof *n->counters) +
-           rounded(request_door_bytes(door_slots(c), door_answer_bytes(c))) +
-           rounded(c->lcores_count * sizeof *n->lcore) + rounded(DISK_SECTOR) +
-           rounded(replica_bytes(options));
-}
-
-static int map_memory(struct node *n, const struct replica_options *options, char *error,
-                      size_t error_bytes)
-{
-    n->memory_bytes = memory_needed(n, options);
-    n->memory = mmap(NULL, n->memory_bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (n->memory == MAP_FAILED) {
-        snprintf(error, error_bytes,
-                 "%zu MiB of address space are not to be had: %s; make store.quota_mib or "
-                 "limits.record_memory_mib smaller",
-                 n->memory_bytes >> 20, strerror(errno));
+    n->memory_bytes = rounded(sizeof *n->view) + rounded(sizeof *n->counters) +
+                      rounded(lcore_bytes) + rounded(request_door_bytes(slots, answer_bytes)) +
+                      DISK_SECTOR;
+    n->memory = map(n->memory_bytes, error, error_bytes);
+    if (n->memory == NULL)
         return EXIT_START;
-    }
     n->view = memory_take(n, sizeof *n->view);
     n->counters = memory_take(n, sizeof *n->counters);
-    n->lcore = memory_take(n, n->config->lcores_count * sizeof *n->lcore);
-    n->door = request_door_init(
-        memory_take(n, request_door_bytes(door_slots(n->config), door_answer_bytes(n->config))), 0,
-        door_slots(n->config), door_answer_bytes(n->config));
+    n->lcore = memory_take(n, lcore_bytes);
+    n->door = request_door_init(memory_take(n, request_door_bytes(slots, answer_bytes)), 0, slots,
+                                answer_bytes);
+    n->superblock_buffer = memory_take(n, DISK_SECTOR);
     return 0;
 }
 
@@ -232,8 +226,7 @@ static int open_port(struct node *n, char *error, size_t error_bytes)
 static int read_superblock(struct node *n, char *error, size_t error_bytes)
 {
     const struct superblock wanted = {.cluster = n->config->cluster, .node = n->config->node};
-    uint8_t *buffer = memory_take(n, DISK_SECTOR);
-    int result = superblock_read(n->disk, buffer, &n->superblock);
+    int result = superblock_read(n->disk, n->superblock_buffer, &n->superblock);
 
     if (result != 0) {
         snprintf(error, error_bytes,
@@ -244,7 +237,7 @@ static int read_superblock(struct node *n, char *error, size_t error_bytes)
     }
     if (datadir_check_owner(&n->datadir, &n->superblock, &wanted, error, error_bytes) != 0)
         return EXIT_DATA;
-    result = superblock_boot(n->disk, buffer, &n->superblock);
+    result = superblock_boot(n->disk, n->superblock_buffer, &n->superblock);
     if (result == 0)
         return 0;
     snprintf(error, error_bytes, "the superblock in %s can't be written: %s", n->datadir.path,
@@ -270,14 +263,27 @@ static int make_folders(const struct config *config, char *error, size_t error_b
 static int open_replica(struct node *n, char *error, size_t error_bytes)
 {
     const struct replica_options options = make_options(n);
-    void *memory = memory_take(n, replica_bytes(&options));
 
-    return replica_open(&n->replica, memory, &options, error, error_bytes) == 0 ? 0 : EXIT_DATA;
+    n->replica_bytes = rounded(replica_bytes(&options));
+    n->replica_memory = map(n->replica_bytes, error, error_bytes);
+    if (n->replica_memory == NULL)
+        return EXIT_START;
+    if (replica_open(&n->replica, n->replica_memory, &options, error, error_bytes) == 0)
+        return 0;
+    munmap(n->replica_memory, n->replica_bytes);
+    return EXIT_DATA;
 }
 
 static int open_disk(struct node *n, char *error, size_t error_bytes)
 {
-    return disk_uring_open(&n->disk, n->datadir.path, error, error_bytes) == 0 ? 0 : EXIT_START;
+    const struct disk_uring_options options = {.buffered = false};
+
+    if (disk_uring_open(n->datadir.path, &options, &n->disk, error, error_bytes) != 0)
+        return EXIT_START;
+    if (!disk_uring_is_direct(n->disk))
+        fprintf(stderr, "skiff: %s: this file system has no O_DIRECT; writes go through the page "
+                        "cache, with the same flushes\n", n->datadir.path);
+    return 0;
 }
 
 int node_open(struct node *n, const struct config *config, char *error, size_t error_bytes)
@@ -290,9 +296,7 @@ int node_open(struct node *n, const struct config *config, char *error, size_t e
     if ((code = make_folders(config, error, error_bytes)) != 0)
         goto close_datadir;
     n->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    /* The sizes of the replica do not depend on what is still unknown here. */
-    const struct replica_options sizes = make_options(n);
-    if ((code = map_memory(n, &sizes, error, error_bytes)) != 0)
+    if ((code = map_memory(n, error, error_bytes)) != 0)
         goto close_control;
     /* Before anything is written: the most likely thing to be taken is the client port. */
     if ((code = open_api(n, error, error_bytes)) != 0)
@@ -327,6 +331,7 @@ close_datadir:
 
 void node_close(struct node *n)
 {
+    munmap(n->replica_memory, n->replica_bytes);
     port_dpdk_close(n->port);
     placement_close(n);
     disk_uring_close(n->disk);

@@ -2,7 +2,7 @@
  *
  * Way        node_open(): data directory, memory, doors, api, superblock, disk, port, replica.
  *            node_start(): lcores. node_drain(), node_stop(): lcores end. node_close(): the rest.
- * Memory     All of it is mapped here, in one piece, before the first lcore runs; pages are touched
+ * Memory     All of it is mapped here before the first lcore runs; pages are touched
  *            as they are used. Only api and the control thread allocate later.
  * Thread     The control thread, which is the one that main() runs on.
  * Errors     An exit code (exit_code.h) that is not 0, with a sentence in `error`.
@@ -32,6 +32,9 @@ struct node {
     struct superblock superblock; /* of this start */
     uint8_t *memory;
     size_t memory_bytes, memory_used;
+    uint8_t *replica_memory;
+    size_t replica_bytes;
+    uint8_t *superblock_buffer;
     struct node_view *view;
     struct replica_counters *counters;
     struct request_door *door; /* api's */
