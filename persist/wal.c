@@ -459,9 +459,9 @@ int wal_failed(const struct wal *w)
     return w->failed;
 }
 
-bool wal_has_room(const struct wal *w)
+bool wal_has_room(struct wal *w)
 {
-    return w->prepare.state == WAL_PREPARE_READY;
+    return has_room(w, wal_step_bytes_max(&w->options));
 }
 
 uint64_t wal_next_ns(const struct wal *w)

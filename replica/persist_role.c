@@ -73,7 +73,7 @@ static uint32_t finish_read(struct replica *r)
 
 static void publish(struct replica *r)
 {
-    const struct wal *wal = r->persist.wal;
+    struct wal *wal = r->persist.wal;
     const struct wal_counters *counters = wal_counters(wal);
 
     published_set(&r->options.view->durable, wal_durable(wal));
