@@ -3,17 +3,17 @@
  * One form only: what decodes encodes to the same bytes again, so that two nodes that hold the
  * same record hold the same command. Everything unknown or out of its range is refused.
  *
- * | kind         | fixed part                                                      | then            |
- * |--------------|-----------------------------------------------------------------|-----------------|
- * | PUT          | 0 kind, 1 flags, 2 zero (2), 4 key_bytes (4), 8 value_bytes (4),| key, value,     |
- * |              | 12 zero (4), 16 lease (8)                                       | zeros up to 8   |
- * | DELETE_RANGE | 0 kind, 1 flags, 2 zero (2), 4 key_bytes (4),                   | key, range end, |
- * |              | 8 range_end_bytes (4), 12 zero (4)                              | zeros up to 8   |
- * | RANGE        | 0 kind, 1 flags, 2 sort_order, 3 sort_target, 4 key_bytes (4),  | key, range end, |
- * |              | 8 range_end_bytes (4), 12 zero (4), 16 limit (8),               | zeros up to 8   |
- * |              | 24 revision (8), 32 min_mod (8), 40 max_mod (8),                |                 |
- * |              | 48 min_create (8), 56 max_create (8)                            |                 |
- * | DIGEST       | 0 kind, 1 zero (7)                                              |                 |
+ * | kind   | fixed part: offset, field, (bytes)                             | then            |
+ * |--------|----------------------------------------------------------------|-----------------|
+ * | PUT    | 0 kind, 1 flags, 2 zero (2), 4 key_bytes (4),                  | key, value,     |
+ * |        | 8 value_bytes (4), 12 zero (4), 16 lease (8)                   | zeros up to 8   |
+ * | DELET  | 0 kind, 1 flags, 2 zero (2), 4 key_bytes (4),                  | key, range end, |
+ * |        | 8 range_end_bytes (4), 12 zero (4)                             | zeros up to 8   |
+ * | RANGE  | 0 kind, 1 flags, 2 sort_order, 3 sort_target, 4 key_bytes (4), | key, range end, |
+ * |        | 8 range_end_bytes (4), 12 zero (4), 16 limit (8),              | zeros up to 8   |
+ * |        | 24 revision (8), 32 min_mod (8), 40 max_mod (8),               |                 |
+ * |        | 48 min_create (8), 56 max_create (8)                           |                 |
+ * | DIGES  | 0 kind, 1 zero (7)                                             |                 |
  */
 #include "store/command.h"
 

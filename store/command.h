@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum {
-    COMMAND_FIXED_BYTES_MAX = 128,   /* of a command or query, without key, range end and value */
+    COMMAND_FIXED_BYTES_MAX = 128,    /* of a command or query, without key, range end and value */
     COMMAND_ITEM_BYTES_MAX = 2 << 20, /* a result item: its struct, key and value */
     COMMAND_TEXT_BYTES_MAX = COMMAND_ITEM_BYTES_MAX - 40, /* a key and a value, or range end */
 };
@@ -25,7 +25,7 @@ enum {
 enum command_kind {
     COMMAND_PUT = 1,
     COMMAND_DELETE_RANGE = 2,
-    QUERY_RANGE = 64, /* queries are never in the log */
+    QUERY_RANGE = 64,  /* queries are never in the log */
     QUERY_DIGEST = 65, /* no fields: the store's digest and counts, for tests and status */
 };
 
@@ -74,12 +74,12 @@ bool command_decode(const uint8_t *bytes, uint32_t length, struct command *comma
 /* Why the store refused a well-formed command or query; the face turns it into a gRPC error. */
 #define STORE_REFUSAL_LIST(X)                                                                      \
     X(NONE)                                                                                        \
-    X(KEY_NOT_FOUND)    /* ignore_value or ignore_lease on a missing key */                        \
-    X(LEASE_NOT_FOUND)                                                                             \
-    X(COMPACTED)        /* any revision before the head, as long as no history is kept */          \
+    X(KEY_NOT_FOUND)   /* ignore_value or ignore_lease on a missing key */                         \
+    X(LEASE_NOT_FOUND) /* any lease: none can be granted yet */                                    \
+    X(COMPACTED)       /* any revision before the head: no history is kept yet */                  \
     X(FUTURE_REVISION)                                                                             \
-    X(NO_SPACE)         /* the quota is spent */                                                   \
-    X(MALFORMED)        /* the bytes are not a command this version knows */
+    X(NO_SPACE)  /* the quota is spent */                                                          \
+    X(MALFORMED) /* the bytes are not a command this version knows */
 
 enum store_refusal {
 #define STORE_REFUSAL_ENUM(name) STORE_##name,
@@ -87,9 +87,9 @@ enum store_refusal {
 #undef STORE_REFUSAL_ENUM
 };
 
-/* First thing of the result of a range, a delete, a digest query, and a put with COMMAND_PREV_KV that
- * found its key. Any other put, and whatever was refused, has no bytes. All fields are exact when the
- * first piece leaves: what they need is counted before. */
+/* First thing of the result of a range, a delete, a digest query, and a put with COMMAND_PREV_KV
+ * that found its key. Any other put, and whatever was refused, has no bytes. All fields are exact
+ * when the first piece leaves: what they need is counted before. */
 struct result_header {
     int64_t count;   /* range: keys in range at the revision, before limit and filters; delete: keys
                         deleted; put: 1; digest: keys */

@@ -286,8 +286,8 @@ static struct lanes take_piece(struct lanes lanes, const uint8_t *bytes, uint32_
     return take_word(lanes, word);
 }
 
-/* All blocks but the last hold whole words, so the words are those of the text, however it is cut. The
- * lengths tell the zeros that fill the last word from zeros of the text. */
+/* All blocks but the last hold whole words, so the words are those of the text, however it is cut.
+ * The lengths tell the zeros that fill the last word from zeros of the text. */
 static_assert(ITEM_FIRST_BYTES % sizeof(uint64_t) == 0, "whole words");
 static_assert(ITEM_SMALL_BYTES % sizeof(uint64_t) == 0, "whole words");
 static_assert(ITEM_LARGE_BYTES % sizeof(uint64_t) == 0, "whole words");

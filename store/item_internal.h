@@ -4,11 +4,11 @@
  *            value). Longer text goes on in further blocks: large ones as long as more than
  *            ITEM_LARGE_FROM bytes remain, then small ones; so the shape follows from the lengths.
  *            A key of 16 and a value of 64 bytes fill the first block exactly.
- * Charge     An item counts for its text and STORE_KEY_CHARGE_BYTES towards the quota. It occupies at
- *            most, per charged byte: 128/49 bytes of small blocks (one-byte keys without a value)
- *            and 4096/3073 bytes of large ones (text that just needs one). Both are bounds of their
- *            own, for one load may follow the other; nothing else is ever lost, in any order of
- *            puts and deletes.
+ * Charge     An item counts for its text and STORE_KEY_CHARGE_BYTES towards the quota. It occupies
+ *            at most, per charged byte: 128/49 bytes of small blocks (one-byte keys without a
+ *            value) and 4096/3073 bytes of large ones (text that just needs one). Both are bounds
+ *            of their own, for one load may follow the other; nothing else is ever lost, in any
+ *            order of puts and deletes.
  * Ownership  The tree holds the newest item of a key; `older` will hold the versions before it.
  */
 #ifndef STORE_ITEM_INTERNAL_H

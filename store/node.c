@@ -96,7 +96,8 @@ void node_reload(const struct items *items, struct node *node)
     load_heads(items, node);
 }
 
-/* Where `key` lies to the keys that begin with the prefix: before all, after all, or (0) among them. */
+/* Where `key` lies to the keys that begin with the prefix: before all, after all, or (0) among
+ * them. */
 static int compare_prefix(const struct node *node, const uint8_t *key, uint32_t length)
 {
     const uint32_t both = length < node->prefix_bytes ? length : node->prefix_bytes;
@@ -109,8 +110,8 @@ static int compare_prefix(const struct node *node, const uint8_t *key, uint32_t 
     return length < node->prefix_bytes ? -1 : 0;
 }
 
-/* First slot in [first, end) whose head is not smaller than `wanted`. The compiler must not branch on
- * the comparison: it is never predictable. */
+/* First slot in [first, end) whose head is not smaller than `wanted`. The compiler must not branch
+ * on the comparison: it is never predictable. */
 static uint32_t lower_head(const uint64_t *head, uint32_t first, uint32_t end, uint64_t wanted)
 {
     uint32_t length = end - first;

@@ -75,7 +75,7 @@ static inline uint32_t *node_items(struct node *node)
 
 void node_init(struct node *node, bool inner);
 
-/* Asks for what a search in a leaf will read, in one go; its loads one after the other take longer. */
+/* Asks for what a search in a leaf will read, in one go; load after load would take longer. */
 void node_prefetch(const struct node *node);
 
 /* First slot that has a key and whose key is not smaller; node->count if there is none. */

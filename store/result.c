@@ -16,8 +16,8 @@ static uint32_t item_value_bytes(const struct item *item, bool with_value)
 uint64_t result_item_bytes(const struct store *s, uint32_t ref, bool with_value)
 {
     const struct item *item = item_at(&s->items, ref);
-    const uint64_t bytes = sizeof(struct result_item) + (uint64_t)item->key_bytes +
-                           item_value_bytes(item, with_value);
+    const uint64_t bytes =
+        sizeof(struct result_item) + (uint64_t)item->key_bytes + item_value_bytes(item, with_value);
 
     ASSERT(bytes <= COMMAND_ITEM_BYTES_MAX);
     return (bytes + RESULT_ALIGN - 1) & ~(uint64_t)(RESULT_ALIGN - 1);

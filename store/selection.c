@@ -1,9 +1,9 @@
 /* store/selection.c: the first `limit` items of an order that is not the order of keys.
  *
- * A heap with the last of them on top takes the walk's items one by one: O(log limit) each. Then the
- * tops, taken out one by one, fill the same memory from its end. The memory has room for every key
- * that there can be, so a sort without limit needs nothing more. Items that the order does not tell
- * apart stand in the order of their keys.
+ * A heap with the last of them on top takes the walk's items one by one: O(log limit) each. Then
+ * the tops, taken out one by one, fill the same memory from its end. The memory has room for every
+ * key that there can be, so a sort without limit needs nothing more. Items that the order does not
+ * tell apart stand in the order of their keys.
  */
 #include "store/store_internal.h"
 

@@ -5,7 +5,7 @@
 
 enum { REGION_ALIGN = 4096 };
 
-/* Where everything lies in the lent memory, by the offsets. Regions are touched only as they fill. */
+/* Offsets of all that lies in the lent memory. Regions are touched only as they fill. */
 struct layout {
     uint64_t small, large, nodes, selection, end;
     uint32_t small_count, large_count, node_count;
@@ -35,7 +35,8 @@ static struct layout layout_of(const struct store_options *options)
     return layout;
 }
 
-static_assert(STORE_QUOTA_BYTES_MAX / (STORE_KEY_CHARGE_BYTES + 1) < UINT32_MAX - 64, "32-bit references");
+static_assert(STORE_QUOTA_BYTES_MAX / (STORE_KEY_CHARGE_BYTES + 1) < UINT32_MAX - 64,
+              "32-bit references");
 
 size_t store_bytes(const struct store_options *options)
 {

@@ -14,10 +14,11 @@
  *              unless it makes its key's charge no larger; all else goes on.
  * Thread       The store lcore only.
  * Memory       store_bytes() of it, lent by the caller for ever, aligned to 64 bytes, never touched
- *              before it is needed (so it may be promised only: MAP_NORESERVE). It is the worst case
- *              of every kind of block at once, about 5.2 times the quota, hence apply never fails
- *              for memory whatever was put and deleted before. What is touched in practice: for
- *              keys of 16 and values of 64 bytes, 128 bytes of item and 13 to 25 of index a key.
+ *              before it is needed (so it may be promised only: MAP_NORESERVE). It is the worst
+ *              case of every kind of block at once, about 5.2 times the quota, hence apply never
+ *              fails for memory whatever was put and deleted before. What is touched in practice:
+ *              for keys of 16 and values of 64 bytes, 128 bytes of item and 13 to 25 of index a
+ *              key.
  * Errors       A command refused is an answer (enum store_refusal), and changes nothing but the
  *              applied index.
  */
@@ -39,7 +40,7 @@ struct store_options {
 /* Where results go. The caller lends it to each store_work(); the store appends whole items. */
 struct store_sink {
     uint8_t *bytes; /* aligned to 8, as everything in it is */
-    uint32_t size; /* at least sizeof(struct result_header) + COMMAND_ITEM_BYTES_MAX */
+    uint32_t size;  /* at least sizeof(struct result_header) + COMMAND_ITEM_BYTES_MAX */
     uint32_t used;
 };
 
@@ -63,8 +64,8 @@ static inline uint64_t store_quota_keys(uint64_t quota_bytes)
 size_t store_bytes(const struct store_options *options);
 struct store *store_init(void *memory, size_t bytes, const struct store_options *options);
 
-/* The quota in force, from a CONFIG entry; the caller has checked it against its own options. Before
- * the first one it is that of the options. */
+/* The quota in force, from a CONFIG entry; the caller has checked it against its own options.
+ * Before the first one it is that of the options. */
 void store_set_quota(struct store *s, uint64_t quota_bytes);
 
 /* `bytes` must stay until STORE_DONE. `wanted`: somebody on this node waits for the result;

@@ -7,9 +7,9 @@
  *
  *   [MEASURE | SELECT -> ARRANGE] -> HEADER -> [EMIT]
  *
- * MEASURE counts what the filters let through; SELECT gathers the best `limit` items of a sort order
- * and ARRANGE puts them in order; a range in the order of keys without filters needs neither. So
- * count, items and more are known before the first byte leaves.
+ * MEASURE counts what the filters let through; SELECT gathers the best `limit` items of a sort
+ * order and ARRANGE puts them in order; a range in the order of keys without filters needs neither.
+ * So count, items and more are known before the first byte leaves.
  */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
@@ -29,12 +29,12 @@ struct work {
     uint64_t index; /* of an apply; 0: a read */
     struct command command;
     struct store_outcome outcome;
-    uint64_t rank;    /* keys in front of the range */
-    uint64_t count;   /* keys in it */
-    uint64_t items;   /* to emit */
-    uint64_t visited; /* keys of the range, in this phase */
-    uint64_t matched; /* of them, what the filters let through */
-    uint64_t emitted; /* or deleted */
+    uint64_t rank;            /* keys in front of the range */
+    uint64_t count;           /* keys in it */
+    uint64_t items;           /* to emit */
+    uint64_t visited;         /* keys of the range, in this phase */
+    uint64_t matched;         /* of them, what the filters let through */
+    uint64_t emitted;         /* or deleted */
     struct tree_cursor first; /* the range's first key, if it has one */
     struct tree_cursor cursor;
 };

@@ -1,7 +1,7 @@
 /* store/tree.c: the ways down the tree, and the walk along its leaves. */
 #include "store/tree_internal.h"
 
-enum { PREFETCH_SLOTS = 8 }; /* a walk asks for items so far ahead: about one memory latency */
+enum { PREFETCH_SLOTS = 16 }; /* a walk asks for items so far ahead: about one memory latency */
 
 uint64_t tree_node_count(uint64_t keys)
 {
@@ -204,7 +204,12 @@ void tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor)
     if (leaf->previous == 0)
         return;
     cursor->leaf = leaf->previous;
-    cursor->slot = tree_node(tree, cursor->leaf)->count - 1;
+    leaf = tree_node(tree, cursor->leaf);
+    cursor->slot = leaf->count - 1;
+    if (leaf->previous != 0)
+        __builtin_prefetch(tree_node(tree, leaf->previous));
+    for (uint32_t i = 0; i < PREFETCH_SLOTS && i < leaf->count; i++)
+        prefetch_item(tree, leaf, leaf->count - 1 - i);
 }
 
 static void verify_node(const struct tree *tree, uint32_t level, uint32_t ref)

@@ -1,8 +1,8 @@
 /* store/tree_internal.h: the ordered index: a B+tree of items that knows how many keys lie below.
  *
  * Order      By the bytes of the key (memcmp, the shorter first).
- * Counts     Inner nodes count the keys below each child, so the rank of a key and the key of a rank
- *            are found on one way down; a range is a pair of ranks.
+ * Counts     Inner nodes count the keys below each child, so the rank of a key and the key of a
+ *            rank are found on one way down; a range is a pair of ranks.
  * Fill       A node but the root is at least a quarter full; height and memory are bounded by that.
  * Ownership  Items are the caller's; keys are looked up in them. An item in the tree must not be
  *            given back before it was removed or replaced.

@@ -1,8 +1,9 @@
-/* Goal:   a command has one form in bytes, and bytes that are none are refused without reading beyond
- *         their end.
- * Method: random commands are encoded and decoded; then valid bytes become invalid by a changed byte,
- *         a cut and an addition. What is still accepted must encode to the very same bytes. All input
- *         ends at the end of its own allocation, so that ASan sees a read beyond it.
+/* Goal:   a command has one form in bytes, and bytes that are none are refused without reading
+ *         beyond their end.
+ * Method: random commands are encoded and decoded; then valid bytes become invalid by a changed
+ * byte,
+ *         a cut and an addition. What is still accepted must encode to the very same bytes. All
+ *         input ends at the end of its own allocation, so that ASan sees a read beyond it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,7 +173,8 @@ static void each_rule_refuses(void **state)
     assert_true(command_bytes(&longest) > COMMAND_TEXT_BYTES_MAX);
 }
 
-/* A query in the log and a command among the reads are not executed; the index moves all the same. */
+/* A query in the log and a command among the reads are not executed; the index moves all the same.
+ * */
 static void the_wrong_door_is_malformed(void **state)
 {
     const struct command query = {.kind = QUERY_RANGE, .key = harness_text("k")};

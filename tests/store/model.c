@@ -1,9 +1,11 @@
 /* Goal:   whatever is put, deleted and read, in steps of whatever size, the store is a sorted list.
- * Method: random commands and queries, over keys that are alike in nasty ways, go to the store and to
- *         the simplest thing that could be right: an array of keys in order. Every result is compared
- *         byte by byte; the store proves its own invariants now and then. A second store gets the
- *         same commands with other budgets and nobody waiting: the digests must stay equal. A
- *         failure prints seed and step; MODEL_SEED and MODEL_STEPS in the environment run others.
+ * Method: random commands and queries, over keys that are alike in nasty ways, go to the store and
+ * to
+ *         the simplest thing that could be right: an array of keys in order. Every result is
+ *         compared byte by byte; the store proves its own invariants now and then. A second store
+ *         gets the same commands with other budgets and nobody waiting: the digests must stay
+ *         equal. A failure prints seed and step; MODEL_SEED and MODEL_STEPS in the environment run
+ *         others.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,8 +143,8 @@ static void model_delete(struct model *m, uint32_t first, uint32_t end)
 }
 
 /* Keys of a few families: short ones of few letters, NUL and 0xff among them; ones that differ only
- * behind a long common part, shorter than, as long as, and longer than what a node or a block holds;
- * and random ones. */
+ * behind a long common part, shorter than, as long as, and longer than what a node or a block
+ * holds; and random ones. */
 static uint32_t draw_key(struct prng *p, uint8_t *key)
 {
     static const uint8_t letters[] = {0, 1, 'a', 'b', 0xfe, 0xff};
@@ -270,8 +272,8 @@ static void step_put(struct scene *s)
     if (prng_chance(&s->prng, 100000))
         c.flags |= COMMAND_IGNORE_VALUE;
     else
-        c.value = (struct command_bytes){.bytes = s->value,
-                                         .length = draw_value(&s->prng, s->value)};
+        c.value =
+            (struct command_bytes){.bytes = s->value, .length = draw_value(&s->prng, s->value)};
     if ((c.flags & COMMAND_IGNORE_LEASE) == 0 && prng_chance(&s->prng, 20000))
         c.lease = 7;
 
@@ -284,8 +286,8 @@ static void step_put(struct scene *s)
         return;
     apply_both(s, &c, wanted);
     assert_int_equal(s->store.outcome.refusal, refusal);
-    const bool previous = wanted && exists && (c.flags & COMMAND_PREV_KV) != 0 &&
-                          refusal == STORE_NONE;
+    const bool previous =
+        wanted && exists && (c.flags & COMMAND_PREV_KV) != 0 && refusal == STORE_NONE;
     assert_int_equal(s->store.has_header, previous);
     if (previous) {
         const struct entry *const old = s->model.entry[at];
@@ -383,9 +385,8 @@ static void step_range(struct scene *s)
     harness_read(&s->store, &c);
     assert_int_equal(s->store.outcome.revision, s->model.revision);
     if (c.revision > 0 && c.revision != s->model.revision) {
-        assert_int_equal(s->store.outcome.refusal, c.revision < s->model.revision
-                                                       ? STORE_COMPACTED
-                                                       : STORE_FUTURE_REVISION);
+        assert_int_equal(s->store.outcome.refusal,
+                         c.revision < s->model.revision ? STORE_COMPACTED : STORE_FUTURE_REVISION);
         assert_false(s->store.has_header);
         return;
     }

@@ -128,7 +128,8 @@ static void the_digest_is_of_the_content(void **state)
 static void the_head_moves_at_the_end(void **state)
 {
     const uint8_t nul[1] = {0};
-    const struct command all = {.kind = COMMAND_DELETE_RANGE, .key = {nul, 1}, .range_end = {nul, 1}};
+    const struct command all = {
+        .kind = COMMAND_DELETE_RANGE, .key = {nul, 1}, .range_end = {nul, 1}};
     uint8_t bytes[64];
     struct harness h;
     uint32_t steps = 0;

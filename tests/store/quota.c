@@ -1,9 +1,10 @@
-/* Goal:   a put is refused for space by the quota alone, and never fails for memory, whatever was put
- *         and deleted before.
- * Method: fill to the quota with one size of text, delete, fill with the next: sizes at each edge of
+/* Goal:   a put is refused for space by the quota alone, and never fails for memory, whatever was
+ *         put and deleted before.
+ * Method: fill to the quota with one size of text, delete, fill with the next: sizes at each edge
+ * of
  *         the block sizes, ascending, descending and with survivors left everywhere in between. The
- *         slabs ASSERT when they run out, so to get through is the proof; the charge is compared with
- *         a sum kept here.
+ *         slabs ASSERT when they run out, so to get through is the proof; the charge is compared
+ *         with a sum kept here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,9 +70,9 @@ static void delete_all(struct harness *h)
     store_verify(h->store);
 }
 
-static const uint32_t sizes[] = {0,    1,    63,   64,   65,    76,     77,   190,     300, 2000,
-                                 3000, 3143, 3144, 3145, 3146,  3150,   4000, 4160,    5000, 7228,
-                                 7240, 8200, 8300, 65536, 524288, VALUE_MAX};
+static const uint32_t sizes[] = {0,    1,    63,   64,   65,   76,    77,     190,      300,
+                                 2000, 3000, 3143, 3144, 3145, 3146,  3150,   4000,     4160,
+                                 5000, 7228, 7240, 8200, 8300, 65536, 524288, VALUE_MAX};
 enum { SIZE_COUNT = sizeof sizes / sizeof sizes[0] };
 
 static void every_size_fits_up_to_the_quota(void **state)
@@ -91,8 +92,8 @@ static void every_size_fits_up_to_the_quota(void **state)
     harness_close(&h);
 }
 
-/* What can't be gathered into whole blocks again would show here: each round leaves every 16th key of
- * each size behind, between the places of all that was deleted. */
+/* What can't be gathered into whole blocks again would show here: each round leaves every 16th key
+ * of each size behind, between the places of all that was deleted. */
 static void survivors_waste_nothing(void **state)
 {
     struct harness h;
@@ -147,8 +148,8 @@ static void the_smallest_keys_fit(void **state)
     harness_close(&h);
 }
 
-/* The largest item goes in at a quota that just holds it, out whole, and is replaced in place; a quota
- * lowered below what there is refuses growth and nothing else. */
+/* The largest item goes in at a quota that just holds it, out whole, and is replaced in place; a
+ * quota lowered below what there is refuses growth and nothing else. */
 static void the_quota_in_force_decides(void **state)
 {
     const uint64_t charge = 1 + VALUE_MAX + STORE_KEY_CHARGE_BYTES;
