@@ -17,7 +17,7 @@ enum {
     BURST_MAX = 32,
     SLOTS_MAX = 1024,
     ITEMS_LARGE = 1000000, /* a ring with company */
-    ITEMS_SMALL = 100000,  /* a ring of few slots: nearly each item is a switch of threads */
+    ITEMS_SMALL = 30000,   /* a ring of few slots: nearly each item is a switch of threads */
     RING_BYTES = 1 << 14,
     PIECES = 300000,
     WORDS = 500000,
