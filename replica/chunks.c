@@ -191,6 +191,8 @@ void chunks_on_frame(struct replica *r, const struct frame *f)
     in->ack_due = true;
     if (in->complete && in->key.forward)
         peer->forward_ack_due = true; /* the sender has not heard that it was taken */
+    if (in->complete && !in->key.forward && number == 0)
+        complete_record(r, in, f->source); /* sent anew: the leader has not heard the core's reply */
     if (in->complete || has_arrived(in, number))
         return;
     memcpy(in->bytes + f->chunk.offset, f->body, f->body_bytes);
