@@ -128,8 +128,14 @@ static void trace_frame(struct sim *s, const struct sim_node *n, const struct fr
                   " count %u commit %" PRIu64 " match %" PRIu64 " last %" PRIu64 " number %" PRIu64,
                   sim_id(n), f->target, m->type, m->reject ? " reject" : "", m->term,
                   m->prev_index, m->prev_term, m->count, m->commit, m->match, m->last, f->number);
+    else if (f->type == FRAME_CHUNK || f->type == FRAME_CHUNK_ACK)
+        sim_trace(s, "node %u -> %u chunk%s%s index %" PRIu64 " offset %u of %u missing %u number %"
+                  PRIu64, sim_id(n), f->target, f->type == FRAME_CHUNK ? "" : " ack",
+                  f->chunk.forward ? " forward" : "", f->chunk.index, f->chunk.offset,
+                  f->chunk.total, f->chunk.first_missing, f->number);
     else
-        sim_trace(s, "node %u -> %u frame type %u", sim_id(n), f->target, f->type);
+        sim_trace(s, "node %u -> %u frame type %u number %" PRIu64 " credit %" PRIu64, sim_id(n), f->target,
+                  f->type, f->number, f->credit);
 }
 
 void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length)

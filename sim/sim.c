@@ -420,14 +420,13 @@ void sim_print_nodes(const struct sim *s)
         }
         const struct raft *raft = replica_raft(n->replica);
         printf("node %u: boot %u %s of term %llu, leader %u, last %llu durable %llu commit %llu "
-               "applied %llu promised %llu unflushed since %llu, room on disk %d;",
+               "applied %llu promised %llu unflushed since %llu;",
                sim_id(n), n->boot, roles[raft_role(raft)], (unsigned long long)raft_term_now(raft),
                raft_leader(raft), (unsigned long long)raft_last(raft),
                (unsigned long long)raft_durable_index(raft), (unsigned long long)raft_commit(raft),
                (unsigned long long)store_applied(replica_store(n->replica)),
                (unsigned long long)check_promise_last(s->promise, sim_id(n)),
-               (unsigned long long)wal_oldest_unflushed_ns(replica_wal(n->replica)),
-               wal_has_room(replica_wal(n->replica)));
+               (unsigned long long)wal_oldest_unflushed_ns(replica_wal(n->replica)));
         print_verdicts(n->counters);
         putchar('\n');
     }
