@@ -119,23 +119,23 @@ static void close_open_batch(struct wal *w, struct wal_buffer *b)
     w->open_number++;
 }
 
-static bool is_filling(struct wal *w)
+static bool is_filling(const struct wal *w)
 {
     return w->open_number - w->oldest_number < w->options.buffer_count &&
-           wal_buffer_of(w, w->open_number)->state == WAL_BUFFER_FILLING;
+           w->buffer[w->open_number % w->options.buffer_count].state == WAL_BUFFER_FILLING;
 }
 
 /* On disk, of everything that waits to be submitted. */
-static uint64_t queued_bytes(struct wal *w)
+static uint64_t queued_bytes(const struct wal *w)
 {
-    const uint64_t open =
-        is_filling(w) ? batch_bytes(wal_buffer_of(w, w->open_number)->header.record_bytes) : 0;
-    return w->closed_bytes + open;
+    const struct wal_buffer *b = &w->buffer[w->open_number % w->options.buffer_count];
+
+    return w->closed_bytes + (is_filling(w) ? batch_bytes(b->header.record_bytes) : 0);
 }
 
-static bool has_room(struct wal *w, uint32_t more)
+static bool has_room(const struct wal *w, uint32_t more)
 {
-    const struct wal_segment *s = wal_current(w);
+    const struct wal_segment *s = &w->segment[w->segment_count - 1];
 
     if (w->prepare.state == WAL_PREPARE_READY)
         return true;

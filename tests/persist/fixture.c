@@ -103,6 +103,7 @@ int fixture_try_open(struct fixture *f)
     ASSERT(f->memory != NULL);
     const int result = wal_open(&f->wal, f->memory, f->disk, &f->options, &f->recovered, f->error,
                                 sizeof f->error);
+    disk_sim_fail_all_after(f->disk, 0); /* was meant for the opening */
     if (result != 0)
         return result;
 
@@ -110,9 +111,14 @@ int fixture_try_open(struct fixture *f)
     while (match > f->durable && !state_matches(&f->state[match - 1], &f->recovered))
         match--;
     if (match == f->durable) {
-        snprintf(f->error, sizeof f->error, "recovered up to %llu, durable was %llu",
-                 (unsigned long long)f->recovered.last,
-                 (unsigned long long)f->state[f->durable].last);
+        const struct fixture_state *s = &f->state[f->durable];
+        snprintf(f->error, sizeof f->error,
+                 "recovered last %llu term %llu vote %u config %llu, durable was last %llu term %llu "
+                 "vote %u config %llu",
+                 (unsigned long long)f->recovered.last, (unsigned long long)f->recovered.term,
+                 f->recovered.vote, (unsigned long long)f->recovered.config_index,
+                 (unsigned long long)s->last, (unsigned long long)s->term, s->vote,
+                 (unsigned long long)s->config);
         return -1;
     }
     f->state_count = match;
@@ -141,12 +147,9 @@ static uint32_t encode(struct fixture *f, const struct fixture_step *step,
     uint8_t payload[FIXTURE_BATCH_BYTES];
 
     next->last = step->first - 1;
-    if (next->config > next->last)
-        next->config = 0;
-    for (uint32_t i = f->state_count; i > 0 && next->config == 0; i--) {
-        if (f->state[i - 1].config <= next->last)
-            next->config = f->state[i - 1].config;
-    }
+    next->config = next->last;
+    while (next->config > 0 && !next->entry[next->config].config)
+        next->config--;
     for (uint32_t i = 0; i < step->count; i++) {
         const bool config = step->config && i == 0;
         struct record_spec spec = {
@@ -162,6 +165,7 @@ static uint32_t encode(struct fixture *f, const struct fixture_step *step,
         next->last = spec.index;
         ASSERT(next->last < FIXTURE_ENTRIES_MAX);
         next->entry[next->last].term = step->term;
+        next->entry[next->last].config = config;
         next->entry[next->last].chain = record_encode(&spec, f->records + length);
         if (config)
             next->config = next->last;

@@ -32,6 +32,7 @@ struct fixture_state {
     struct {
         raft_term term;
         uint32_t chain; /* header checksum */
+        bool config;
     } entry[FIXTURE_ENTRIES_MAX]; /* by index */
 };
 
