@@ -76,6 +76,7 @@ struct peer {
     bool refused;         /* another incarnation talks in its name */
     struct credit_send credit_out;
     struct credit_receive credit_in;
+    bool probe_due;       /* a credit probe has not left yet */
     struct load load;
     struct chunk_send chunk_out;    /* a record to a follower, or a request to the leader */
     struct chunk_receive record_in;

@@ -60,20 +60,24 @@ static uint32_t take_tick(struct replica *r)
     return 1;
 }
 
-/* A peer without credit learns of lost grants by an answer to this: the number it has used. */
+/* A peer without credit learns of lost grants by an answer to this: the number it has used. A probe
+ * that finds no room stays due: heartbeats fill a small ring to tx at just these moments. */
 static void probe_credit(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
+    const bool round = role->now_ns >= role->probe_ns;
 
-    if (role->now_ns < role->probe_ns)
-        return;
-    role->probe_ns = role->now_ns + r->options.heartbeat_ns;
+    if (round)
+        role->probe_ns = role->now_ns + r->options.heartbeat_ns;
     for (uint32_t i = 0; i < role->peer_count; i++) {
         struct peer *peer = &role->peer[i];
-        if (i == role->self || peer->boot == 0 || credit_send_room(&peer->credit_out) > 0)
+        const bool blocked =
+            i != role->self && peer->boot != 0 && credit_send_room(&peer->credit_out) == 0;
+        peer->probe_due = blocked && (peer->probe_due || round);
+        if (!peer->probe_due)
             continue;
         struct frame f = {.type = FRAME_CREDIT, .number = peer->credit_out.sent};
-        emit_frame(r, peer, &f, 0, NULL);
+        peer->probe_due = !emit_frame(r, peer, &f, 0, NULL);
     }
 }
 
