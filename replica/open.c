@@ -142,6 +142,8 @@ static struct replica *lay_out(struct carve *c, const struct replica_options *o,
     r->raft.requests.mask = o->requests_max - 1;
     r->raft.reads.slot = reads;
     r->raft.reads.mask = o->requests_max - 1;
+    /* From 1, since to the core a read's number 0 is no read. */
+    r->raft.reads.head = r->raft.reads.confirmed = r->raft.reads.tail = 1;
     r->tx.gate = gate;
     r->tx.gate_max = o->gate_max;
     r->store.sink = (struct store_sink){.bytes = sink_bytes, .size = sink};

@@ -107,7 +107,8 @@ struct replica_store {
     uint32_t entries_left;  /* of the run at hand */
     const uint8_t *at;      /* its entry to apply next; NULL: no run */
     bool working;           /* store_begin_*() was called, and it is not done */
-    uint64_t tag;           /* whose answer; 0: nobody's */
+    uint64_t tag;           /* whose answer, if `wanted` */
+    bool wanted;            /* somebody on this node waits for it */
     struct answer unsent;   /* final or piece, made but not pushed */
     bool has_unsent;
     struct store_sink sink;

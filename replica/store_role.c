@@ -71,7 +71,7 @@ static bool work_slice(struct replica *r)
     const enum store_progress progress = store_work(role->store, &role->sink, STORE_BUDGET);
 
     if (progress == STORE_DONE) {
-        if (role->tag != 0)
+        if (role->wanted)
             make_answer(r, false);
         role->working = false;
         return true;
@@ -118,16 +118,18 @@ static void begin_entry(struct replica *r)
         skip_entry(r, record);
         return;
     }
-    role->tag = ours ? record->origin_request : 0;
+    role->tag = record->origin_request;
+    role->wanted = ours;
     role->sink.used = 0;
     store_begin_apply(role->store, record->index, record_payload(record), record->payload_bytes,
-                      role->tag != 0);
+                      role->wanted);
     role->working = true;
 }
 
 static void begin_read(struct replica_store *role, const struct request *read)
 {
     role->tag = read->tag;
+    role->wanted = true;
     role->sink.used = 0;
     store_begin_read(role->store, read->bytes, read->length);
     role->working = true;

@@ -94,7 +94,7 @@ def port_taken(c):
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(('127.0.0.1', c.ports[1]))
         taken.listen()
-        expect(run(c), START, str(c.ports[1]), 'in use')
+        expect(run(c), START, str(c.ports[1]), 'is taken by another program')
 
 
 def second_start(c):
