@@ -65,7 +65,8 @@ struct raft_recovered {
     raft_index base; /* log base: entries up to it are gone (a snapshot holds them) */
     raft_term base_term;
     raft_index last;
-    raft_index commit; /* known committed when the last batch was composed */
+    raft_index commit; /* raft_commit() after the last step that was persisted. One of a later time
+                          may speak of entries that are to replace what stands on this disk */
     uint32_t run_count;
     const struct raft_run *runs; /* ascending, covering base + 1 .. last */
     raft_index config_index;     /* 0: none in the log */

@@ -41,6 +41,7 @@ struct write {
     raft_term term;
     raft_node vote;
     uint64_t vote_incarnation;
+    raft_index commit; /* as of the step: a later one may speak of entries behind this write */
     raft_index first, last;
     struct disk_entry entry[RAFT_PROPOSE_MAX];
     uint64_t done_ns;
@@ -81,6 +82,7 @@ struct cluster {
     struct prng prng;
     uint64_t now_ns;
     struct node node[NODES_MAX];
+    bool cut[NODES_MAX][NODES_MAX]; /* from, to: one-way */
     struct letter net[NET_MAX];
     uint32_t net_count;
     raft_node leader_of[TERMS_MAX];
@@ -151,6 +153,8 @@ static void deliver_later(const struct letter *letter)
     for (uint32_t k = 0; k < copies && cluster.net_count < NET_MAX; k++) {
         if (cluster.faults && prng_chance(&cluster.prng, 50000))
             continue;
+        if (cluster.faults && cluster.cut[letter->msg.from - 1][letter->msg.to - 1])
+            continue;
         struct letter *to = &cluster.net[cluster.net_count++];
         *to = *letter;
         to->arrive_ns = cluster.now_ns + STEP_NS;
@@ -193,6 +197,7 @@ static void persist(uint32_t i, const struct raft_event *ev)
     struct write *w = &n->write[(n->write_first + n->write_count++) % WRITES_MAX];
     *w = (struct write){.seq = appends ? fx.append.seq : fx.hard_state.seq, .first = 1};
     assert_true(!appends || !fx.hard_state.set || fx.append.seq == fx.hard_state.seq);
+    w->commit = raft_commit(cluster.node[i].raft);
     w->hard = fx.hard_state.set;
     w->term = fx.hard_state.term;
     w->vote = fx.hard_state.vote;
@@ -309,8 +314,8 @@ static void flush(uint32_t i)
             n->disk[k] = w->entry[k - w->first];
         if (w->first <= w->last)
             n->disk_last = w->last;
-        if (n->commit <= n->disk_last)
-            n->disk_commit = n->commit;
+        n->disk_commit = w->commit;
+        assert_true(n->disk_commit <= n->disk_last);
         n->write_first = (n->write_first + 1) % WRITES_MAX;
         n->write_count--;
         step(i, (struct raft_event){.type = RAFT_EV_DURABLE, .seq = seq});
@@ -379,13 +384,17 @@ static void work(uint32_t i)
             entry[k] = (struct raft_entry){.bytes = prng_chance(&cluster.prng, 20000) ? 5000 : 200};
         step(i, (struct raft_event){.type = RAFT_EV_PROPOSE, .entries = entry, .count = count});
     }
+    if (cluster.faults && prng_chance(&cluster.prng, 1000))
+        step(i, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
     if (raft_next_tick(n->raft) <= cluster.now_ns)
         step(i, (struct raft_event){.type = RAFT_EV_TICK});
+    /* Credit: not every peer may be sent entries in every turn. */
+    const uint32_t peers = cluster.faults ? (uint32_t)prng_next(&cluster.prng) : UINT32_MAX;
     uint32_t turns = 0;
     do {
         const raft_index last = raft_last(n->raft);
         step(i, (struct raft_event){.type = RAFT_EV_SEND,
-                                    .peers = UINT32_MAX,
+                                    .peers = peers,
                                     .memory_first = last > 20 ? last - 20 : 1});
         if (fx.load_count > 0) {
             load(i);
@@ -393,6 +402,15 @@ static void work(uint32_t i)
         }
         assert_true(++turns < 100);
     } while (fx.more);
+}
+
+static void cut_some(void)
+{
+    if (!cluster.faults || !prng_chance(&cluster.prng, 5000))
+        return;
+    const uint32_t cuts = prng_chance(&cluster.prng, 500000) ? 300000 : 0;
+    for (uint32_t i = 0; i < NODES_MAX * NODES_MAX; i++)
+        cluster.cut[i / NODES_MAX][i % NODES_MAX] = prng_chance(&cluster.prng, cuts);
 }
 
 static void crash_some(void)
@@ -415,6 +433,7 @@ static void turn(void)
 {
     cluster.now_ns += STEP_NS;
     crash_some();
+    cut_some();
     receive();
     for (uint32_t i = 0; i < cluster.count; i++) {
         if (!cluster.node[i].up)
