@@ -108,9 +108,10 @@ void chunks_on_ack(struct replica *r, const struct frame *f)
     struct peer *peer = peer_of(r, f->source);
     struct chunk_send *out = &peer->chunk_out;
 
-    if (!out->active || !same_object(&out->key, &f->chunk) ||
-        f->chunk.first_missing < out->first_missing || f->chunk.first_missing > out->count)
+    if (!out->active || !same_object(&out->key, &f->chunk) || f->chunk.first_missing > out->count)
         return;
+    /* It may say less than the one before: it was overtaken on the way, or a late piece of another
+     * object made the receiver begin anew. The first costs a few chunks sent twice. */
     if (f->chunk.first_missing != out->first_missing || f->chunk.bitmap != out->bitmap)
         out->progress_ns = r->raft.now_ns;
     out->first_missing = f->chunk.first_missing;
