@@ -40,6 +40,7 @@ struct disk {
     int event_fd;
     bool direct;
     bool enabled;
+    bool closing; /* by another thread than the ring's: it may wait for completions, no more */
     bool submit_pending; /* sqes that the kernel did not take yet */
     uint32_t in_flight;
     uint32_t free_count;
@@ -199,7 +200,7 @@ static void push_done(struct disk *d, uint64_t cookie, int64_t result)
 static void set_file(struct disk *d, uint32_t slot, int fd)
 {
     d->fd[slot] = fd;
-    if (!d->enabled)
+    if (!d->enabled || d->closing)
         return;
     const int updated = io_uring_register_files_update(&d->ring, slot, &d->fd[slot], 1);
     ASSERT(updated == 1); /* the slot is in the table and the descriptor is ours */
@@ -383,7 +384,7 @@ uint32_t disk_reap(struct disk *d, struct disk_done *done, uint32_t count)
     uint32_t reaped = 0;
 
     if (d->enabled) {
-        if (d->submit_pending)
+        if (d->submit_pending && !d->closing)
             enter(d);
         reaped = reap_ring(d, done, count);
         reap_control(d);
@@ -458,6 +459,7 @@ void disk_uring_close(struct disk *d)
 {
     struct disk_done done[DISK_OPS_MAX];
 
+    d->closing = true;
     for (int waited = 0; d->in_flight > 0 && waited < CLOSE_WAIT_MS; waited++) {
         (void)disk_reap(d, done, DISK_OPS_MAX);
         (void)poll(NULL, 0, d->in_flight > 0 ? 1 : 0);
