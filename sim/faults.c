@@ -273,6 +273,7 @@ void faults_heal(struct sim *s)
     s->fault_next_ns = UINT64_MAX;
     calm.loss = calm.duplicate = calm.reorder = calm.corrupt = 0;
     net_set_faults(s->net, &calm);
+    net_set_limits(s->net, NET_TX_BUFFERS_MAX, NET_QUEUE_MAX);
     net_heal(s->net);
     for (uint32_t i = 0; i < s->node_count; i++) {
         struct sim_node *n = &s->node[(from + i) % s->node_count];
