@@ -97,18 +97,18 @@ raft_seq raft_hard_after(const struct raft *r)
     return r->hard_seq > r->seq_durable ? r->hard_seq : 0;
 }
 
-uint64_t raft_disk_late_ns(const struct raft *r)
+/* The age is counted from the oldest write known to be owed. When that one is flushed and others
+ * are not, the next is counted from the time of that flush, so the age is never overstated. */
+uint64_t raft_disk_late_ns(const struct raft *r, uint32_t timeouts)
 {
     ASSERT(r->flush_seq <= r->seq_last);
     if (r->flush_seq <= r->seq_durable)
         return UINT64_MAX;
-    return r->flush_ns + r->options.election_max_ns + 1;
+    return r->flush_ns + timeouts * r->options.election_max_ns + 1;
 }
 
-/* The age is counted from the oldest write known to be owed. When that one is flushed and others
- * are not, the next is counted from the time of that flush, so the age is never overstated. */
-bool raft_disk_is_late(const struct raft *r)
+bool raft_disk_is_late(const struct raft *r, uint32_t timeouts)
 {
     ASSERT(r->seq_durable <= r->seq_last);
-    return r->now_ns >= raft_disk_late_ns(r);
+    return r->now_ns >= raft_disk_late_ns(r, timeouts);
 }

@@ -22,7 +22,7 @@ static void tick_leader(struct raft *r, struct raft_effects *fx)
     const uint32_t count = raft_config_in_force(r)->count;
 
     ASSERT(r->role == RAFT_LEADER);
-    if (r->now_ns >= quorum_lost_ns(r) || raft_disk_is_late(r)) {
+    if (r->now_ns >= quorum_lost_ns(r) || raft_disk_is_late(r, RAFT_LATE_TO_LEAD)) {
         raft_become_follower(r, r->term, 0, fx);
         return;
     }
@@ -59,7 +59,7 @@ uint64_t raft_next_tick(const struct raft *r)
         return due;
     }
     due = raft_min(r->heartbeat_ns + r->options.heartbeat_ns, quorum_lost_ns(r));
-    due = raft_min(due, raft_disk_late_ns(r));
+    due = raft_min(due, raft_disk_late_ns(r, RAFT_LATE_TO_LEAD));
     for (uint32_t i = 0; i < count; i++) {
         if (i != r->self)
             due = raft_min(due, raft_peer_due(r, &r->peer[i]));

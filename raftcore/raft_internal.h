@@ -17,6 +17,12 @@ enum {
     /* The committed configuration and those above it. A leader appends one only when the last is
      * committed, so one uncommitted can be there, and its leader's rival; the rest is margin. */
     RAFT_CONFIGS_MAX = 4,
+
+    /* Election timeouts after which a write that is not flushed disqualifies: for campaigning one;
+     * for leading a few, because the others commit without our disk as long as it only stalls, and
+     * a stall that hits all disks of a host must not depose everybody in turn. */
+    RAFT_LATE_TO_CAMPAIGN = 1,
+    RAFT_LATE_TO_LEAD = 3,
 };
 
 /* How a leader feeds one peer (docs/raft.md has the diagram; a peer behind our log base will be
@@ -133,8 +139,9 @@ void raft_emit_hard_state(struct raft *r, struct raft_effects *fx);
 void raft_emit_append(struct raft *r, raft_index first, raft_term term, struct raft_effects *fx);
 raft_seq raft_step_seq(struct raft *r);         /* the seq of whatever this step persists */
 raft_seq raft_hard_after(const struct raft *r); /* what a promise about (term, vote) waits for */
-bool raft_disk_is_late(const struct raft *r);
-uint64_t raft_disk_late_ns(const struct raft *r); /* when it will be; UINT64_MAX: nothing is owed */
+/* When the oldest write owed will be older than `timeouts`; UINT64_MAX: nothing is owed. */
+uint64_t raft_disk_late_ns(const struct raft *r, uint32_t timeouts);
+bool raft_disk_is_late(const struct raft *r, uint32_t timeouts);
 
 /* role.c: who we are. */
 void raft_timer_restart(struct raft *r);

@@ -1,0 +1,236 @@
+/* A toy node: see toy.h. The checks of cluster.c are in check(). */
+#include "tests/raftcore/toy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct cluster cluster;
+struct raft_effects fx;
+
+const struct raft_options *options_of(uint32_t i)
+{
+    static struct raft_options options;
+
+    options = (struct raft_options){
+        .node = (raft_node)(i + 1),
+        .incarnation = 100 + i,
+        .seed = hash_u64(i, cluster.node[i].boot),
+        .seq_first = (raft_seq)cluster.node[i].boot << RAFT_SEQ_COUNTER_BITS,
+        .heartbeat_ns = 10 * MS,
+        .election_min_ns = 100 * MS,
+        .election_max_ns = 200 * MS,
+        .resend_ns = 20 * MS,
+        .append_bytes_max = 1000,
+        .inflight_msgs_max = 4,
+        .inflight_bytes_max = 3000,
+        .window = 64,
+    };
+    return &options;
+}
+
+void start(uint32_t i)
+{
+    struct node *n = &cluster.node[i];
+    struct raft_run runs[LOG_MAX];
+    struct raft_recovered recovered = {.runs = runs, .term = n->disk_term, .vote = n->disk_vote};
+
+    n->boot++;
+    n->up = true;
+    memcpy(n->log, n->disk, sizeof n->log);
+    recovered.vote_incarnation = n->disk_vote_incarnation;
+    recovered.last = n->disk_last;
+    recovered.commit = n->disk_commit;
+    for (raft_index k = 1; k <= n->disk_last; k++) {
+        if (k == 1 || n->disk[k].term != n->disk[k - 1].term)
+            runs[recovered.run_count++] = (struct raft_run){k, n->disk[k].term};
+        if (n->disk[k].config) {
+            recovered.config_index = k;
+            recovered.config = cluster.config;
+        }
+    }
+    n->raft = raft_init(n->memory, options_of(i), &recovered, cluster.now_ns);
+    n->write_count = 0;
+    n->gated_count = 0;
+    n->commit = recovered.commit;
+    n->read_number = 0;
+    n->read_confirmed = 0;
+    memset(n->booted_to, 0, sizeof n->booted_to);
+}
+
+/* Copies the bytes of what the core names: here only lengths and terms. */
+static void send_all(uint32_t i, const struct raft_event *ev)
+{
+    struct node *n = &cluster.node[i];
+
+    for (uint32_t k = 0; k < fx.send_count; k++) {
+        struct letter letter = {.msg = fx.send[k].msg, .after_seq = fx.send[k].after_seq};
+        uint32_t bytes = 0;
+        for (uint32_t e = 0; e < letter.msg.count; e++) {
+            const struct disk_entry *entry = &n->log[letter.msg.prev_index + 1 + e];
+            letter.entry[e] = (struct raft_entry){.term = entry->term, .bytes = entry->bytes};
+            letter.entry[e].config = entry->config ? &cluster.config : NULL;
+            bytes += entry->bytes;
+        }
+        if (ev->type == RAFT_EV_LOADED)
+            assert_true(fx.send[k].loaded);
+        assert_int_equal(bytes, letter.msg.bytes);
+        assert_true(n->gated_count < GATED_MAX);
+        n->gated[n->gated_count++] = letter;
+    }
+}
+
+static void persist(uint32_t i, const struct raft_event *ev)
+{
+    struct node *n = &cluster.node[i];
+    const bool appends = fx.append.first <= fx.append.last;
+
+    if (!appends && !fx.hard_state.set)
+        return;
+    assert_true(n->write_count < WRITES_MAX);
+    struct write *w = &n->write[(n->write_first + n->write_count++) % WRITES_MAX];
+    *w = (struct write){.seq = appends ? fx.append.seq : fx.hard_state.seq, .first = 1};
+    assert_true(!appends || !fx.hard_state.set || fx.append.seq == fx.hard_state.seq);
+    w->commit = raft_commit(cluster.node[i].raft);
+    w->hard = fx.hard_state.set;
+    w->term = fx.hard_state.term;
+    w->vote = fx.hard_state.vote;
+    w->vote_incarnation = fx.hard_state.vote_incarnation;
+    w->done_ns = cluster.now_ns + STEP_NS;
+    if (cluster.faults)
+        w->done_ns +=
+            prng_below(&cluster.prng, prng_chance(&cluster.prng, 5000) ? 400 * MS : 2 * MS);
+    if (!appends)
+        return;
+    const struct raft_entry *given = ev->type == RAFT_EV_MESSAGE ? ev->msg->entries : ev->entries;
+    const uint32_t given_count = ev->type == RAFT_EV_MESSAGE ? ev->msg->count : ev->count;
+    const uint32_t count = (uint32_t)(fx.append.last - fx.append.first + 1);
+    w->first = fx.append.first;
+    w->last = fx.append.last;
+    for (uint32_t k = 0; k < count; k++) {
+        struct disk_entry entry = {fx.append.term, 64, fx.append.config};
+        if (fx.append.config)
+            entry.bytes = 64 + RAFT_CONFIG_HEAD_BYTES + cluster.count * RAFT_CONFIG_MEMBER_BYTES;
+        if (!fx.append.empty) {
+            const struct raft_entry *from = &given[given_count - count + k];
+            entry.bytes = from->bytes;
+            entry.config = from->config != NULL;
+            if (entry.term == 0)
+                entry.term = from->term;
+        }
+        assert_true(w->first + k < LOG_MAX);
+        n->log[w->first + k] = entry;
+        w->entry[k] = entry;
+    }
+}
+
+static void check(uint32_t i)
+{
+    struct node *n = &cluster.node[i];
+    const struct raft *r = n->raft;
+
+    assert_int_equal(raft_convicted(r), 0);
+    assert_int_equal(raft_ignored(r), 0);
+    if (raft_role(r) == RAFT_LEADER) {
+        raft_node *leader = &cluster.leader_of[raft_term_now(r) % TERMS_MAX];
+        cluster.elections += *leader == 0;
+        assert_true(*leader == 0 || *leader == i + 1);
+        *leader = (raft_node)(i + 1);
+    }
+    assert_true(raft_commit(r) >= n->commit);
+    for (raft_index k = n->commit + 1; k <= raft_commit(r); k++) {
+        const raft_term term = raft_term_at(r, k, NULL);
+        assert_int_equal(term, n->log[k].term);
+        assert_true(cluster.committed[k] == 0 || cluster.committed[k] == term);
+        cluster.committed[k] = term;
+    }
+    n->commit = raft_commit(r);
+    if (n->commit > cluster.commit_max)
+        cluster.commit_max = n->commit;
+    if (fx.read.number == 0)
+        return;
+    for (uint64_t k = n->read_confirmed + 1; k <= fx.read.number; k++) {
+        if (k + 64 > n->read_number)
+            assert_true(fx.read.index >= n->read_floor[k % 64]);
+    }
+    n->read_confirmed = fx.read.number;
+    cluster.reads++;
+}
+
+void step(uint32_t i, struct raft_event ev)
+{
+    ev.now_ns = cluster.now_ns;
+    memset(&fx, 0x5a, sizeof fx);
+    raft_step(cluster.node[i].raft, &ev, &fx);
+    persist(i, &ev);
+    send_all(i, &ev);
+    check(i);
+}
+
+void load(uint32_t i)
+{
+    const struct node *n = &cluster.node[i];
+    struct raft_entry entry[RAFT_MEMBERS_MAX][8];
+    struct raft_event ev[RAFT_MEMBERS_MAX];
+    const uint32_t count = fx.load_count;
+
+    for (uint32_t k = 0; k < count; k++) {
+        ev[k] = (struct raft_event){.type = RAFT_EV_LOADED,
+                                    .peer = fx.load[k].peer,
+                                    .first = fx.load[k].first,
+                                    .entries = entry[k]};
+        for (raft_index e = ev[k].first; e <= fx.load[k].last && ev[k].count < 8; e++) {
+            entry[k][ev[k].count++] = (struct raft_entry){n->log[e].term, n->log[e].bytes, NULL};
+            assert_int_equal(n->log[e].term, fx.load[k].term);
+        }
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        if (cluster.faults && prng_chance(&cluster.prng, 100000))
+            continue; /* the answer is lost */
+        step(i, ev[k]);
+        cluster.loads++;
+    }
+}
+
+void flush(uint32_t i)
+{
+    struct node *n = &cluster.node[i];
+
+    while (n->write_count > 0 && n->write[n->write_first].done_ns <= cluster.now_ns) {
+        const struct write *w = &n->write[n->write_first];
+        const raft_seq seq = w->seq;
+        if (w->hard) {
+            n->disk_term = w->term;
+            n->disk_vote = w->vote;
+            n->disk_vote_incarnation = w->vote_incarnation;
+        }
+        for (raft_index k = w->first; k <= w->last; k++)
+            n->disk[k] = w->entry[k - w->first];
+        if (w->first <= w->last)
+            n->disk_last = w->last;
+        n->disk_commit = w->commit;
+        assert_true(n->disk_commit <= n->disk_last);
+        n->write_first = (n->write_first + 1) % WRITES_MAX;
+        n->write_count--;
+        step(i, (struct raft_event){.type = RAFT_EV_DURABLE, .seq = seq});
+    }
+}
+
+void open_gate(uint32_t i)
+{
+    struct node *n = &cluster.node[i];
+    const raft_seq durable =
+        n->write_count > 0 ? n->write[n->write_first].seq - 1 : raft_seq_last(n->raft);
+    uint32_t kept = 0;
+
+    for (uint32_t k = 0; k < n->gated_count; k++) {
+        if (n->gated[k].after_seq > durable)
+            n->gated[kept++] = n->gated[k];
+        else
+            deliver_later(&n->gated[k]);
+    }
+    n->gated_count = kept;
+}
