@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    TURN_MS = 40,            /* how often links are looked after */
+    TURN_MS = 50,            /* how often links are looked after */
     DRAIN_NS = 1000 * 1000 * 1000, /* how long clients may take to leave */
 };
 

@@ -105,8 +105,8 @@ static void lcore_sleep(struct lcore *l)
         rung = count > 0 && drain(l, events, count);
         l->sleep_count++;
     }
+    /* idle_since_ns stays: a wake that brought no work is no reason to yield for 50 us again. */
     bell_sleep_end(&l->bell, rung);
-    l->idle_since_ns = 0;
 }
 
 static void idle_adaptive(struct lcore *l, uint64_t now_ns)
