@@ -7,13 +7,13 @@
  * |--------|----------------------------------------------------------------|-----------------|
  * | PUT    | 0 kind, 1 flags, 2 zero (2), 4 key_bytes (4),                  | key, value,     |
  * |        | 8 value_bytes (4), 12 zero (4), 16 lease (8)                   | zeros up to 8   |
- * | DELET  | 0 kind, 1 flags, 2 zero (2), 4 key_bytes (4),                  | key, range end, |
+ * | DELETE | 0 kind, 1 flags, 2 zero (2), 4 key_bytes (4),                  | key, range end, |
  * |        | 8 range_end_bytes (4), 12 zero (4)                             | zeros up to 8   |
  * | RANGE  | 0 kind, 1 flags, 2 sort_order, 3 sort_target, 4 key_bytes (4), | key, range end, |
  * |        | 8 range_end_bytes (4), 12 zero (4), 16 limit (8),              | zeros up to 8   |
  * |        | 24 revision (8), 32 min_mod (8), 40 max_mod (8),               |                 |
  * |        | 48 min_create (8), 56 max_create (8)                           |                 |
- * | DIGES  | 0 kind, 1 zero (7)                                             |                 |
+ * | DIGEST | 0 kind, 1 zero (7)                                             |                 |
  */
 #include "store/command.h"
 

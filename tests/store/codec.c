@@ -173,8 +173,7 @@ static void each_rule_refuses(void **state)
     assert_true(command_bytes(&longest) > COMMAND_TEXT_BYTES_MAX);
 }
 
-/* A query in the log and a command among the reads are not executed; the index moves all the same.
- * */
+/* A query in the log and a command among the reads do nothing, but that the index moves. */
 static void the_wrong_door_is_malformed(void **state)
 {
     const struct command query = {.kind = QUERY_RANGE, .key = harness_text("k")};

@@ -86,10 +86,13 @@ static void keys_come_and_go_in_any_order(void **state)
     }
 }
 
-/* Revisions 2 and 3 are spent on a key that goes again, 4 to 103 on a hundred keys. */
-static void open_with_history(struct harness *h, const char *gone)
+/* Revisions 2 and 3 are spent on a key that goes again, 4 to 103 on a hundred keys. The length of its
+ * value decides how many blocks it leaves, and so where the others lie. */
+static void open_with_history(struct harness *h, const char *gone, uint32_t value_bytes)
 {
-    const struct command put = {.kind = COMMAND_PUT, .key = harness_text(gone)};
+    static const uint8_t value[1000];
+    const struct command put = {
+        .kind = COMMAND_PUT, .key = harness_text(gone), .value = {value, value_bytes}};
     const struct command cut = {.kind = COMMAND_DELETE_RANGE, .key = put.key};
 
     harness_open(h, 1 << 20);
@@ -106,8 +109,8 @@ static void the_digest_is_of_the_content(void **state)
     struct harness b;
 
     (void)state;
-    open_with_history(&a, "a key that sorts before");
-    open_with_history(&b, "z that sorts behind");
+    open_with_history(&a, "a key that sorts before", 0);
+    open_with_history(&b, "z that sorts behind", 1000);
     assert_true(store_digest(a.store) != 0);
     assert_int_equal(store_digest(a.store), store_digest(b.store));
     harness_apply(&a, &refused, false); /* moves the index, and nothing else */
@@ -135,7 +138,7 @@ static void the_head_moves_at_the_end(void **state)
     uint32_t steps = 0;
 
     (void)state;
-    open_with_history(&h, "x");
+    open_with_history(&h, "x", 1);
     const int64_t head = store_revision(h.store);
     const uint64_t applied = store_applied(h.store);
     const uint32_t length = command_encode(&all, bytes);

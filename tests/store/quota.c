@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { QUOTA_BYTES = 4 << 20, VALUE_MAX = 1 << 20 };
+enum { QUOTA_BYTES = 4 << 20, QUOTA_LARGE_BYTES = 32 << 20, VALUE_MAX = 1 << 20 };
 
 static uint8_t value[VALUE_MAX];
 
@@ -33,7 +33,7 @@ static struct command put_of(char *key, size_t key_room, uint64_t number, uint32
 }
 
 /* Puts new keys until one is refused; returns how many there were. */
-static uint64_t fill(struct harness *h, uint64_t first, uint32_t value_bytes)
+static uint64_t fill(struct harness *h, uint64_t quota, uint64_t first, uint32_t value_bytes)
 {
     char key[32];
 
@@ -49,7 +49,7 @@ static uint64_t fill(struct harness *h, uint64_t first, uint32_t value_bytes)
             continue;
         }
         assert_int_equal(h->outcome.refusal, STORE_NO_SPACE);
-        assert_true(before + charge > QUOTA_BYTES);
+        assert_true(before + charge > quota);
         assert_int_equal(store_logical_bytes(h->store), before);
         assert_int_equal(store_digest(h->store), digest);
         assert_int_equal(store_revision(h->store), revision);
@@ -83,7 +83,7 @@ static void every_size_fits_up_to_the_quota(void **state)
     harness_open(&h, QUOTA_BYTES);
     for (uint32_t round = 0; round < 2 * SIZE_COUNT; round++) {
         const uint32_t at = round < SIZE_COUNT ? round : 2 * SIZE_COUNT - 1 - round;
-        const uint64_t keys = fill(&h, 0, sizes[at]);
+        const uint64_t keys = fill(&h, QUOTA_BYTES, 0, sizes[at]);
         assert_true(keys > 0);
         assert_int_equal(keys, store_key_count(h.store));
         store_verify(h.store);
@@ -105,7 +105,7 @@ static void survivors_waste_nothing(void **state)
     prng_seed(&p, 1);
     harness_open(&h, QUOTA_BYTES);
     for (uint32_t round = 0; round < 200; round++) {
-        const uint64_t keys = fill(&h, first, sizes[prng_below(&p, SIZE_COUNT)]);
+        const uint64_t keys = fill(&h, QUOTA_BYTES, first, sizes[prng_below(&p, SIZE_COUNT)]);
         for (uint64_t n = first; n < first + keys; n++) {
             struct command put = put_of(key, sizeof key, n, 0);
             put.kind = COMMAND_DELETE_RANGE;
@@ -145,6 +145,22 @@ static void the_smallest_keys_fit(void **state)
     assert_true(keys <= store_quota_keys(QUOTA_BYTES));
     assert_true(keys > store_quota_keys(QUOTA_BYTES) * 9 / 10);
     store_verify(h.store);
+    harness_close(&h);
+}
+
+/* Texts that just need a large block are those that need most of them; the quota is so large that
+ * what is spared for one item in flight can't hide a wrong sum. */
+static void the_most_large_blocks_fit(void **state)
+{
+    struct harness h;
+
+    (void)state;
+    harness_open(&h, QUOTA_LARGE_BYTES);
+    const uint64_t keys =
+        fill(&h, QUOTA_LARGE_BYTES, 0x1000, 3149); /* four digits and this: 3153 */
+    assert_true(keys > QUOTA_LARGE_BYTES / 3202);
+    store_verify(h.store);
+    delete_all(&h);
     harness_close(&h);
 }
 
@@ -197,6 +213,7 @@ int main(void)
         cmocka_unit_test(every_size_fits_up_to_the_quota),
         cmocka_unit_test(survivors_waste_nothing),
         cmocka_unit_test(the_smallest_keys_fit),
+        cmocka_unit_test(the_most_large_blocks_fit),
         cmocka_unit_test(the_quota_in_force_decides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
