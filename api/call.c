@@ -60,7 +60,8 @@ struct call *call_open(struct connection *c, int32_t stream)
     call->header_bytes = 0;
     call->timeout_ns = UINT64_MAX;
     call->framer = (struct grpc_framer){0};
-    call->message_count = call->message_bytes = call->body_used = call->body_size = 0;
+    call->message_count = call->message_bytes = call->excess_bytes = 0;
+    call->body_used = call->body_size = 0;
     call->body = NULL;
     call->request = (struct request){0};
     call->reply_begun = false;
@@ -159,7 +160,6 @@ void call_fail_text(struct call *call, enum grpc_code code, const char *text)
     call_body_drop(call);
     if (call->stage != CALL_PUSHED)
         call_settle(call);
-    timers_remove(&call->connection->api->timers, &call->timer);
     http2_reply_error(call, code, text);
 }
 
@@ -170,12 +170,38 @@ void call_reply(struct call *call)
         call_fail(call, API_ERROR_RESPONSE_TOO_LARGE);
         return;
     }
-    timers_remove(&call->connection->api->timers, &call->timer);
     http2_reply(call);
+}
+
+/* Who was answered before all was said may finish the sentence: some clients take a reset at that
+ * point for a failure, and lose the answer. But only within bounds. */
+void call_replied(struct call *call)
+{
+    struct timers *timers = &call->connection->api->timers;
+
+    ASSERT(!call->replied);
+    call->replied = true;
+    timers_remove(timers, &call->timer);
+    if (!call->stream_ended)
+        timers_add(timers, &call->timer, call->connection->api->now_ns + CALL_EXCESS_NS);
+}
+
+void call_excess(struct call *call, size_t bytes)
+{
+    ASSERT(call->replied);
+    if (call->excess_bytes > CALL_EXCESS_BYTES_MAX)
+        return; /* it was told */
+    call->excess_bytes += bytes < CALL_EXCESS_BYTES_MAX ? (uint32_t)bytes : CALL_EXCESS_BYTES_MAX;
+    if (call->excess_bytes > CALL_EXCESS_BYTES_MAX)
+        http2_reset(call);
 }
 
 void call_expired(struct call *call)
 {
+    if (call->replied) {
+        http2_reset(call);
+        return;
+    }
     call_fail(call, call->deadline_own ? API_ERROR_DEADLINE_EXCEEDED : API_ERROR_TIMED_OUT);
 }
 

@@ -37,6 +37,8 @@ enum {
     CALL_PATH_BYTES = 96,
     CALL_HEADER_BYTES_MAX = 16 << 10, /* what gRPC implementations commonly allow */
     CALL_MESSAGE_BYTES_MAX = 2 << 20, /* etcd: 1.5 MiB and 512 KiB for gRPC's own */
+    CALL_EXCESS_BYTES_MAX = 64 << 10, /* sent on after the answer, before we cut it off */
+    CALL_EXCESS_NS = 1000000000,
     CALL_COMMAND_BYTES_MAX = 3 << 19, /* etcd's 1.5 MiB */
 };
 
@@ -66,6 +68,7 @@ struct call {
     struct grpc_framer framer;
     uint32_t message_count;
     uint32_t message_bytes; /* its length, by the prefix */
+    uint32_t excess_bytes;  /* sent on after the answer */
     uint32_t body_used;
     uint32_t body_size;
     uint8_t *body; /* the message: in `scratch`, or from the heap */
@@ -117,6 +120,10 @@ void call_fail(struct call *call, enum api_error error);
 void call_fail_text(struct call *call, enum grpc_code code, const char *text);
 /* The answer lies in call->reply: seal and send it. */
 void call_reply(struct call *call);
+/* The session has taken the answer. */
+void call_replied(struct call *call);
+/* More of a message came that was answered already. */
+void call_excess(struct call *call, size_t bytes);
 void call_expired(struct call *call);
 
 void calls_init(struct call_table *t, uint32_t count_max);

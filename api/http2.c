@@ -57,7 +57,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *bytes,
                    size_t length, void *user);
-static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user);
 static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, void *user);
 static ssize_t read_reply(nghttp2_session *session, int32_t stream, uint8_t *out, size_t size,
                           uint32_t *flags, nghttp2_data_source *source, void *user);
@@ -182,6 +181,16 @@ void http2_reply_status(struct call *call, uint32_t status)
               nghttp2_submit_response(call->connection->session, call->stream, &header, 1, NULL));
 }
 
+void http2_reset(struct call *call)
+{
+    struct connection *c = call->connection;
+
+    if (nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_NO_ERROR) !=
+        0)
+        c->broken = true;
+    connection_mark_dirty(c);
+}
+
 void http2_notice_shutdown(struct connection *c)
 {
     if (nghttp2_submit_shutdown_notice(c->session) != 0)
@@ -201,7 +210,6 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
-    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
 }
 
@@ -237,13 +245,12 @@ static void submitted(struct call *call, int result)
 {
     struct connection *c = call->connection;
 
-    ASSERT(!call->replied);
-    call->replied = true;
     if (c->replies++ == 0)
         c->progress_ns = c->api->now_ns; /* from now on the client owes us reading */
     if (result != 0)
         c->broken = true; /* no memory for a few headers: nothing can be told to this client */
     connection_mark_dirty(c);
+    call_replied(call);
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -303,19 +310,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     if (call != NULL)
         receive_data(call, bytes, length);
     return 0;
-}
-
-/* A client that was answered before it said everything is told to stop. */
-static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-    (void)user;
-    if (frame->hd.type != NGHTTP2_HEADERS || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
-        return 0;
-    const struct call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (call == NULL || call->stream_ended)
-        return 0;
-    return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                     NGHTTP2_NO_ERROR);
 }
 
 static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, void *user)

@@ -35,6 +35,9 @@ void http2_reply_error(struct call *call, enum grpc_code code, const char *text)
 /* A bare HTTP status for what is not gRPC. */
 void http2_reply_status(struct call *call, uint32_t status);
 
+/* The client is to stop sending on a stream that was answered. */
+void http2_reset(struct call *call);
+
 /* GOAWAY in two steps: no new streams please; then: what is above this stream was not touched. */
 void http2_notice_shutdown(struct connection *c);
 void http2_go_away(struct connection *c);

@@ -96,9 +96,11 @@ void receive_data(struct call *call, const uint8_t *bytes, size_t length)
     enum api_error error = API_ERROR_NONE;
     enum grpc_event event;
 
-    /* What still comes for a call that was refused is of no interest. */
-    if (call->replied || call->stage != CALL_RECEIVING)
+    if (call->replied) {
+        call_excess(call, length);
         return;
+    }
+    ASSERT(call->stage == CALL_RECEIVING);
     while (error == API_ERROR_NONE &&
            (event = grpc_framer_next(&call->framer, &input)) != GRPC_EVENT_NONE) {
         if (event == GRPC_EVENT_MESSAGE)
@@ -115,8 +117,11 @@ void receive_end(struct call *call)
     enum api_error error = API_ERROR_NOT_ONE_MESSAGE;
 
     call->stream_ended = true;
-    if (call->replied || call->stage != CALL_RECEIVING)
+    if (call->replied) {
+        timers_remove(&call->connection->api->timers, &call->timer);
         return;
+    }
+    ASSERT(call->stage == CALL_RECEIVING);
     if (call->message_count == 1 && grpc_framer_idle(&call->framer)) {
         ASSERT(call->body_used == call->message_bytes);
         error = dispatch(call);
