@@ -1,11 +1,11 @@
 #include "sim/check.h"
 
+#include "base/assert.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/assert.h"
 
 enum { GROW_MIN = 64 };
 

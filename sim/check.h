@@ -19,9 +19,8 @@ struct check_report {
 };
 
 /* Notes the first broken invariant of a run; returns false always, for `return check_fail(...)`. */
-__attribute__((format(printf, 3, 4))) bool check_fail(struct check_report *report,
-                                                      const char *invariant, const char *format,
-                                                      ...);
+__attribute__((format(printf, 3, 4))) bool
+check_fail(struct check_report *report, const char *invariant, const char *format, ...);
 
 /* Memory for at least `count` items of `item_bytes`, new ones zero; the simulator is no lcore and
  * may allocate. */

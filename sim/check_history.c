@@ -1,11 +1,11 @@
 #include "sim/check_history.h"
 
+#include "base/assert.h"
+#include "sim/model.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/assert.h"
-#include "sim/model.h"
 
 struct check_history {
     struct check_report *report;
@@ -168,8 +168,8 @@ static bool check_read(struct check_history *h, const struct history_call *call,
                           call->floor);
     if (h->local[call->node].boot == call->boot && answer->index < h->local[call->node].index)
         return check_fail(h->report, "linearizable",
-                          "node %u reads at %" PRIu64 " after it has read at %" PRIu64,
-                          call->node, answer->index, h->local[call->node].index);
+                          "node %u reads at %" PRIu64 " after it has read at %" PRIu64, call->node,
+                          answer->index, h->local[call->node].index);
     h->local[call->node].boot = call->boot;
     h->local[call->node].index = answer->index;
 
@@ -199,8 +199,7 @@ bool check_history_end(struct check_history *h, struct history_call *call,
                        const struct history_answer *answer)
 {
     if (call->fate != HISTORY_OPEN)
-        return check_fail(h->report, "exact-fate", "node %u answers one request twice",
-                          call->node);
+        return check_fail(h->report, "exact-fate", "node %u answers one request twice", call->node);
     call->fate = answer->fate;
     if (answer->fate == HISTORY_REFUSED)
         return check_refused(h, call);

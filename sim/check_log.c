@@ -1,11 +1,11 @@
 #include "sim/check_log.h"
 
+#include "base/assert.h"
+#include "base/prng.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/assert.h"
-#include "base/prng.h"
 
 enum {
     SEEN_MIN = 1024,
@@ -178,8 +178,8 @@ static bool choose(struct check_log *c, raft_node node, raft_term node_term, raf
     return true;
 }
 
-bool check_log_committed(struct check_log *c, raft_node node, raft_term node_term,
-                         raft_index index, raft_term term)
+bool check_log_committed(struct check_log *c, raft_node node, raft_term node_term, raft_index index,
+                         raft_term term)
 {
     ASSERT(index > 0);
     if (index > c->last)
@@ -207,8 +207,8 @@ bool check_log_digest(struct check_log *c, raft_node node, raft_index applied, u
 
     if (entry->has_digest && entry->digest != digest)
         return check_fail(c->report, "equal-digests",
-                          "node %u at %" PRIu64 ": digest %016" PRIx64 ", others %016" PRIx64,
-                          node, applied, digest, entry->digest);
+                          "node %u at %" PRIu64 ": digest %016" PRIx64 ", others %016" PRIx64, node,
+                          applied, digest, entry->digest);
     entry->has_digest = true;
     entry->digest = digest;
     return true;

@@ -45,8 +45,8 @@ bool check_log_complete(struct check_log *c, raft_node node, raft_term term,
 /* A record that leaves a node, its header checked. */
 bool check_log_record(struct check_log *c, const struct record_header *header);
 /* `node`, in `node_term`, holds `index` of `term` for committed; in ascending order a boot. */
-bool check_log_committed(struct check_log *c, raft_node node, raft_term node_term,
-                         raft_index index, raft_term term);
+bool check_log_committed(struct check_log *c, raft_node node, raft_term node_term, raft_index index,
+                         raft_term term);
 bool check_log_digest(struct check_log *c, raft_node node, raft_index applied, uint64_t digest);
 
 raft_index check_log_last(const struct check_log *c); /* committed by anybody, ever */

@@ -1,18 +1,18 @@
 #include "sim/check_promise.h"
 
+#include "base/assert.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/assert.h"
 
 enum { TERMS_MAX = 1 << 20 }; /* a run that gets there is a livelock */
 
 struct promises {
     raft_node *vote; /* by term */
     uint64_t vote_capacity;
-    raft_term vote_term; /* newest in which it voted */
-    raft_term term;      /* newest that it has spoken of durably */
+    raft_term vote_term;   /* newest in which it voted */
+    raft_term term;        /* newest that it has spoken of durably */
     raft_term *entry_term; /* by index, up to `last` */
     uint64_t entry_capacity;
     raft_index last;
@@ -97,8 +97,7 @@ bool check_promise_match(struct check_promise *c, raft_node node, raft_term term
                           "node %u acknowledges %" PRIu64 " and has entries up to %" PRIu64, node,
                           match, log->last);
     check_promise_kept(c, node, log);
-    p->entry_term = check_grow(p->entry_term, &p->entry_capacity, match + 1,
-                               sizeof *p->entry_term);
+    p->entry_term = check_grow(p->entry_term, &p->entry_capacity, match + 1, sizeof *p->entry_term);
     for (raft_index i = p->last + 1; i <= match; i++)
         p->entry_term[i] = log->term_at(log->log, i);
     if (match > p->last)
@@ -111,8 +110,8 @@ void check_promise_kept(struct check_promise *c, raft_node node, const struct ch
     struct promises *p = promises_of(c, node);
 
     /* Equal at one (index, term) is equal below, so this ends at once but after a truncation. */
-    while (p->last > 0 && (p->last > log->last ||
-                           log->term_at(log->log, p->last) != p->entry_term[p->last]))
+    while (p->last > 0 &&
+           (p->last > log->last || log->term_at(log->log, p->last) != p->entry_term[p->last]))
         p->last--;
 }
 
@@ -123,8 +122,8 @@ bool check_promise_recovered(struct check_promise *c, raft_node node,
 
     if (state->term < p->term)
         return check_fail(c->report, "durable-before-ack",
-                          "node %u recovers term %" PRIu64 " after it has spoken in %" PRIu64,
-                          node, state->term, p->term);
+                          "node %u recovers term %" PRIu64 " after it has spoken in %" PRIu64, node,
+                          state->term, p->term);
     if (p->vote_term > 0 && state->term == p->vote_term && state->vote != p->vote[p->vote_term])
         return check_fail(c->report, "durable-before-ack",
                           "node %u voted for %u in term %" PRIu64 " and recovers a vote for %u",
@@ -136,8 +135,7 @@ bool check_promise_recovered(struct check_promise *c, raft_node node,
     if (p->last > 0 && log->term_at(log->log, p->last) != p->entry_term[p->last])
         return check_fail(c->report, "durable-before-ack",
                           "node %u acknowledged %" PRIu64 "@%" PRIu64 " and recovers @%" PRIu64,
-                          node, p->last, p->entry_term[p->last],
-                          log->term_at(log->log, p->last));
+                          node, p->last, p->entry_term[p->last], log->term_at(log->log, p->last));
     return true;
 }
 

@@ -1,10 +1,10 @@
 /* sim/cluster.c: a node's life: its disk made once, its process started and killed many times. */
-#include <string.h>
-#include <sys/mman.h>
-
 #include "base/assert.h"
 #include "persist/superblock.h"
 #include "sim/sim_internal.h"
+
+#include <string.h>
+#include <sys/mman.h>
 
 enum {
     DOOR_ANSWER_BYTES = 1 << 20, /* twice what a read of all keys returns, and more */

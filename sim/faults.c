@@ -1,7 +1,6 @@
 /* sim/faults.c: what goes wrong in phase one, and the healing that begins phase two. */
-#include "sim/sim_internal.h"
-
 #include "base/assert.h"
+#include "sim/sim_internal.h"
 
 static uint64_t down_time(struct sim *s)
 {
@@ -190,7 +189,9 @@ static void break_disk(struct sim *s, struct sim_node *n)
     const struct wal_options *wal = &n->options.wal;
     const bool sync = wal->sync_by_fsync && prng_below(&s->prng, 2) == 0;
     const struct disk_sim_fault fault = {
-        .kind = sync ? DISK_OP_SYNC : wal->sync_by_fsync ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC,
+        .kind = sync                 ? DISK_OP_SYNC
+                : wal->sync_by_fsync ? DISK_OP_WRITE
+                                     : DISK_OP_WRITE_DSYNC,
         .nth = (uint32_t)prng_between(&s->prng, 1, 4),
         .result = results[prng_below(&s->prng, sync ? 2 : 3)],
         .sticky = prng_below(&s->prng, 2) == 0,

@@ -1,6 +1,9 @@
 /* sim/main.c: skiff-sim: many seeds, one after the other; the first that fails is printed with the
  * line that replays it. skiff-sim-planted is the same with one known bug in the code under test.
  */
+#include "base/planted.h"
+#include "sim/sim.h"
+
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -10,9 +13,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "base/planted.h"
-#include "sim/sim.h"
 
 enum { TWICE_EVERY = 64, EVENTS_DEFAULT = 4000, PROGRESS_NS = 1000000000 };
 
@@ -106,11 +106,11 @@ static bool parse_number(const char *text, uint64_t *out)
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'},   {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},    {"events", required_argument, NULL, 'e'},
-        {"nodes", required_argument, NULL, 'N'},   {"bug", required_argument, NULL, 'b'},
-        {"trace", no_argument, NULL, 't'},         {"trace-hash", no_argument, NULL, 'h'},
-        {"verbose", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},  {"events", required_argument, NULL, 'e'},
+        {"nodes", required_argument, NULL, 'N'}, {"bug", required_argument, NULL, 'b'},
+        {"trace", no_argument, NULL, 't'},       {"trace-hash", no_argument, NULL, 'h'},
+        {"verbose", no_argument, NULL, 'v'},     {NULL, 0, NULL, 0},
     };
     uint64_t nodes = 0;
     bool good = true;
@@ -119,16 +119,36 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
     *a = (struct arguments){.seeds = 100, .first = 1, .events = EVENTS_DEFAULT};
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
-        case 'n': good = good && parse_number(optarg, &a->seeds); break;
-        case 'f': good = good && parse_number(optarg, &a->first); break;
-        case 's': good = good && parse_number(optarg, &a->first); a->seeds = 1; break;
-        case 'e': good = good && parse_number(optarg, &a->events); break;
-        case 'N': good = good && parse_number(optarg, &nodes) && nodes >= 2 && nodes <= 7; break;
-        case 'b': a->bug = optarg; break;
-        case 't': a->trace = true; break;
-        case 'h': a->trace_hash = true; break;
-        case 'v': a->verbose = true; break;
-        default: return false;
+        case 'n':
+            good = good && parse_number(optarg, &a->seeds);
+            break;
+        case 'f':
+            good = good && parse_number(optarg, &a->first);
+            break;
+        case 's':
+            good = good && parse_number(optarg, &a->first);
+            a->seeds = 1;
+            break;
+        case 'e':
+            good = good && parse_number(optarg, &a->events);
+            break;
+        case 'N':
+            good = good && parse_number(optarg, &nodes) && nodes >= 2 && nodes <= 7;
+            break;
+        case 'b':
+            a->bug = optarg;
+            break;
+        case 't':
+            a->trace = true;
+            break;
+        case 'h':
+            a->trace_hash = true;
+            break;
+        case 'v':
+            a->verbose = true;
+            break;
+        default:
+            return false;
         }
     }
     a->nodes = (uint32_t)nodes;
@@ -180,8 +200,7 @@ static void print_summary(const struct totals *t)
            t->net.sent, t->net.received, t->net.lost, t->net.cut, t->net.duplicated,
            t->net.reordered, t->net.corrupted, t->net.overflowed);
     for (uint32_t i = 0; i < SIM_HAPPENING_COUNT; i++)
-        printf("%12" PRIu64 "  %s\n", t->happened[i],
-               sim_happening_text((enum sim_happening)i));
+        printf("%12" PRIu64 "  %s\n", t->happened[i], sim_happening_text((enum sim_happening)i));
 }
 
 static void print_plan(const struct sim *s)

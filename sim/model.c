@@ -1,8 +1,8 @@
 #include "sim/model.h"
 
-#include <stdlib.h>
-
 #include "base/assert.h"
+
+#include <stdlib.h>
 
 void model_free(struct model *m)
 {
@@ -53,8 +53,7 @@ static void append_version(struct model_key *k, struct model_version version)
 static void next_index(struct model *m, int64_t revision)
 {
     m->last++;
-    m->revision = check_grow(m->revision, &m->revision_capacity, m->last + 1,
-                             sizeof *m->revision);
+    m->revision = check_grow(m->revision, &m->revision_capacity, m->last + 1, sizeof *m->revision);
     m->revision[m->last] = revision;
 }
 
@@ -63,13 +62,13 @@ void model_put(struct model *m, uint8_t key, uint64_t value)
     const int64_t revision = model_revision(m, m->last) + 1;
     const struct model_version *old = model_at(m, key, revision - 1);
 
-    append_version(&m->key[key], (struct model_version){
-                                     .mod_revision = revision,
-                                     .create_revision = old != NULL ? old->create_revision
-                                                                    : revision,
-                                     .version = old != NULL ? old->version + 1 : 1,
-                                     .value = value,
-                                 });
+    append_version(&m->key[key],
+                   (struct model_version){
+                       .mod_revision = revision,
+                       .create_revision = old != NULL ? old->create_revision : revision,
+                       .version = old != NULL ? old->version + 1 : 1,
+                       .value = value,
+                   });
     next_index(m, revision);
 }
 

@@ -1,15 +1,15 @@
 /* sim/observe.c: what the checkers are told: by each frame that leaves a node, by its state after
  * each turn and after each start, and by images of its disk. */
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "sim/sim_internal.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum {
-    IMAGE_PER_MILLION = 500,  /* of the promises, that have an image recovered beside them */
+    IMAGE_PER_MILLION = 500, /* of the promises, that have an image recovered beside them */
     ERROR_BYTES = 160,
 };
 
@@ -37,7 +37,8 @@ static void observe_match(struct sim *s, struct sim_node *n, const struct raft_m
     const struct check_view view = core_view(n);
 
     /* The message may have waited for the disk while the node went on to another term and had its
-     * log replaced; what is still there was promised all the same, but `match` then says nothing. */
+     * log replaced; what is still there was promised all the same, but `match` then says nothing.
+     */
     if (raft_term_now(replica_raft(n->replica)) != msg->term)
         return;
     check_promise_match(s->promise, sim_id(n), msg->term, msg->match, &view);
@@ -124,18 +125,21 @@ static void trace_frame(struct sim *s, const struct sim_node *n, const struct fr
     const struct raft_msg *m = &f->raft;
 
     if (f->type == FRAME_RAFT)
-        sim_trace(s, "node %u -> %u raft %u%s term %" PRIu64 " prev %" PRIu64 "@%" PRIu64
+        sim_trace(s,
+                  "node %u -> %u raft %u%s term %" PRIu64 " prev %" PRIu64 "@%" PRIu64
                   " count %u commit %" PRIu64 " match %" PRIu64 " last %" PRIu64 " number %" PRIu64,
-                  sim_id(n), f->target, m->type, m->reject ? " reject" : "", m->term,
-                  m->prev_index, m->prev_term, m->count, m->commit, m->match, m->last, f->number);
+                  sim_id(n), f->target, m->type, m->reject ? " reject" : "", m->term, m->prev_index,
+                  m->prev_term, m->count, m->commit, m->match, m->last, f->number);
     else if (f->type == FRAME_CHUNK || f->type == FRAME_CHUNK_ACK)
-        sim_trace(s, "node %u -> %u chunk%s%s index %" PRIu64 " offset %u of %u missing %u number %"
-                  PRIu64, sim_id(n), f->target, f->type == FRAME_CHUNK ? "" : " ack",
+        sim_trace(s,
+                  "node %u -> %u chunk%s%s index %" PRIu64
+                  " offset %u of %u missing %u map %" PRIx64 " number %" PRIu64,
+                  sim_id(n), f->target, f->type == FRAME_CHUNK ? "" : " ack",
                   f->chunk.forward ? " forward" : "", f->chunk.index, f->chunk.offset,
-                  f->chunk.total, f->chunk.first_missing, f->number);
+                  f->chunk.total, f->chunk.first_missing, f->chunk.bitmap, f->number);
     else
-        sim_trace(s, "node %u -> %u frame type %u number %" PRIu64 " credit %" PRIu64, sim_id(n), f->target,
-                  f->type, f->number, f->credit);
+        sim_trace(s, "node %u -> %u frame type %u number %" PRIu64 " credit %" PRIu64, sim_id(n),
+                  f->target, f->type, f->number, f->credit);
 }
 
 void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length)
@@ -230,8 +234,8 @@ static void check_monotonic(struct sim *s, const struct sim_node *n, const struc
                    sim_id(n), now->commit, was->commit);
     if (now->applied < was->applied || now->applied > now->commit)
         check_fail(&s->report, "monotonic",
-                   "applied of node %u: %" PRIu64 " after %" PRIu64 ", commit %" PRIu64,
-                   sim_id(n), now->applied, was->applied, now->commit);
+                   "applied of node %u: %" PRIu64 " after %" PRIu64 ", commit %" PRIu64, sim_id(n),
+                   now->applied, was->applied, now->commit);
     if (now->durable < was->durable)
         check_fail(&s->report, "monotonic", "durable of node %u: %" PRIu64 " after %" PRIu64,
                    sim_id(n), now->durable, was->durable);
@@ -302,8 +306,7 @@ static raft_term found_term_at(const void *log, raft_index index)
 static void check_image(struct sim *s, struct sim_node *n, const struct wal_recovered *found)
 {
     const struct raft *raft = replica_raft(n->replica);
-    const struct check_view view = {
-        .term_at = found_term_at, .log = found, .last = found->last};
+    const struct check_view view = {.term_at = found_term_at, .log = found, .last = found->last};
     const struct check_hard_state state = {.term = found->term, .vote = found->vote};
     const raft_index durable = raft_durable_index(raft);
 
@@ -327,6 +330,9 @@ void observe_image(struct sim *s, struct sim_node *n)
     ASSERT(image != NULL);
     n->image_due = false;
     options.boot = n->boot + 1;
+    disk_sim_fail(image,
+                  &(struct disk_sim_fault){.kind = DISK_OP_WRITE}); /* no faults of the node's */
+    disk_sim_hold(image, false);
     disk_sim_power_cut(image);
     if (s->image_bytes < wal_bytes(&options)) {
         free(s->image_memory);

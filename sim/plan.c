@@ -1,9 +1,9 @@
 #include "sim/plan.h"
 
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/prng.h"
+
+#include <string.h>
 
 enum { MILLION = 1000000 };
 
@@ -103,10 +103,9 @@ static void draw_net(struct plan *plan, struct prng *p)
     n->duplicate = coin(p) ? (uint32_t)between_log(p, 100, 200000) : 0;
     n->reorder = coin(p) ? (uint32_t)between_log(p, 100, 200000) : 0;
     n->corrupt = coin(p) ? (uint32_t)between_log(p, 100, 50000) : 0;
-    plan->net_tx_buffers = coin(p) ? (uint32_t)prng_between(p, 4, NET_TX_BUFFERS_MAX)
-                                   : NET_TX_BUFFERS_MAX;
-    plan->net_queue_frames = coin(p) ? (uint32_t)prng_between(p, 4, NET_QUEUE_MAX)
-                                     : NET_QUEUE_MAX;
+    plan->net_tx_buffers =
+        coin(p) ? (uint32_t)prng_between(p, 4, NET_TX_BUFFERS_MAX) : NET_TX_BUFFERS_MAX;
+    plan->net_queue_frames = coin(p) ? (uint32_t)prng_between(p, 4, NET_QUEUE_MAX) : NET_QUEUE_MAX;
 }
 
 static uint64_t draw_interval(struct plan *plan, struct prng *p, uint64_t timeouts_max)
@@ -125,8 +124,8 @@ static void draw_faults(struct plan *plan, struct prng *p)
     f->pause_ns = draw_interval(plan, p, 16);
     f->hang_ns = draw_interval(plan, p, 32);
     f->disk_error_ns = draw_interval(plan, p, 64);
-    f->down_ns = between_log(p, plan->options.election_min_ns / 4,
-                             plan->options.election_max_ns * 8);
+    f->down_ns =
+        between_log(p, plan->options.election_min_ns / 4, plan->options.election_max_ns * 8);
     f->ambush = coin(p) ? 500000 : 0;
     f->power_cut = coin(p) ? 500000 : MILLION;
     f->recovery_crash = coin(p) ? 300000 : 0;

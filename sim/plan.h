@@ -19,15 +19,15 @@ enum {
 
 /* Mean times between faults; 0: never. */
 struct plan_faults {
-    uint64_t crash_ns;      /* of one node */
-    uint64_t crash_all_ns;  /* of all nodes at once */
-    uint64_t partition_ns;  /* another set of cut links */
-    uint64_t pause_ns;      /* of one node */
-    uint64_t hang_ns;       /* of one disk */
-    uint64_t disk_error_ns; /* a write or flush of one disk fails */
-    uint64_t down_ns;       /* mean time that a node stays down, paused or hung, a cut in place */
-    uint32_t ambush;        /* per million crashes: at the moment after a promise left the node */
-    uint32_t power_cut;     /* per million crashes: the cache is lost too */
+    uint64_t crash_ns;       /* of one node */
+    uint64_t crash_all_ns;   /* of all nodes at once */
+    uint64_t partition_ns;   /* another set of cut links */
+    uint64_t pause_ns;       /* of one node */
+    uint64_t hang_ns;        /* of one disk */
+    uint64_t disk_error_ns;  /* a write or flush of one disk fails */
+    uint64_t down_ns;        /* mean time that a node stays down, paused or hung, a cut in place */
+    uint32_t ambush;         /* per million crashes: at the moment after a promise left the node */
+    uint32_t power_cut;      /* per million crashes: the cache is lost too */
     uint32_t recovery_crash; /* per million restarts: recovery crashes as well */
 };
 
@@ -44,13 +44,13 @@ struct plan {
     uint64_t role_stall_ns; /* at most so long */
     uint64_t turn_gap_ns;   /* between two turns of a busy node */
     uint32_t drift_ppm_max;
-    uint32_t clients;       /* a node */
-    uint64_t think_ns;      /* mean, between an answer and the next request */
-    uint32_t large_values;  /* per million puts */
-    uint32_t reads;         /* per million requests; a third of them local */
+    uint32_t clients;        /* a node */
+    uint64_t think_ns;       /* mean, between an answer and the next request */
+    uint32_t large_values;   /* per million puts */
+    uint32_t reads;          /* per million requests; a third of them local */
     uint32_t ring_shift_max; /* rings of 2^1 .. 2^this slots */
     uint32_t door_slots;
-    uint32_t asker_skip;    /* per million: answers are left in the ring for a turn */
+    uint32_t asker_skip; /* per million: answers are left in the ring for a turn */
 };
 
 /* `nodes` 0: three or five, by the seed. `events` bounds what must fit on a disk. */

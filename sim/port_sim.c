@@ -1,10 +1,10 @@
 #include "sim/port_sim.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/prng.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 enum {
     /* Every queue full, and each node holding its senders' buffers and one burst of a link. */
@@ -40,7 +40,7 @@ struct net_queue {
 struct port {
     struct net *net;
     uint32_t node;
-    uint32_t sending; /* buffers that the senders hold */
+    uint32_t sending;                             /* buffers that the senders hold */
     struct net_queue incoming[NET_NODES_MAX - 1]; /* by link */
     struct port_link_counters counters[NET_NODES_MAX - 1];
 };
@@ -301,8 +301,8 @@ static bool wire_take(struct net *net, struct net_queue *q, uint32_t frame, uint
         return false;
     }
     net->frame[frame].state = NET_WIRE;
-    const uint64_t delay = prng_between(&net->prng, net->faults.delay_min_ns,
-                                        net->faults.delay_max_ns);
+    const uint64_t delay =
+        prng_between(&net->prng, net->faults.delay_min_ns, net->faults.delay_max_ns);
     queue_push(q, (struct net_flight){.arrival_ns = net->now_ns + delay + extra_ns,
                                       .order = net->order++,
                                       .frame = frame});

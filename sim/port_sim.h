@@ -4,11 +4,11 @@
  *            Each node has one port with a link to every other node, in the order of their numbers.
  *            Every directed link is a bounded queue ordered by the time of arrival.
  * Faults     Each frame that leaves draws its fate: lost, doubled, delayed out of order, with a few
- *            bits flipped. A cut directed link loses everything that is sent over it; what was under
- *            way arrives. Frames of a process that has died arrive as well.
- * Time       net_advance() moves the clock; a frame is received once its time has come.
- * Memory     All of it in net_create(); a run resets it. Frames come from one fixed pool.
- * Thread     The simulator's only one.
+ *            bits flipped. A cut directed link loses everything that is sent over it; what was
+ * under way arrives. Frames of a process that has died arrive as well. Time       net_advance()
+ * moves the clock; a frame is received once its time has come. Memory     All of it in
+ * net_create(); a run resets it. Frames come from one fixed pool. Thread     The simulator's only
+ * one.
  */
 #ifndef SIM_PORT_SIM_H
 #define SIM_PORT_SIM_H
@@ -22,7 +22,7 @@ struct net;
 
 enum {
     NET_NODES_MAX = 7,
-    NET_QUEUE_MAX = 128, /* frames under way on one directed link; more are lost */
+    NET_QUEUE_MAX = 128,     /* frames under way on one directed link; more are lost */
     NET_TX_BUFFERS_MAX = 64, /* that one node's senders may hold */
 };
 

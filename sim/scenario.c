@@ -55,7 +55,7 @@ bool sim_elect(struct sim *s, uint32_t node)
 
 uint64_t sim_put(struct sim *s, uint32_t node, uint8_t key, uint32_t value_bytes)
 {
-    return workload_put(s, node_of(s, node), key, workload_value(s, value_bytes));
+    return workload_put(s, node_of(s, node), key, call_value(s, value_bytes));
 }
 
 uint64_t sim_get(struct sim *s, uint32_t node, uint8_t key)

@@ -1,30 +1,17 @@
 #include "sim/sim.h"
 
+#include "base/assert.h"
+#include "sim/sim_internal.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
-#include "sim/sim_internal.h"
-
 enum {
     START_NS = 1000000000, /* so that no clock begins at 0 */
-    SETTLE_TIMEOUTS = 50,  /* election timeouts until a client is served again */
-    SETTLE_EVENTS_MAX = 4000000,
-    REVISION_FIRST = 1, /* of an empty store, as etcd has it */
+    REVISION_FIRST = 1,    /* of an empty store, as etcd has it */
 };
-
-const char *sim_happening_text(enum sim_happening happening)
-{
-    static const char *const text[] = {
-#define SIM_HAPPENING_TEXT(name, words) [SIM_##name] = words,
-        SIM_HAPPENING_LIST(SIM_HAPPENING_TEXT)
-#undef SIM_HAPPENING_TEXT
-    };
-    ASSERT(happening < SIM_HAPPENING_COUNT);
-    return text[happening];
-}
 
 uint64_t sim_around(struct sim *s, uint64_t mean_ns)
 {
@@ -301,133 +288,4 @@ bool sim_run(struct sim *s, uint64_t events)
         if (!sim_step(s))
             return false;
     return true;
-}
-
-/* Steps until a call by way of any living node is answered OK. */
-static bool serve_one(struct sim *s, uint64_t deadline_ns)
-{
-    uint64_t call = 0;
-    uint32_t turn = 0;
-
-    while (s->now_ns < deadline_ns) {
-        if (call == 0 || s->call[call - 1].fate != HISTORY_OPEN) {
-            struct sim_node *n = &s->node[turn++ % s->node_count];
-            if (call != 0 && s->call[call - 1].fate == HISTORY_OK)
-                return true;
-            call = workload_put(s, n, 0, workload_value(s, 8));
-        }
-        if (!sim_step(s))
-            return false;
-    }
-    return check_fail(&s->report, "progress",
-                      "no write is served %u election timeouts after all was healed",
-                      SETTLE_TIMEOUTS);
-}
-
-/* All living nodes have applied all there is, and nobody waits for an answer. */
-static bool at_rest(const struct sim *s)
-{
-    const raft_index last = check_log_last(s->log);
-
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        const struct sim_node *n = &s->node[i];
-        if (n->replica == NULL && n->down_until_ns != UINT64_MAX)
-            return false;
-        if (n->replica != NULL && (n->seen.applied != last || n->seen.last != last))
-            return false;
-    }
-    return workload_open(s) == 0;
-}
-
-bool sim_settle(struct sim *s)
-{
-    const uint64_t patience_ns = SETTLE_TIMEOUTS * s->plan.options.election_max_ns;
-    const uint64_t events_max = s->events + SETTLE_EVENTS_MAX;
-
-    faults_heal(s);
-    if (!serve_one(s, s->now_ns + patience_ns))
-        return false;
-    workload_quiet(s);
-    const uint64_t deadline_ns = s->now_ns + patience_ns + 2 * s->plan.options.request_timeout_ns;
-    while (!at_rest(s)) {
-        if (!sim_step(s))
-            return false;
-        if (s->now_ns > deadline_ns || s->events > events_max)
-            return check_fail(&s->report, "progress",
-                              "%u calls open, nodes still differ long after all was healed",
-                              workload_open(s));
-    }
-    /* Observed after the last turn of each: equal digests at the same index were checked there. */
-    return s->report.invariant == NULL;
-}
-
-const struct check_report *sim_report(const struct sim *s)
-{
-    return &s->report;
-}
-
-uint64_t sim_events(const struct sim *s)
-{
-    return s->events;
-}
-
-uint64_t sim_now_ns(const struct sim *s)
-{
-    return s->now_ns;
-}
-
-uint64_t sim_hash(const struct sim *s)
-{
-    return s->hash;
-}
-
-uint64_t sim_count(const struct sim *s, enum sim_happening happening)
-{
-    ASSERT(happening < SIM_HAPPENING_COUNT);
-    return s->happened[happening];
-}
-
-const struct plan *sim_plan(const struct sim *s)
-{
-    return &s->plan;
-}
-
-const struct net_counters *sim_net(const struct sim *s)
-{
-    return net_counters(s->net);
-}
-
-static void print_verdicts(const struct replica_counters *counters)
-{
-    for (uint32_t i = 0; i < FRAME_VERDICT_COUNT; i++) {
-        const uint64_t count = published_get(&counters->frames[i]);
-        const uint64_t raft_count = published_get(&counters->raft_frames[i]);
-        if (count + raft_count > 0)
-            printf(" %s %llu+%llu", frame_verdict_name((enum frame_verdict)i),
-                   (unsigned long long)count, (unsigned long long)raft_count);
-    }
-}
-
-void sim_print_nodes(const struct sim *s)
-{
-    static const char *const roles[] = {"follower", "precandidate", "candidate", "leader"};
-
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        const struct sim_node *n = &s->node[i];
-        if (n->replica == NULL) {
-            printf("node %u: dead\n", sim_id(n));
-            continue;
-        }
-        const struct raft *raft = replica_raft(n->replica);
-        printf("node %u: boot %u %s of term %llu, leader %u, last %llu durable %llu commit %llu "
-               "applied %llu promised %llu unflushed since %llu;",
-               sim_id(n), n->boot, roles[raft_role(raft)], (unsigned long long)raft_term_now(raft),
-               raft_leader(raft), (unsigned long long)raft_last(raft),
-               (unsigned long long)raft_durable_index(raft), (unsigned long long)raft_commit(raft),
-               (unsigned long long)store_applied(replica_store(n->replica)),
-               (unsigned long long)check_promise_last(s->promise, sim_id(n)),
-               (unsigned long long)wal_oldest_unflushed_ns(replica_wal(n->replica)));
-        print_verdicts(n->counters);
-        putchar('\n');
-    }
 }

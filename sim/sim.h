@@ -27,37 +27,37 @@ struct sim_config {
     bool trace;      /* every event on stdout */
 };
 
-#define SIM_HAPPENING_LIST(X)                                                                      \
-    X(ELECTION, "leaders elected")                                                                 \
-    X(TRUNCATION, "logs truncated by a later leader")                                              \
-    X(COMMIT, "entries committed")                                                                 \
-    X(ENTRY, "records sent")                                                                       \
-    X(CHUNK, "chunks sent")                                                                        \
-    X(FORWARD, "requests forwarded")                                                               \
-    X(FORWARD_AGAIN, "forwards sent again")                                                        \
-    X(REJECTION, "appends refused")                                                                \
-    X(CRASH, "processes killed")                                                                   \
-    X(POWER_CUT, "power cuts")                                                                     \
-    X(AMBUSH, "power cuts just after a promise")                                                   \
-    X(RECOVERY, "recoveries")                                                                      \
-    X(RECOVERY_CRASH, "recoveries crashed")                                                        \
-    X(IMAGE, "crash images recovered beside a running node")                                       \
-    X(PARTITION, "partitions")                                                                     \
-    X(PAUSE, "pauses")                                                                             \
-    X(HANG, "disks hung")                                                                          \
-    X(DISK_ERROR, "disk errors")                                                                   \
-    X(LOG_STOP, "nodes stopped by their log")                                                      \
-    X(CALL_OK, "calls answered OK")                                                                \
-    X(CALL_REFUSED, "calls refused")                                                               \
-    X(CALL_UNKNOWN, "calls of unknown fate")                                                       \
-    X(CALL_AGAIN, "calls issued again")                                                            \
+#define SIM_HAPPENING_LIST(X)                                \
+    X(ELECTION, "leaders elected")                           \
+    X(TRUNCATION, "logs truncated by a later leader")        \
+    X(COMMIT, "entries committed")                           \
+    X(ENTRY, "records sent")                                 \
+    X(CHUNK, "chunks sent")                                  \
+    X(FORWARD, "requests forwarded")                         \
+    X(FORWARD_AGAIN, "forwards sent again")                  \
+    X(REJECTION, "appends refused")                          \
+    X(CRASH, "processes killed")                             \
+    X(POWER_CUT, "power cuts")                               \
+    X(AMBUSH, "power cuts just after a promise")             \
+    X(RECOVERY, "recoveries")                                \
+    X(RECOVERY_CRASH, "recoveries crashed")                  \
+    X(IMAGE, "crash images recovered beside a running node") \
+    X(PARTITION, "partitions")                               \
+    X(PAUSE, "pauses")                                       \
+    X(HANG, "disks hung")                                    \
+    X(DISK_ERROR, "disk errors")                             \
+    X(LOG_STOP, "nodes stopped by their log")                \
+    X(CALL_OK, "calls answered OK")                          \
+    X(CALL_REFUSED, "calls refused")                         \
+    X(CALL_UNKNOWN, "calls of unknown fate")                 \
+    X(CALL_AGAIN, "calls issued again")                      \
     X(PIECES, "answers in pieces")
 
 enum sim_happening {
 #define SIM_HAPPENING_ENUM(name, text) SIM_##name,
     SIM_HAPPENING_LIST(SIM_HAPPENING_ENUM)
 #undef SIM_HAPPENING_ENUM
-    SIM_HAPPENING_COUNT
+        SIM_HAPPENING_COUNT
 };
 const char *sim_happening_text(enum sim_happening happening);
 
@@ -94,7 +94,7 @@ uint32_t sim_leader(const struct sim *s);     /* of the newest term; UINT32_MAX:
 /* A put by way of that node; `value_bytes` at least 8. The call's number, or 0: it takes none. */
 uint64_t sim_put(struct sim *s, uint32_t node, uint8_t key, uint32_t value_bytes);
 uint64_t sim_get(struct sim *s, uint32_t node, uint8_t key);
-bool sim_answered(const struct sim *s, uint64_t call); /* OK */
+bool sim_answered(const struct sim *s, uint64_t call);         /* OK */
 raft_index sim_call_index(const struct sim *s, uint64_t call); /* where it is committed; 0: not */
 raft_index sim_commit(const struct sim *s, uint32_t node);
 raft_index sim_applied(const struct sim *s, uint32_t node);

@@ -1,10 +1,13 @@
 /* sim/sim_internal.h: the state of a run.
  *
  *   sim.c       who has a turn next, and the turn
+ *   settle.c    phase two
  *   cluster.c   a node's life: init, start, crash
  *   observe.c   what the checkers are told
  *   workload.c  the clients
+ *   call.c      what clients say and hear, as bytes
  *   faults.c    what goes wrong, and phase two's healing
+ *   look.c      what a run tells about itself
  *   scenario.c  the hands of tests/sim
  */
 #ifndef SIM_SIM_INTERNAL_H
@@ -22,6 +25,7 @@ enum {
     SIM_NODES_MAX = NET_NODES_MAX,
     SIM_SLOTS_MAX = PLAN_CLIENTS_MAX + 1, /* the last is the scenario's and phase two's own */
     SIM_SLOT_OWN = PLAN_CLIENTS_MAX,
+    SIM_VALUE_BYTES_MIN = 8, /* a value begins with its name */
     SIM_COMMAND_BYTES_MAX = PLAN_VALUE_BYTES_MAX + 1024,
     SIM_IDLE_SHIFT_MAX = 6, /* turns without work come up to 64 gaps apart */
 };
@@ -30,8 +34,8 @@ enum {
 struct sim_slot {
     uint64_t call; /* its number; 0: none */
     uint64_t next_ns;
-    uint64_t again;      /* a call to issue again under a new name; 0: none */
-    bool header_seen;    /* of the answer that is arriving */
+    uint64_t again;   /* a call to issue again under a new name; 0: none */
+    bool header_seen; /* of the answer that is arriving */
     int64_t count;
     bool more;
     uint32_t item_count;
@@ -167,8 +171,12 @@ void workload_answers(struct sim *s, struct sim_node *n);
 uint32_t workload_open(const struct sim *s); /* calls under way on living nodes */
 uint64_t workload_put(struct sim *s, struct sim_node *n, uint8_t key, uint64_t value);
 uint64_t workload_get(struct sim *s, struct sim_node *n, uint8_t key);
-/* A value's name holds its length, so that its bytes follow from the name. */
-uint64_t workload_value(struct sim *s, uint32_t bytes);
+
+/* call.c */
+uint64_t call_value(struct sim *s, uint32_t bytes); /* the name of a value of that length */
+uint32_t call_encode(const struct history_call *call, uint8_t *out); /* SIM_COMMAND_BYTES_MAX */
+/* One piece of a result: the header in the first, then whole items. */
+bool call_parse_piece(struct sim *s, struct sim_slot *slot, const struct answer *answer);
 
 /* faults.c */
 void faults_begin(struct sim *s);

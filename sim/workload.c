@@ -1,106 +1,14 @@
 /* sim/workload.c: clients at the doors of the nodes, one call at a time each.
  *
- * Keys are few, so that calls meet. Each put names its value: the name holds the value's length,
- * and the bytes follow from the name, so that a value read tells who wrote it and that it is whole.
- * A call whose fate is unknown, or that was refused, is sometimes issued again under a new name.
+ * Keys are few, so that calls meet. A call whose fate is unknown, or that was refused, is sometimes
+ * issued again under a new name.
  */
-#include <string.h>
-
 #include "base/assert.h"
 #include "sim/sim_internal.h"
 
-enum {
-    KEY_BYTES = 3,
-    VALUE_BYTES_MIN = 8,
-    VALUE_SMALL_MAX = 120,
-    VALUE_LENGTH_BITS = 16,
-    DOOR_BURST = 16,
-};
+#include <string.h>
 
-static void key_text(uint8_t key, uint8_t *text)
-{
-    text[0] = 'k';
-    text[1] = (uint8_t)('0' + key / 10);
-    text[2] = (uint8_t)('0' + key % 10);
-}
-
-/* False: not a key of ours. */
-static bool key_number(const uint8_t *text, uint32_t length, uint8_t *key)
-{
-    if (length != KEY_BYTES || text[0] != 'k')
-        return false;
-    *key = (uint8_t)((text[1] - '0') * 10 + (text[2] - '0'));
-    return *key < HISTORY_KEYS;
-}
-
-uint64_t workload_value(struct sim *s, uint32_t bytes)
-{
-    ASSERT(bytes >= VALUE_BYTES_MIN);
-    ASSERT(bytes <= PLAN_VALUE_BYTES_MAX);
-    return (s->call_count + 1) << VALUE_LENGTH_BITS | bytes;
-}
-
-static uint32_t value_bytes(uint64_t value)
-{
-    return (uint32_t)(value & ((1U << VALUE_LENGTH_BITS) - 1));
-}
-
-static uint8_t value_byte(uint64_t value, uint32_t at)
-{
-    return (uint8_t)(value >> (at % 8 * 8)) ^ (uint8_t)(at / 8);
-}
-
-static void value_write(uint64_t value, uint8_t *out)
-{
-    for (uint32_t i = 0; i < value_bytes(value); i++)
-        out[i] = value_byte(value, i);
-}
-
-/* The name of a value that was read; 0: these bytes are no value of ours. */
-static uint64_t value_read(const uint8_t *bytes, uint32_t length)
-{
-    uint64_t value;
-
-    if (length < VALUE_BYTES_MIN)
-        return 0;
-    memcpy(&value, bytes, sizeof value);
-    if (value_bytes(value) != length)
-        return 0;
-    for (uint32_t i = VALUE_BYTES_MIN; i < length; i++)
-        if (bytes[i] != value_byte(value, i))
-            return 0;
-    return value;
-}
-
-static uint32_t encode_call(const struct history_call *call, struct sim_slot *slot)
-{
-    static const uint8_t kinds[] = {
-        [HISTORY_PUT] = COMMAND_PUT,
-        [HISTORY_DELETE] = COMMAND_DELETE_RANGE,
-        [HISTORY_READ] = QUERY_RANGE,
-        [HISTORY_READ_LOCAL] = QUERY_RANGE,
-    };
-    uint8_t key[KEY_BYTES], end[KEY_BYTES], value[PLAN_VALUE_BYTES_MAX];
-    struct command command = {
-        .kind = kinds[call->kind],
-        .flags = (uint8_t)((call->prev_kv ? COMMAND_PREV_KV : 0) |
-                           (call->keys_only ? QUERY_KEYS_ONLY : 0)),
-        .limit = call->limit,
-        .key = {.bytes = key, .length = KEY_BYTES},
-    };
-
-    key_text(call->key_first, key);
-    key_text(call->key_end, end);
-    if (call->key_end != call->key_first + 1)
-        command.range_end = (struct command_bytes){.bytes = end, .length = KEY_BYTES};
-    if (call->kind == HISTORY_PUT) {
-        value_write(call->value, value);
-        command.value = (struct command_bytes){.bytes = value, .length = value_bytes(call->value)};
-    }
-    ASSERT(command_bytes(&command) > 0);
-    ASSERT(command_bytes(&command) <= sizeof slot->bytes);
-    return command_encode(&command, slot->bytes);
-}
+enum { VALUE_SMALL_MAX = 120, DOOR_BURST = 16 };
 
 /* False: the door takes nothing now. */
 static bool issue(struct sim *s, struct sim_node *n, struct sim_slot *slot,
@@ -115,7 +23,7 @@ static bool issue(struct sim *s, struct sim_node *n, struct sim_slot *slot,
     const struct request request = {
         .tag = number, /* door 0 */
         .bytes = slot->bytes,
-        .length = encode_call(&call, slot),
+        .length = call_encode(&call, slot->bytes),
         .kind = call.kind == HISTORY_READ         ? REQUEST_READ
                 : call.kind == HISTORY_READ_LOCAL ? REQUEST_READ_LOCAL
                                                   : REQUEST_PROPOSE,
@@ -164,9 +72,9 @@ static struct history_call draw_call(struct sim *s)
     const bool large = sim_chance(s, s->plan.large_values);
     call.kind = HISTORY_PUT;
     call.key_end = (uint8_t)(call.key_first + 1);
-    call.value = workload_value(s, (uint32_t)prng_between(&s->prng, VALUE_BYTES_MIN,
-                                                          large ? PLAN_VALUE_BYTES_MAX
-                                                                : VALUE_SMALL_MAX));
+    call.value =
+        call_value(s, (uint32_t)prng_between(&s->prng, SIM_VALUE_BYTES_MIN,
+                                             large ? PLAN_VALUE_BYTES_MAX : VALUE_SMALL_MAX));
     return call;
 }
 
@@ -287,57 +195,6 @@ uint32_t workload_open(const struct sim *s)
     return open;
 }
 
-static bool parse_item(struct sim *s, struct sim_slot *slot, const struct result_item *item,
-                       const uint8_t *bytes)
-{
-    const bool keys_only = s->call[slot->call - 1].keys_only;
-    struct history_item *out = &slot->item[slot->item_count];
-    uint8_t key;
-
-    if (slot->item_count == HISTORY_KEYS || !key_number(bytes, item->key_bytes, &key))
-        return check_fail(&s->report, "value-intact", "an answer has a key that nobody wrote");
-    *out = (struct history_item){
-        .key = key,
-        .create_revision = item->create_revision,
-        .mod_revision = item->mod_revision,
-        .version = item->version,
-        .value = value_read(bytes + item->key_bytes, item->value_bytes),
-    };
-    if (out->value == 0 && (!keys_only || item->value_bytes != 0))
-        return check_fail(&s->report, "value-intact", "an answer has a value that nobody wrote");
-    slot->item_count++;
-    return true;
-}
-
-/* One piece of a result: the header in the first, then whole items. */
-static bool parse_piece(struct sim *s, struct sim_slot *slot, const struct answer *answer)
-{
-    uint32_t at = 0;
-
-    if (!slot->header_seen && answer->length >= sizeof(struct result_header)) {
-        struct result_header header;
-        memcpy(&header, answer->bytes, sizeof header);
-        slot->header_seen = true;
-        slot->count = header.count;
-        slot->more = header.more != 0;
-        at = sizeof header;
-    }
-    while (at < answer->length) {
-        struct result_item item;
-        if (answer->length - at < sizeof item)
-            return check_fail(&s->report, "value-intact", "an item is cut off");
-        memcpy(&item, answer->bytes + at, sizeof item);
-        at += (uint32_t)sizeof item;
-        const uint64_t length = ((uint64_t)item.key_bytes + item.value_bytes + 7) & ~7ULL;
-        if (answer->length - at < length)
-            return check_fail(&s->report, "value-intact", "an item's bytes are cut off");
-        if (!parse_item(s, slot, &item, answer->bytes + at))
-            return false;
-        at += (uint32_t)length;
-    }
-    return true;
-}
-
 static enum history_fate fate_of(struct sim *s, const struct answer *answer)
 {
     switch ((enum answer_status)answer->status) {
@@ -391,7 +248,7 @@ static void take_answer(struct sim *s, struct sim_node *n, const struct answer *
         return;
     }
     if (answer->status == ANSWER_OK)
-        parse_piece(s, slot, answer);
+        call_parse_piece(s, slot, answer);
     if (answer->more)
         sim_happen(s, SIM_PIECES);
     else
