@@ -30,12 +30,16 @@ def free_port():
 
 
 class Cluster:
-    """with Cluster(program) as c: ...   The folder is removed unless something failed."""
+    """with Cluster(program) as c: ...   The folder is removed unless something failed.
 
-    def __init__(self, program):
+    spread: each role has an lcore of its own, so that everything between roles crosses threads.
+    """
+
+    def __init__(self, program, spread=False):
         if shutil.which('etcdctl') is None:
             skip('etcdctl is not installed (scripts/setup installs it: etcd-client)')
         self.program = os.path.abspath(program)
+        self.spread = spread
         self.folder = tempfile.mkdtemp(prefix='skiff-')
         self.ports = {i: free_port() for i in NODES}
         self.process = {}
@@ -48,6 +52,10 @@ class Cluster:
             text = original.read()
         for node, port in self.ports.items():
             text, count = re.subn(rf'(node: {node},.*127\.0\.0\.1:)\d+', rf'\g<1>{port}', text)
+            assert count == 1
+        if self.spread:
+            text, count = re.subn(r'  - roles: \[(.*)\]', lambda m: '\n'.join(
+                f'  - roles: [{role}]' for role in m[1].split(', ')), text)
             assert count == 1
         with open(self.config(i), 'w') as out:
             out.write(text)

@@ -5,7 +5,7 @@ Method: eight clients write without pause through the real API. In each round th
         After each round every acknowledged write must be on all three nodes and their digests equal.
         Reported: for how long nobody got an answer after a leader's death.
 
-    kills.py build/skiff [--rounds 20]
+    kills.py build/skiff [--rounds 20] [--spread]
 """
 import argparse
 import statistics
@@ -110,9 +110,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('program')
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--spread', action='store_true', help='an lcore for each role')
     arguments = parser.parse_args()
     gaps, total = [], 0
-    with Cluster(arguments.program) as cluster:
+    with Cluster(arguments.program, arguments.spread) as cluster:
         cluster.start_new()
         for number in range(arguments.rounds):
             gap, count = under_writes(cluster, f'round{number}', kill_leader(cluster))
