@@ -5,6 +5,8 @@
 #include "base/request.h"
 #include "store/command.h"
 
+#include <stdbool.h>
+
 static const struct {
     enum grpc_code code;
     const char *text;
@@ -44,7 +46,7 @@ enum api_error error_of_answer(uint8_t status, uint8_t refusal)
     case ANSWER_BAD:
         return API_ERROR_REFUSED_AS_MALFORMED;
     }
-    ASSERT(!"an answer status that base/request.h does not list");
+    ASSERT(false); /* an answer status that base/request.h does not list */
     return API_ERROR_REFUSED_AS_MALFORMED;
 }
 
@@ -66,6 +68,6 @@ static enum api_error error_of_refusal(uint8_t refusal)
     case STORE_MALFORMED:
         return API_ERROR_REFUSED_AS_MALFORMED;
     }
-    ASSERT(!"a refusal that store/command.h does not list");
+    ASSERT(false); /* a refusal that store/command.h does not list */
     return API_ERROR_REFUSED_AS_MALFORMED;
 }

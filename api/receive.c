@@ -228,6 +228,6 @@ static enum api_error dispatch(struct call *call)
     case GRPC_METHOD_NONE:
         break;
     }
-    ASSERT(!"a call without a method was refused when its headers ended");
+    ASSERT(false); /* a call without a method was refused when its headers ended */
     return API_ERROR_MALFORMED_MESSAGE;
 }
