@@ -22,7 +22,7 @@
 
 enum {
     ZEROS_BYTES = 256 * 1024,
-    PAUSE_NS = 1000 * 1000, /* after each piece: at most 256 MB/s */
+    PAUSE_NS = 100 * 1000, /* after each piece, for flushes of the log to pass */
     FILE_MODE = 0600,
     KIND_STOP = DISK_OP_REMOVE + 1, /* a job that ends the thread */
 };

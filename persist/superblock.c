@@ -147,8 +147,11 @@ int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
     /* A copy of another version may be the newer one: its writer knows, we do not. */
     if (count[COPY_OTHER_VERSION] > 0)
         return -EPROTO;
-    if (count[COPY_VALID] > 0)
+    if (count[COPY_VALID] > 0) {
+        /* The bad copy may have been the newer one, and its boot one more: never give it again. */
+        out->boot += count[COPY_BAD];
         return 0;
+    }
     return count[COPY_EMPTY] == SUPERBLOCK_COPIES ? -ENODATA : -EBADMSG;
 }
 

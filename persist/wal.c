@@ -459,7 +459,7 @@ int wal_failed(const struct wal *w)
     return w->failed;
 }
 
-bool wal_has_room(struct wal *w)
+bool wal_has_room(const struct wal *w)
 {
     return has_room(w, wal_step_bytes_max(&w->options));
 }

@@ -118,7 +118,7 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);
 int wal_failed(const struct wal *w); /* 0, or the negative errno that stops the node */
 /* The largest step would be taken: a segment is prepared, or the current one has space enough. */
-bool wal_has_room(struct wal *w);
+bool wal_has_room(const struct wal *w);
 /* When wal_poll() must be called next though nothing arrives; UINT64_MAX: no need. */
 uint64_t wal_next_ns(const struct wal *w);
 /* When the oldest write in flight was submitted; 0: none. The slow-disk rules look at it. */

@@ -1,0 +1,404 @@
+/* Goal:   the rows of docs/recovery.md that crashes do not produce: damage at or below the durable
+ *         mark is never taken for a torn tail and never served, files from elsewhere are refused.
+ * Method: a small log of several lives and segments whose last batch is the idle mark. Each sector
+ *         of each file, one at a time, is flipped, zeroed, or overwritten by another one of the
+ *         log; the start must refuse, or find everything.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "persist/batch.h"
+#include "persist/segment.h"
+#include "tests/persist/fixture.h"
+
+enum { NAMES_MAX = 32 };
+
+/* Three lives, rolls, replacements; everything is durable and the mark says so. */
+static struct fixture *log_new(uint64_t seed)
+{
+    struct fixture *f = fixture_new(seed);
+
+    for (uint32_t life = 0; life < 3; life++) {
+        assert_int_equal(fixture_open(f), 0);
+        for (uint32_t i = 0; i < 16; i++) {
+            fixture_append_random(f);
+            fixture_turn(f, 100 * 1000);
+        }
+        if (life == 2)
+            fixture_idle(f);
+        else
+            fixture_settle(f);
+        disk_sim_power_cut(f->disk);
+    }
+    return f;
+}
+
+/* The same log once more, to be damaged. */
+static struct fixture *twin(const struct fixture *f)
+{
+    struct fixture *t = malloc(sizeof *t);
+
+    assert_non_null(t);
+    *t = *f;
+    t->memory = NULL;
+    t->wal = NULL;
+    t->disk = disk_sim_fork(f->disk, 1);
+    t->records = aligned_alloc(DISK_SECTOR, FIXTURE_BATCH_BYTES);
+    assert_non_null(t->disk);
+    assert_non_null(t->records);
+    return t;
+}
+
+enum harm { HARM_FLIP, HARM_ZERO, HARM_STALE, HARM_KINDS };
+
+static void damage(struct fixture *t, uint8_t *sector, enum harm harm, uint8_t *other)
+{
+    if (harm == HARM_FLIP)
+        sector[prng_below(&t->prng, 300)] ^= (uint8_t)(1u << prng_below(&t->prng, 8));
+    else if (harm == HARM_ZERO)
+        memset(sector, 0, DISK_SECTOR);
+    else
+        memcpy(sector, other, DISK_SECTOR);
+}
+
+static void every_damaged_sector_is_seen(void **state)
+{
+    (void)state;
+    uint32_t refused = 0;
+    uint32_t harmless = 0;
+
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        struct fixture *f = log_new(seed);
+        static char names[NAMES_MAX][DISK_NAME_BYTES];
+        const int64_t count = disk_list(f->disk, SEGMENT_NAME_PREFIX, names, NAMES_MAX);
+        assert_in_range(count, 3, NAMES_MAX);
+        for (int64_t i = 0; i < count; i++) {
+            uint64_t length;
+            (void)disk_sim_bytes(f->disk, names[i], &length);
+            for (uint64_t at = 0; at < length * HARM_KINDS; at += DISK_SECTOR) {
+                struct fixture *t = twin(f);
+                uint8_t *bytes = disk_sim_bytes(t->disk, names[i], &length);
+                uint64_t other_length;
+                uint8_t *other = disk_sim_bytes(t->disk, names[(i + 1) % count], &other_length);
+                const uint64_t sector = at % length;
+                damage(t, bytes + sector, (enum harm)(at / length),
+                       other + sector % other_length);
+                const int result = fixture_try_open(t);
+                if (result != 0 && result != -EBADMSG)
+                    fail_msg("seed %llu, %s sector %llu: %d %s", (unsigned long long)seed, names[i],
+                             (unsigned long long)sector / DISK_SECTOR, result, t->error);
+                refused += result != 0;
+                harmless += result == 0;
+                fixture_delete(t);
+            }
+        }
+        fixture_delete(f);
+    }
+    print_message("%u refused, %u harmless\n", refused, harmless);
+    assert_true(refused > 100);
+}
+
+/* The last batch of the newest segment that has one: its offset. */
+static uint64_t last_batch(uint8_t *bytes, uint64_t length, struct batch_header *h)
+{
+    uint64_t found = 0;
+
+    for (uint64_t at = DISK_SECTOR; at < length; at += DISK_SECTOR) {
+        struct batch_header here;
+        memcpy(&here, bytes + at, sizeof here);
+        if (here.magic != BATCH_MAGIC)
+            continue;
+        found = at;
+        *h = here;
+    }
+    return found;
+}
+
+/* Above the mark the same harm is a torn write: cut, and told. */
+static void bad_batch_above_the_mark_is_cut(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(9);
+    struct batch_header h;
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 2, 100);
+    fixture_turn(f, 1);
+    while (f->durable + 1 < f->state_count)
+        fixture_turn(f, 10 * 1000);
+    fixture_extend(f, 1, 100);
+    fixture_turn(f, 1);
+    while (f->durable + 1 < f->state_count)
+        fixture_turn(f, 10 * 1000);
+    disk_sim_power_cut(f->disk);
+    f->durable--; /* as if the last flush had not been reported */
+    segment_name(name, 1);
+    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
+    const uint64_t at = last_batch(bytes, length, &h);
+    assert_int_equal(h.record_count, 1);
+    bytes[at + BATCH_HEADER_BYTES + 3] ^= 1;
+    assert_int_equal(fixture_open(f), 0);
+    assert_int_equal(f->recovered.last, 2);
+    assert_int_equal(f->recovered.torn_batches, 1);
+    fixture_delete(f);
+}
+
+static void refusal_names_the_entries(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(10);
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    assert_int_equal(fixture_open(f), 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        fixture_extend(f, 2, 100);
+        fixture_settle(f);
+    }
+    fixture_idle(f);
+    disk_sim_power_cut(f->disk);
+    segment_name(name, 1);
+    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
+    struct batch_header h;
+    uint64_t at = DISK_SECTOR;
+    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 4; memcpy(&h, bytes + at, sizeof h))
+        at += batch_bytes(h.record_bytes);
+    bytes[at + BATCH_HEADER_BYTES + 3] ^= 1;
+    assert_int_equal(fixture_open(f), -EBADMSG);
+    assert_int_equal(f->recovered.faulty_first, 3);
+    assert_int_equal(f->recovered.faulty_last, 4);
+    assert_non_null(strstr(f->error, "entries 3 to 4"));
+    fixture_delete(f);
+}
+
+static void rot_below_a_running_log_is_not_served(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(11);
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 4, 100);
+    fixture_idle(f);
+    segment_name(name, 1);
+    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct wal_read read = {
+            .first = 1, .last = 4, .term = 1, .bytes = f->records, .size = FIXTURE_BATCH_BYTES};
+        /* The first batch is recovery's mark; the second has the records. */
+        const uint64_t at = 2 * DISK_SECTOR + (i == 0 ? BATCH_HEADER_BYTES + 8 : 8);
+        bytes[at] ^= 1;
+        assert_int_equal(wal_read_begin(f->wal, &read), 0);
+        while (!wal_read_poll(f->wal))
+            fixture_turn(f, 1000 * 1000);
+        assert_int_equal(read.result, -EBADMSG);
+        assert_int_equal(read.count, 0);
+        bytes[at] ^= 1;
+    }
+    fixture_delete(f);
+}
+
+/* No segment is prepared, so the damaged header is the newest of all: without the batches behind
+ * it, it would look like a segment that was never finished. */
+static void damaged_header_of_the_newest_segment(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(14);
+    const struct disk_sim_fault full = {
+        .kind = DISK_OP_CREATE, .nth = 1, .result = -ENOSPC, .sticky = true};
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    assert_int_equal(fixture_open(f), 0);
+    disk_sim_fail(f->disk, &full);
+    fixture_extend(f, 1, 100);
+    for (uint32_t i = 0; i < 20; i++)
+        fixture_turn(f, 100 * 1000);
+    assert_int_equal(f->durable, f->state_count - 1);
+    disk_sim_power_cut(f->disk);
+    disk_sim_fail(f->disk, &(struct disk_sim_fault){.nth = 0});
+    fixture_segment_name(f, 0, name);
+    memset(disk_sim_bytes(f->disk, name, &length), 0, DISK_SECTOR);
+    assert_int_equal(fixture_open(f), -EBADMSG);
+    assert_non_null(strstr(f->error, "header is damaged"));
+    fixture_delete(f);
+}
+
+/* Recovery died between its header and its mark: the header alone vouches for the copies. */
+static void damaged_copy_without_a_mark(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(15);
+    uint32_t refused = 0;
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 1, 100);
+    fixture_turn(f, 1);
+    while (f->durable + 1 < f->state_count)
+        fixture_turn(f, 10 * 1000); /* flushed, and no mark yet */
+    disk_sim_power_cut(f->disk);
+    for (uint32_t nth = 1; nth < 40 && refused == 0; nth++) {
+        struct fixture *t = twin(f);
+        struct batch_header h;
+        char name[DISK_NAME_BYTES];
+        uint64_t length;
+        disk_sim_fail_all_after(t->disk, nth);
+        (void)fixture_try_open(t);
+        disk_sim_kill(t->disk);
+        fixture_segment_name(t, 0, name);
+        uint8_t *bytes = disk_sim_bytes(t->disk, name, &length);
+        memcpy(&h, bytes + DISK_SECTOR, sizeof h);
+        const bool header = memcmp(bytes, "SKSG", 4) == 0;
+        const bool mark = memcmp(bytes + DISK_SECTOR + batch_bytes(h.record_bytes), "SKBH", 4) == 0;
+        if (header && h.kind == BATCH_COPY && !mark) {
+            bytes[DISK_SECTOR + BATCH_HEADER_BYTES] ^= 1;
+            assert_int_equal(fixture_open(t), -EBADMSG);
+            refused++;
+        }
+        fixture_delete(t);
+    }
+    assert_int_equal(refused, 1);
+    fixture_delete(f);
+}
+
+/* A batch of the right number at the right place that continues another history. */
+static void batch_of_another_predecessor_is_not_taken(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(16);
+    struct batch_header h;
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 1, 100);
+    fixture_turn(f, 1);
+    while (f->durable + 1 < f->state_count)
+        fixture_turn(f, 10 * 1000);
+    disk_sim_power_cut(f->disk);
+    f->durable--;
+    segment_name(name, 1);
+    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
+    const uint64_t at = last_batch(bytes, length, &h);
+    h.previous_crc ^= 1;
+    batch_seal(&h);
+    memcpy(bytes + at, &h, sizeof h);
+    assert_int_equal(fixture_open(f), 0);
+    assert_int_equal(f->recovered.last, 0);
+    fixture_delete(f);
+}
+
+static void batch_is_bound_to_its_place(void **state)
+{
+    (void)state;
+    struct batch_header h = {.kind = BATCH_NEW, .incarnation = 1, .boot = 1, .node = 1,
+                             .generation = 5, .offset = DISK_SECTOR, .number = 1};
+    const struct batch_place right = {
+        .incarnation = 1, .node = 1, .generation = 5, .offset = DISK_SECTOR};
+    struct batch_place wrong[] = {right, right, right, right};
+    struct batch_header out;
+
+    wrong[0].incarnation++;
+    wrong[1].node++;
+    wrong[2].generation--;
+    wrong[3].offset += DISK_SECTOR;
+    batch_seal(&h);
+    assert_true(batch_check_header((const uint8_t *)&h, &right, &out));
+    for (uint32_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(batch_check_header((const uint8_t *)&h, &wrong[i], &out));
+    for (uint32_t bit = 0; bit < 8 * sizeof h; bit++) {
+        ((uint8_t *)&h)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_false(batch_check_header((const uint8_t *)&h, &right, &out));
+        ((uint8_t *)&h)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+static void seal_anew(uint8_t *sector, struct segment_header *h)
+{
+    h->header_crc = crc32c(0, h, offsetof(struct segment_header, header_crc));
+    memcpy(sector, h, sizeof *h);
+}
+
+static void files_from_elsewhere_are_refused(void **state)
+{
+    (void)state;
+    struct fixture *f = log_new(12);
+    static const struct {
+        const char *says;
+        int result;
+    } cases[] = {
+        {"version 2", -EPROTO},    {"cluster 78", -EXDEV},           {"node 4", -EXDEV},
+        {"incarnation", -EXDEV},   {"is to be boot", -EINVAL},       {"missing", -EBADMSG},
+    };
+
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture *t = twin(f);
+        struct segment_header h;
+        char name[DISK_NAME_BYTES];
+        uint64_t length;
+        fixture_segment_name(t, 0, name);
+        uint8_t *bytes = disk_sim_bytes(t->disk, name, &length);
+        memcpy(&h, bytes, sizeof h);
+        h.version = (uint16_t)(h.version + (i == 0));
+        h.cluster += i == 1;
+        h.node = (raft_node)(h.node + (i == 2));
+        h.incarnation += i == 3;
+        t->options.boot -= i == 4; /* fixture_open() adds one */
+        if (i == 5) {
+            h.kind = SEGMENT_RECOVERY;
+            h.continues_generation = h.generation - 1;
+            char previous[DISK_NAME_BYTES];
+            segment_name(previous, h.continues_generation);
+            uint64_t previous_length;
+            while (disk_sim_bytes(t->disk, previous, &previous_length) != NULL)
+                segment_name(previous, --h.continues_generation);
+        }
+        seal_anew(bytes, &h);
+        assert_int_equal(fixture_open(t), cases[i].result);
+        if (strstr(t->error, cases[i].says) == NULL)
+            fail_msg("%u: %s", i, t->error);
+        fixture_delete(t);
+    }
+    fixture_delete(f);
+}
+
+/* A read error is a checksum mismatch of the sectors it concerns; here it passes. */
+static void read_error_is_tried_by_sector(void **state)
+{
+    (void)state;
+    struct fixture *f = log_new(13);
+    const struct disk_sim_fault fault = {.kind = DISK_OP_READ, .nth = 1, .result = -EIO};
+
+    disk_sim_fail(f->disk, &fault);
+    assert_int_equal(fixture_open(f), 0);
+    fixture_delete(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_damaged_sector_is_seen),
+        cmocka_unit_test(bad_batch_above_the_mark_is_cut),
+        cmocka_unit_test(refusal_names_the_entries),
+        cmocka_unit_test(rot_below_a_running_log_is_not_served),
+        cmocka_unit_test(damaged_header_of_the_newest_segment),
+        cmocka_unit_test(damaged_copy_without_a_mark),
+        cmocka_unit_test(batch_of_another_predecessor_is_not_taken),
+        cmocka_unit_test(batch_is_bound_to_its_place),
+        cmocka_unit_test(files_from_elsewhere_are_refused),
+        cmocka_unit_test(read_error_is_tried_by_sector),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/* Goal:   at each moment one whole superblock is on disk; a boot number is never given twice.
+ * Method: the simulated disk; each operation of format and boot is the last one before a power cut;
+ *         then each copy is damaged.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "persist/superblock.h"
+#include "sim/disk_sim.h"
+
+static const struct superblock fresh = {.cluster = 7, .incarnation = 9, .node = 2};
+static alignas(DISK_SECTOR) uint8_t buffer[DISK_SECTOR];
+
+static struct disk *disk_new(uint64_t seed)
+{
+    struct disk *d = disk_sim_new(&(struct disk_sim_options){.seed = seed, .latency_ns_max = 100});
+    assert_non_null(d);
+    return d;
+}
+
+static void format_read_boot(void **state)
+{
+    (void)state;
+    struct disk *d = disk_new(1);
+    struct superblock s;
+
+    assert_int_equal(superblock_read(d, buffer, &s), -ENODATA);
+    assert_int_equal(superblock_format(d, buffer, &fresh), 0);
+    for (uint32_t boot = 0; boot < 10; boot++) {
+        disk_sim_power_cut(d);
+        assert_int_equal(superblock_read(d, buffer, &s), 0);
+        assert_int_equal(s.boot, boot);
+        assert_int_equal(s.node, fresh.node);
+        assert_true(s.cluster == fresh.cluster);
+        assert_true(s.incarnation == fresh.incarnation);
+        assert_int_equal(superblock_boot(d, buffer, &s), 0);
+        assert_int_equal(s.boot, boot + 1);
+    }
+    disk_sim_delete(d);
+}
+
+static void power_cut_at_each_operation(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 500; seed++) {
+        struct disk *d = disk_new(seed);
+        struct superblock s;
+        uint32_t boot = 0;
+        /* Format: there, or as if it had never begun. */
+        disk_sim_fail_all_after(d, 1 + (uint32_t)(seed % 4));
+        const int formatted = superblock_format(d, buffer, &fresh);
+        disk_sim_power_cut(d);
+        int result = superblock_read(d, buffer, &s);
+        if (formatted == 0)
+            assert_int_equal(result, 0);
+        if (result == -ENODATA || result == -EBADMSG) {
+            assert_int_equal(superblock_format(d, buffer, &fresh), 0);
+            assert_int_equal(superblock_read(d, buffer, &s), 0);
+        }
+        for (uint32_t life = 0; life < 20; life++) {
+            disk_sim_fail_all_after(d, 1 + (uint32_t)((seed + life) % 3));
+            result = superblock_boot(d, buffer, &s);
+            if (result == 0)
+                boot = s.boot;
+            disk_sim_power_cut(d);
+            assert_int_equal(superblock_read(d, buffer, &s), 0);
+            assert_true(s.boot >= boot); /* what was told to the world is not forgotten */
+            assert_true(s.boot <= boot + 1);
+            boot = s.boot;
+        }
+        disk_sim_delete(d);
+    }
+}
+
+static void damaged_copies(void **state)
+{
+    (void)state;
+    struct disk *d = disk_new(3);
+    struct superblock s;
+    uint64_t length;
+
+    assert_int_equal(superblock_format(d, buffer, &fresh), 0);
+    assert_int_equal(superblock_read(d, buffer, &s), 0);
+    assert_int_equal(superblock_boot(d, buffer, &s), 0);
+    assert_int_equal(superblock_boot(d, buffer, &s), 0);
+    uint8_t *bytes = disk_sim_bytes(d, "superblock", &length);
+    assert_int_equal(length, 2 * DISK_SECTOR);
+    for (uint32_t bit = 0; bit < 64 * 8; bit++) {
+        /* Generation 3 stands in the second copy, generation 2 in the first. */
+        bytes[DISK_SECTOR + bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(superblock_read(d, buffer, &s), 0);
+        assert_int_equal(s.boot, 2); /* the lost copy's: it is not given again */
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(superblock_read(d, buffer, &s), -EBADMSG);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        bytes[DISK_SECTOR + bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    bytes[DISK_SECTOR + 4]++; /* version */
+    const uint32_t crc = crc32c(0, bytes + DISK_SECTOR, 60);
+    memcpy(bytes + DISK_SECTOR + 60, &crc, sizeof crc);
+    assert_int_equal(superblock_read(d, buffer, &s), -EPROTO);
+    disk_sim_delete(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(format_read_boot),
+        cmocka_unit_test(power_cut_at_each_operation),
+        cmocka_unit_test(damaged_copies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
