@@ -68,7 +68,7 @@ struct lcore {
     int cpu; /* LCORE_CPU_ANY: the scheduler's choice */
     enum config_idle idle;
     uint32_t task_count;
-    struct lcore_task task[CONFIG_ROLE_COUNT];
+    struct lcore_task task[CONFIG_ROLE_COUNT + 1]; /* and a guest */
     uint32_t fd_count;
     struct lcore_fd fd[LCORE_FDS_MAX];
     struct bell bell;

@@ -107,7 +107,7 @@ static int command_run(const struct config *config)
 
     if (signal_fd < 0)
         return fail(EXIT_START, "signals can't be taken by a file descriptor");
-    int code = node_open(&node, config, error, sizeof error);
+    int code = node_open(&node, config, NULL, error, sizeof error);
     if (code != 0)
         return fail(code, error);
     const int listen_fd = control_socket_listen(config->run, error, sizeof error);

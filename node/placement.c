@@ -158,6 +158,8 @@ int node_start(struct node *n, char *error, size_t error_bytes)
             if (placement_has(&c->lcores[i], (enum config_role)role))
                 add_role(n, l, (enum config_role)role);
         }
+        if (n->guest != NULL && placement_has(&c->lcores[i], CONFIG_ROLE_RAFT))
+            l->task[l->task_count++] = *n->guest;
         for (uint32_t j = 0; j < n->lcore_count; j++) {
             if (j != i)
                 l->other[l->other_count++] = &n->lcore[j].bell;

@@ -63,8 +63,9 @@ static int map_memory(struct node *n, char *error, size_t error_bytes)
     const size_t lcore_bytes = n->config->lcores_count * sizeof *n->lcore;
 
     n->memory_bytes = rounded(sizeof *n->view) + rounded(sizeof *n->counters) +
-                      rounded(lcore_bytes) + rounded(request_door_bytes(slots, answer_bytes)) +
-                      DISK_SECTOR;
+                      rounded(lcore_bytes) + DISK_SECTOR +
+                      (n->guest == NULL ? 1 : 2) *
+                          rounded(request_door_bytes(slots, answer_bytes));
     n->memory = map(n->memory_bytes, error, error_bytes);
     if (n->memory == NULL)
         return EXIT_START;
@@ -73,6 +74,9 @@ static int map_memory(struct node *n, char *error, size_t error_bytes)
     n->lcore = memory_take(n, lcore_bytes);
     n->door = request_door_init(memory_take(n, request_door_bytes(slots, answer_bytes)), 0, slots,
                                 answer_bytes);
+    if (n->guest != NULL)
+        n->guest_door = request_door_init(memory_take(n, request_door_bytes(slots, answer_bytes)),
+                                          1, slots, answer_bytes);
     n->superblock_buffer = memory_take(n, DISK_SECTOR);
     return 0;
 }
@@ -148,8 +152,8 @@ static struct replica_options make_options(const struct node *n)
         .disk = n->disk,
         .view = n->view,
         .counters = n->counters,
-        .door_count = 1,
-        .door = {n->door},
+        .door_count = n->guest == NULL ? 1 : 2,
+        .door = {n->door, n->guest_door},
     };
 
     set_members(&options, c);
@@ -286,11 +290,12 @@ static int open_disk(struct node *n, char *error, size_t error_bytes)
     return 0;
 }
 
-int node_open(struct node *n, const struct config *config, char *error, size_t error_bytes)
+int node_open(struct node *n, const struct config *config, const struct lcore_task *guest,
+              char *error, size_t error_bytes)
 {
     int code;
 
-    *n = (struct node){.config = config};
+    *n = (struct node){.config = config, .guest = guest};
     if (datadir_open(&n->datadir, config->data, error, error_bytes) != 0)
         return EXIT_DATA;
     if ((code = make_folders(config, error, error_bytes)) != 0)

@@ -38,6 +38,8 @@ struct node {
     struct node_view *view;
     struct replica_counters *counters;
     struct request_door *door; /* api's */
+    const struct lcore_task *guest; /* NULL: none */
+    struct request_door *guest_door; /* the guest's */
     struct disk *disk;
     struct port *port;
     struct replica *replica;
@@ -52,7 +54,10 @@ struct node {
     struct published drained; /* api: it has */
 };
 
-int node_open(struct node *n, const struct config *config, char *error, size_t error_bytes);
+/* `guest`: a task that asks the replica from within, by a door of its own, on the raft role's lcore
+ * (a load generator that has no sockets); NULL: none. */
+int node_open(struct node *n, const struct config *config, const struct lcore_task *guest,
+              char *error, size_t error_bytes);
 int node_start(struct node *n, char *error, size_t error_bytes);
 /* Asks api to end its connections; node_stop() does not wait for it. */
 void node_drain(struct node *n);
