@@ -10,6 +10,10 @@
 
 enum { PATH_BYTES = 64 };
 
+/* A memif link is named to DPDK in a list of its own syntax. */
+static const char LINKS_CHARACTERS[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@~";
+
 bool config_split_address(const char *address, char *host, uint16_t *port)
 {
     const char *colon = strrchr(address, ':');
@@ -155,6 +159,11 @@ static void check_paths(struct config_source *source, const struct config *confi
     if (strcmp(config->data, config->run) == 0 || strcmp(config->data, config->links) == 0)
         config_complain(source, config_source_line(source, "data"),
                         "the data directory is also named as run or links; it needs one of its own");
+    if (config->links[strspn(config->links, LINKS_CHARACTERS)] != '\0')
+        config_complain(source, config_source_line(source, "links"),
+                        "the path of links is \"%s\"; allowed in it are letters, digits and "
+                        "/ . _ - + @ ~, because DPDK reads it; choose another place",
+                        config->links);
     if (strlen(config->links) > PORT_DPDK_PATH_BYTES_MAX)
         config_complain(source, config_source_line(source, "links"),
                         "the path of links, %s, has %zu characters; allowed are %d, because sockets "

@@ -159,6 +159,7 @@ static void meaning_has_lines(void **state)
     expect("heartbeat_ms: 20", "heartbeat_ms: 50", "election_min_ms is 100; allowed is at least");
     expect("heartbeat_ms: 20", "election_max_ms: 90", ":13: election_max_ms is 90; allowed is more");
     expect("run: run", "run: data", ":3: the data directory is also named");
+    expect("/tmp/links", "'/tmp/a b'", ":5: the path of links is \"/tmp/a b\"; allowed in it are");
     expect("/tmp/links", "/tmp/0123456789012345678901234567890123456789012345678901234567890123456789"
                          "0123456789", ":5: the path of links");
 }
