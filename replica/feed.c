@@ -4,7 +4,6 @@
  * The store gets runs of records that lie back to back, by address. Where the next committed entry
  * has left record memory (after a restart: everything), it is loaded from the log first.
  */
-#include "replica/config_record.h"
 #include "replica/replica_internal.h"
 
 #include <errno.h>
@@ -72,18 +71,6 @@ uint32_t loads_poll(struct replica *r)
     return work;
 }
 
-/* A configuration says how much the store may hold; it must fit into what this node has. */
-static void check_quota(struct replica *r, const struct record_header *record)
-{
-    struct raft_config config;
-    uint64_t quota_bytes;
-
-    if (record->type == RECORD_CONFIG &&
-        config_record_decode(record_payload(record), record->payload_bytes, &config, &quota_bytes) &&
-        quota_bytes > r->options.quota_bytes)
-        raft_role_stop(r, REPLICA_STOP_QUOTA);
-}
-
 /* Passes over entries that follow `first` back to back in memory, up to `last`; tells whose they
  * are; returns how many. `end`: behind the last byte that may be looked at. */
 static uint32_t run_length(struct replica *r, const uint8_t *bytes, const uint8_t *end,
@@ -96,7 +83,6 @@ static uint32_t run_length(struct replica *r, const uint8_t *bytes, const uint8_
     while (count < RUN_ENTRIES_MAX && at < end && role->fed + 1 + count <= last) {
         const struct record_header *record = record_at(at);
         requests_on_committed(r, record);
-        check_quota(r, record);
         at += record_bytes(record->payload_bytes);
         count++;
     }

@@ -44,7 +44,7 @@ enum replica_role {
     X(SUPERSEDED, "a peer has seen a later start of this data directory: this is a copy")          \
     X(STRANGER, "the cluster knows another incarnation of this node: its directory was replaced")  \
     X(TWO_LEADERS, "another leader in this leader's own term")                                     \
-    X(QUOTA, "the cluster's quota is larger than store_bytes in this node's configuration")        \
+    X(QUOTA, "the cluster's quota is larger than store.quota_mib in this node's configuration")        \
     X(LOG_DAMAGED, "a record read back from the log is damaged")
 
 enum replica_stop {

@@ -94,15 +94,22 @@ static void entry_done(struct replica *r)
     role->at = NULL;
 }
 
-/* An entry that is no command: only what a configuration says of the store counts here. */
+/* An entry that is no command: only what a configuration says of the store counts here. A quota
+ * for which this node has not taken the memory ends it before it could apply differently. */
 static void skip_entry(struct replica *r, const struct record_header *record)
 {
     struct raft_config config;
     uint64_t quota_bytes;
 
     if (record->type == RECORD_CONFIG &&
-        config_record_decode(record_payload(record), record->payload_bytes, &config, &quota_bytes))
+        config_record_decode(record_payload(record), record->payload_bytes, &config,
+                             &quota_bytes)) {
+        if (quota_bytes > r->options.quota_bytes) {
+            published_set(&r->store_failed, REPLICA_STOP_QUOTA);
+            return;
+        }
         store_set_quota(r->store.store, quota_bytes);
+    }
     store_skip(r->store.store, record->index);
     entry_done(r);
 }
@@ -208,11 +215,12 @@ uint32_t store_role_poll(struct replica *r)
 {
     uint32_t work = 0;
 
-    if (published_get(&r->options.view->stop) != REPLICA_STOP_NONE)
+    if (published_get(&r->options.view->stop) != REPLICA_STOP_NONE ||
+        published_get(&r->store_failed) != REPLICA_STOP_NONE)
         return 0;
     while (work < STORE_BURST && one_piece(r)) {
         work++;
-        if (r->store.working)
+        if (r->store.working || published_get(&r->store_failed) != REPLICA_STOP_NONE)
             break; /* a slice is all that one poll may take */
     }
     if (work > 0)
