@@ -26,43 +26,44 @@ enum {
 };
 
 /* X(key, default, least, most, power of two only) */
-#define CONFIG_TIMING_LIST(X)                                                                      \
-    X(heartbeat_ms, 10, 1, 10000, false)                                                           \
-    X(election_min_ms, 100, 5, 60000, false)                                                       \
-    X(election_max_ms, 200, 6, 120000, false)                                                      \
-    X(resend_ms, 50, 1, 60000, false)                                                              \
+#define CONFIG_TIMING_LIST(X)                 \
+    X(heartbeat_ms, 10, 1, 10000, false)      \
+    X(election_min_ms, 100, 5, 60000, false)  \
+    X(election_max_ms, 200, 6, 120000, false) \
+    X(resend_ms, 50, 1, 60000, false)         \
     X(request_timeout_ms, 7000, 10, 600000, false) /* etcd's: 5 s and two election timeouts */
 
 /* 64 MiB segments: 2 MiB batches fill one in many flushes, and zeroing one takes well under a second. */
-#define CONFIG_LOG_LIST(X)                                                                         \
-    X(segment_mib, 64, 16, 1024, false)                                                            \
-    X(batch_buffers, 4, 2, 8, false)                                                               \
-    X(batch_kib, 4096, 2304, 4096, false) /* at least one largest record, with the header */       \
-    X(flights, 1, 1, 8, false) /* flushes under way beside which a small batch waits for company */ \
+#define CONFIG_LOG_LIST(X)                                                                   \
+    X(segment_mib, 64, 16, 1024, false)                                                      \
+    X(batch_buffers, 4, 2, 8, false)                                                         \
+    X(batch_kib, 4096, 2304, 4096, false) /* at least one largest record, with the header */ \
+    X(flights, 1, 1, 8,                                                                      \
+      false) /* flushes under way beside which a small batch waits for company */            \
     X(term_runs, 65536, 64, 65536, false)
 
 /* Logical bytes of keys and values; the cluster's quota is the first leader's. */
-#define CONFIG_STORE_LIST(X)                                                                       \
-    X(quota_mib, 512, 16, 1 << 20, false)                                                          \
+#define CONFIG_STORE_LIST(X)              \
+    X(quota_mib, 512, 16, 1 << 20, false) \
     X(keys_max, 2000000, 1000, 1000000000, false)
 
 /* Who may have how much under way. Rings need powers of two. */
-#define CONFIG_LIMITS_LIST(X)                                                                      \
-    X(connections, 512, 1, 65536, false)                                                           \
-    X(streams, 2048, 1, 65536, false) /* a connection */                                           \
-    X(api_heap_mib, 256, 4, 65536, false)                                                          \
-    X(requests, 16384, 16, 1 << 20, true)                                                          \
-    X(answers_mib, 16, 8, 1024, true) /* results that wait for the api to send them */             \
-    X(record_memory_mib, 64, 16, 65536, true)                                                      \
-    X(window, 65536, 64, 1 << 22, true) /* entries not yet committed or flushed */                 \
-    X(inflight_msgs, 256, 1, 65536, false) /* unanswered appends to one peer */                    \
-    X(inflight_kib, 4096, 64, 1 << 20, false)                                                      \
-    X(credit_frames, 256, 8, 8192, false) /* data frames one peer may have under way to us */      \
-    X(gated_messages, 1024, 16, 65536, false) /* messages that wait for the disk */                \
-    X(ring_control, 256, 2, 65536, true)                                                           \
-    X(ring_data, 2048, 2, 65536, true)                                                             \
-    X(ring_persist, 1024, 2, 65536, true)                                                          \
-    X(ring_store, 4096, 2, 65536, true)                                                            \
+#define CONFIG_LIMITS_LIST(X)                                                                     \
+    X(connections, 512, 1, 65536, false)                                                          \
+    X(streams, 2048, 1, 65536, false) /* a connection */                                          \
+    X(api_heap_mib, 256, 4, 65536, false)                                                         \
+    X(requests, 16384, 16, 1 << 20, true)                                                         \
+    X(answers_mib, 16, 8, 1024, true) /* results that wait for the api to send them */            \
+    X(record_memory_mib, 64, 16, 65536, true)                                                     \
+    X(window, 65536, 64, 1 << 22, true)    /* entries not yet committed or flushed */             \
+    X(inflight_msgs, 256, 1, 65536, false) /* unanswered appends to one peer */                   \
+    X(inflight_kib, 4096, 64, 1 << 20, false)                                                     \
+    X(credit_frames, 256, 8, 8192, false)     /* data frames one peer may have under way to us */ \
+    X(gated_messages, 1024, 16, 65536, false) /* messages that wait for the disk */               \
+    X(ring_control, 256, 2, 65536, true)                                                          \
+    X(ring_data, 2048, 2, 65536, true)                                                            \
+    X(ring_persist, 1024, 2, 65536, true)                                                         \
+    X(ring_store, 4096, 2, 65536, true)                                                           \
     X(ring_tx, 1024, 2, 65536, true)
 
 #define CONFIG_MEMBER_NUMBER(key, usual, least, most, power) uint64_t key;

@@ -133,8 +133,8 @@ static void check_missing(struct walk *walk, const struct visit *visit)
             found = key->type == YAML_SCALAR_NODE && strcmp(text_of(key), f->key) == 0;
         }
         if (!found)
-            config_complain(walk->source, line_of(visit->node), "key \"%s\" is missing%s%s",
-                            f->key, visit->path[0] != '\0' ? " in " : "", visit->path);
+            config_complain(walk->source, line_of(visit->node), "key \"%s\" is missing%s%s", f->key,
+                            visit->path[0] != '\0' ? " in " : "", visit->path);
     }
 }
 

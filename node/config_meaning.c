@@ -10,6 +10,9 @@
 
 enum { PATH_BYTES = 64 };
 
+static const char NAME_CHARACTERS[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
 /* A memif link is named to DPDK in a list of its own syntax. */
 static const char LINKS_CHARACTERS[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@~";
@@ -57,12 +60,23 @@ static void check_member_pair(struct config_source *source, const struct config 
                         b->client);
 }
 
+/* A name stands in tables, JSON and addresses as it is. */
+static bool is_plain_name(const char *name)
+{
+    return name[strspn(name, NAME_CHARACTERS)] == '\0';
+}
+
 static void check_members(struct config_source *source, const struct config *config)
 {
     char host[CONFIG_ADDRESS_BYTES], path[PATH_BYTES];
     uint16_t port;
 
     for (uint32_t i = 0; i < config->members_count; i++) {
+        snprintf(path, sizeof path, "members[%u].name", i);
+        if (!is_plain_name(config->members[i].name))
+            config_complain(source, config_source_line(source, path),
+                            "members[].name is \"%s\"; allowed in it are letters, digits and . _ -",
+                            config->members[i].name);
         snprintf(path, sizeof path, "members[%u].client", i);
         if (!config_split_address(config->members[i].client, host, &port))
             config_complain(source, config_source_line(source, path),
@@ -127,12 +141,14 @@ static void check_timing(struct config_source *source, const struct config *conf
 
     if (t->election_min_ms < 3 * t->heartbeat_ms)
         config_complain(source, config_source_line(source, "timing.election_min_ms"),
-                        "election_min_ms is %" PRIu64 "; allowed is at least three heartbeats, %" PRIu64
+                        "election_min_ms is %" PRIu64
+                        "; allowed is at least three heartbeats, %" PRIu64
                         ", so that one lost frame is no election",
                         t->election_min_ms, 3 * t->heartbeat_ms);
     if (t->election_max_ms <= t->election_min_ms)
         config_complain(source, config_source_line(source, "timing.election_max_ms"),
-                        "election_max_ms is %" PRIu64 "; allowed is more than election_min_ms, %" PRIu64,
+                        "election_max_ms is %" PRIu64
+                        "; allowed is more than election_min_ms, %" PRIu64,
                         t->election_max_ms, t->election_min_ms);
 }
 
@@ -157,18 +173,20 @@ static void check_limits(struct config_source *source, const struct config *conf
 static void check_paths(struct config_source *source, const struct config *config)
 {
     if (strcmp(config->data, config->run) == 0 || strcmp(config->data, config->links) == 0)
-        config_complain(source, config_source_line(source, "data"),
-                        "the data directory is also named as run or links; it needs one of its own");
+        config_complain(
+            source, config_source_line(source, "data"),
+            "the data directory is also named as run or links; it needs one of its own");
     if (config->links[strspn(config->links, LINKS_CHARACTERS)] != '\0')
         config_complain(source, config_source_line(source, "links"),
                         "the path of links is \"%s\"; allowed in it are letters, digits and "
                         "/ . _ - + @ ~, because DPDK reads it; choose another place",
                         config->links);
     if (strlen(config->links) > PORT_DPDK_PATH_BYTES_MAX)
-        config_complain(source, config_source_line(source, "links"),
-                        "the path of links, %s, has %zu characters; allowed are %d, because sockets "
-                        "lie there; choose a shorter place",
-                        config->links, strlen(config->links), PORT_DPDK_PATH_BYTES_MAX);
+        config_complain(
+            source, config_source_line(source, "links"),
+            "the path of links, %s, has %zu characters; allowed are %d, because sockets "
+            "lie there; choose a shorter place",
+            config->links, strlen(config->links), PORT_DPDK_PATH_BYTES_MAX);
 }
 
 void config_check_meaning(struct config_source *source, const struct config *config)

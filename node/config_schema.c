@@ -4,17 +4,17 @@
 #include <stddef.h>
 
 #define FIELD_UINT(structure, key) CYAML_FIELD_UINT(#key, CYAML_FLAG_OPTIONAL, structure, key)
-#define RULE(section, key, usual, least, most, power)                                              \
+#define RULE(section, key, usual, least, most, power) \
     {#section "." #key, usual, least, most, offsetof(struct config, section.key), power},
 
 #define TIMING_FIELD(key, usual, least, most, power) FIELD_UINT(struct config_timing, key),
-#define LOG_FIELD(key, usual, least, most, power) FIELD_UINT(struct config_log, key),
-#define STORE_FIELD(key, usual, least, most, power) FIELD_UINT(struct config_store, key),
+#define LOG_FIELD(key, usual, least, most, power)    FIELD_UINT(struct config_log, key),
+#define STORE_FIELD(key, usual, least, most, power)  FIELD_UINT(struct config_store, key),
 #define LIMITS_FIELD(key, usual, least, most, power) FIELD_UINT(struct config_limits, key),
 
 #define TIMING_RULE(key, usual, least, most, power) RULE(timing, key, usual, least, most, power)
-#define LOG_RULE(key, usual, least, most, power) RULE(log, key, usual, least, most, power)
-#define STORE_RULE(key, usual, least, most, power) RULE(store, key, usual, least, most, power)
+#define LOG_RULE(key, usual, least, most, power)    RULE(log, key, usual, least, most, power)
+#define STORE_RULE(key, usual, least, most, power)  RULE(store, key, usual, least, most, power)
 #define LIMITS_RULE(key, usual, least, most, power) RULE(limits, key, usual, least, most, power)
 
 static const cyaml_strval_t flush_names[] = {
@@ -34,8 +34,8 @@ static const cyaml_strval_t role_names[] = {
     {"persist", CONFIG_ROLE_PERSIST}, {"store", CONFIG_ROLE_STORE}, {"tx", CONFIG_ROLE_TX},
 };
 
-static const cyaml_schema_field_t timing_fields[] = {
-    CONFIG_TIMING_LIST(TIMING_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t timing_fields[] = {CONFIG_TIMING_LIST(TIMING_FIELD)
+                                                         CYAML_FIELD_END};
 
 static const cyaml_schema_field_t log_fields[] = {
     CYAML_FIELD_ENUM("flush", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_log, flush,
@@ -44,8 +44,8 @@ static const cyaml_schema_field_t log_fields[] = {
 
 static const cyaml_schema_field_t store_fields[] = {CONFIG_STORE_LIST(STORE_FIELD) CYAML_FIELD_END};
 
-static const cyaml_schema_field_t limits_fields[] = {
-    CONFIG_LIMITS_LIST(LIMITS_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t limits_fields[] = {CONFIG_LIMITS_LIST(LIMITS_FIELD)
+                                                         CYAML_FIELD_END};
 
 static const cyaml_schema_field_t port_fields[] = {
     CYAML_FIELD_ENUM("kind", CYAML_FLAG_STRICT, struct config_port, kind, port_kind_names,

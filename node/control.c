@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    TURN_MS = 50,            /* how often links are looked after */
+    TURN_MS = 50,                  /* how often links are looked after */
     DRAIN_NS = 1000 * 1000 * 1000, /* how long clients may take to leave */
 };
 
@@ -30,7 +30,7 @@ struct control {
     int epoll_fd;
     int signal_fd;
     int listen_fd;
-    uint32_t signals;       /* asked to end so often */
+    uint32_t signals; /* asked to end so often */
     uint64_t drain_until_ns;
     uint64_t role, leader, term; /* as last said */
 };
@@ -196,7 +196,9 @@ static int last_words(const struct control *c)
         return EXIT_OK;
     }
     const int code = EXIT_STOP_FIRST + (int)stop - 1;
-    say(c, "STOPPED for good: %s. Do not restart it before docs/OPERATING.md, exit code %d",
+    say(c,
+        "STOPPED for good: %s (exit code %d). docs/OPERATING.md says what to do before it may be "
+        "started again",
         replica_stop_text((enum replica_stop)stop), code);
     return code;
 }
@@ -211,9 +213,8 @@ int control_run(struct node *n, int signal_fd, int listen_fd)
         node_stop(n);
         return EXIT_START;
     }
-    say(&c, "node %u of cluster %" PRIu64 ", boot %u, pid %ld: etcd clients at %s",
-        n->config->node, n->config->cluster, n->superblock.boot, (long)getpid(),
-        config_self(n->config)->client);
+    say(&c, "node %u of cluster %" PRIu64 ", boot %u, pid %ld: etcd clients at %s", n->config->node,
+        n->config->cluster, n->superblock.boot, (long)getpid(), config_self(n->config)->client);
     while (control_goes_on(&c))
         control_turn(&c);
     node_stop(n);

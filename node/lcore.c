@@ -135,9 +135,8 @@ static void lcore_account(struct lcore *l, uint64_t now_ns)
 
     if (span < SECOND_NS || getrusage(RUSAGE_THREAD, &usage) != 0)
         return;
-    const uint64_t cpu_ns =
-        (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * SECOND_NS +
-        (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+    const uint64_t cpu_ns = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * SECOND_NS +
+                            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
     const uint64_t preempted = (uint64_t)usage.ru_nivcsw;
     const uint64_t millis = span / 1000000;
 

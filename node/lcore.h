@@ -34,7 +34,7 @@
 enum {
     LCORE_YIELD_NS = 50 * 1000,
     LCORE_SLEEP_NS = 10 * 1000 * 1000,
-    LCORE_FDS_MAX = 4, /* bell, io_uring's eventfd, api's epoll fd, one to spare */
+    LCORE_FDS_MAX = 4,       /* bell, io_uring's eventfd, api's epoll fd, one to spare */
     LCORE_SWITCHES_MAX = 50, /* involuntary ones a second; more is reported */
     LCORE_CPU_ANY = -1,
 };
@@ -46,7 +46,7 @@ struct lcore_task {
     uint32_t (*poll)(void *context, uint64_t now_ns); /* work done */
     uint64_t (*next_timer)(void *context); /* when to poll even if nothing arrives; NULL: never */
     int (*enter)(void *context); /* once, on the lcore, before its first turn; NULL: nothing */
-    bool sealed; /* it allocates nothing */
+    bool sealed;                 /* it allocates nothing */
 };
 
 /* An fd that ends the sleep. */
@@ -57,10 +57,10 @@ struct lcore_fd {
 
 /* About once a second, by the lcore. */
 struct lcore_report {
-    struct published turns;      /* a second */
-    struct published sleeps;     /* a second */
-    struct published preempted;  /* involuntary context switches a second */
-    struct published busy_ppm;   /* CPU time used */
+    struct published turns;     /* a second */
+    struct published sleeps;    /* a second */
+    struct published preempted; /* involuntary context switches a second */
+    struct published busy_ppm;  /* CPU time used */
 };
 
 struct lcore {
@@ -76,9 +76,9 @@ struct lcore {
     const struct bell *other[CONFIG_LCORES_MAX]; /* of this node's other lcores */
     bool (*flushing)(void *context); /* persist's lcore: a flush is in flight; else NULL */
     void *flushing_context;
-    const struct published *stop; /* by control */
+    const struct published *stop;      /* by control */
     const struct published *role_stop; /* by the roles; see node_view */
-    int control_fd; /* eventfd of the control thread */
+    int control_fd;                    /* eventfd of the control thread */
     struct lcore_report report;
 
     pthread_t thread;

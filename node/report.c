@@ -37,7 +37,8 @@ static void json_frames(FILE *out, const struct replica_counters *c)
     for (uint32_t v = 0; v < FRAME_VERDICT_COUNT; v++)
         fprintf(out, "%s\"%s\":%" PRIu64, v > 0 ? "," : "",
                 frame_verdict_name((enum frame_verdict)v),
-                published_get(&c->raft_frames[v]) + (v == FRAME_OK_VERDICT ? 0 : published_get(&c->frames[v])));
+                published_get(&c->raft_frames[v]) +
+                    (v == FRAME_OK_VERDICT ? 0 : published_get(&c->frames[v])));
     fputc('}', out);
 }
 
@@ -52,8 +53,8 @@ static void json_links(const struct node *n, FILE *out)
                 ",\"tx_dropped\":%" PRIu64 ",\"alloc_failed\":%" PRIu64 ",\"ups\":%" PRIu64
                 ",\"downs\":%" PRIu64 ",\"restarts\":%" PRIu64 "}",
                 i > 0 ? "," : "", member_name(n, port_link_peer(n->port, i)),
-                port_link_up(n->port, i) ? "true" : "false", c.rx_frames, c.tx_frames,
-                c.tx_dropped, c.alloc_failed, c.ups, c.downs, c.restarts);
+                port_link_up(n->port, i) ? "true" : "false", c.rx_frames, c.tx_frames, c.tx_dropped,
+                c.alloc_failed, c.ups, c.downs, c.restarts);
     }
     fputc(']', out);
 }
@@ -85,7 +86,8 @@ void report_json(const struct node *n, FILE *out)
 
     fprintf(out,
             "{\"name\":\"%s\",\"node\":%u,\"cluster\":%" PRIu64 ",\"pid\":%ld,\"boot\":%u"
-            ",\"incarnation\":\"%016" PRIx64 "\",\"client\":\"%s\",\"role\":\"%s\",\"leader\":\"%s\"",
+            ",\"incarnation\":\"%016" PRIx64
+            "\",\"client\":\"%s\",\"role\":\"%s\",\"leader\":\"%s\"",
             self->name, self->node, n->config->cluster, (long)getpid(), n->superblock.boot,
             n->superblock.incarnation, self->client, report_role_name(published_get(&v->role)),
             member_name(n, published_get(&v->leader)));
@@ -140,7 +142,7 @@ void report_row(const struct node *n, FILE *out)
 
     fprintf(out, "%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t",
             self->name, report_role_name(published_get(&v->role)), published_get(&v->term),
-            published_get(&v->commit), published_get(&v->applied),
-            published_get(&v->durable_index), published_get(&v->revision), self->client);
+            published_get(&v->commit), published_get(&v->applied), published_get(&v->durable_index),
+            published_get(&v->revision), self->client);
     row_remarks(n, out);
 }

@@ -26,9 +26,9 @@ void seal_check(size_t bytes)
         return;
     const char *role = sealed_role;
     sealed_role = NULL; /* abort() and what it calls may allocate */
-    const int length = snprintf(line, sizeof line,
-                                "skiff: bug: %zu bytes allocated under the sealed role %s\n", bytes,
-                                role);
+    const int length =
+        snprintf(line, sizeof line, "skiff: bug: %zu bytes allocated under the sealed role %s\n",
+                 bytes, role);
     if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
         abort();
     abort();

@@ -71,8 +71,8 @@ int posix_memalign(void **out, size_t alignment, size_t bytes)
 void *aligned_alloc(size_t alignment, size_t bytes)
 {
     void *memory = NULL;
-    const int result = posix_memalign(
-        &memory, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes);
+    const int result =
+        posix_memalign(&memory, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes);
 
     if (result != 0)
         errno = result;

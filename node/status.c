@@ -6,6 +6,7 @@
 #include "node/exit_code.h"
 #include "node/report.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,7 +46,11 @@ static bool ask(const char *config_path, const char *question, char *answer, cha
     }
     snprintf(name, FIELD_BYTES, "%s", config_self(config)->name);
     const int result = control_socket_ask(config->run, question, answer, CONTROL_ANSWER_BYTES);
-    if (result < 0)
+    if (result == -EAGAIN)
+        snprintf(answer, CONTROL_ANSWER_BYTES,
+                 "does not answer within %d ms: is it stopped, or is the machine overloaded?",
+                 CONTROL_WAIT_MS);
+    else if (result < 0)
         snprintf(answer, CONTROL_ANSWER_BYTES, "does not answer (%s): is it running?",
                  strerror(-result));
     config_free(config);
@@ -66,9 +71,10 @@ static void fill_row(struct status_row *row, const char *answer)
     }
 }
 
+/* The last field of a row has width 0 and nothing behind it. */
 static void print_field(const char *text, int width, bool right)
 {
-    printf("%*s  ", right ? width : -width, text);
+    printf("%*s%s", right ? width : -width, text, width != 0 ? "  " : "");
 }
 
 /* Green for the leader, red for who does not answer; only on a terminal. */
@@ -143,6 +149,29 @@ out:
     return result;
 }
 
+static void print_json_string(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        if ((unsigned char)*text < ' ')
+            printf("\\u%04x", (unsigned char)*text);
+        else
+            putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_json_error(const char *name, const char *error)
+{
+    printf("{\"name\":");
+    print_json_string(name);
+    printf(",\"error\":");
+    print_json_string(error);
+    printf("}");
+}
+
 static int print_as_json(char *const *config_paths, uint32_t count)
 {
     char name[FIELD_BYTES];
@@ -158,7 +187,7 @@ static int print_as_json(char *const *config_paths, uint32_t count)
         if (answers)
             printf("%s", answer);
         else
-            printf("{\"name\":\"%s\",\"error\":\"%s\"}", name, answer);
+            print_json_error(name, answer);
         result = answers ? result : EXIT_NO_ANSWER;
     }
     printf("\n]\n");
@@ -183,10 +212,11 @@ int status_print_folder(const char *folder, bool json)
 
     snprintf(pattern, sizeof pattern, "%s/node*.yaml", folder);
     if (glob(pattern, 0, NULL, &found) != 0) {
-        fprintf(stderr,
-                "skiff: no node lies in %s (looked for %s); start three with scripts/quickstart, or "
-                "name configurations: skiff status --config FILE...\n",
-                folder, pattern);
+        fprintf(
+            stderr,
+            "skiff: no node lies in %s (looked for %s); start three with scripts/quickstart, or "
+            "name configurations: skiff status --config FILE...\n",
+            folder, pattern);
         return EXIT_USAGE;
     }
     const int result = status_print(found.gl_pathv, (uint32_t)found.gl_pathc, json);

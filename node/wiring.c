@@ -64,8 +64,7 @@ static int map_memory(struct node *n, char *error, size_t error_bytes)
 
     n->memory_bytes = rounded(sizeof *n->view) + rounded(sizeof *n->counters) +
                       rounded(lcore_bytes) + DISK_SECTOR +
-                      (n->guest == NULL ? 1 : 2) *
-                          rounded(request_door_bytes(slots, answer_bytes));
+                      (n->guest == NULL ? 1 : 2) * rounded(request_door_bytes(slots, answer_bytes));
     n->memory = map(n->memory_bytes, error, error_bytes);
     if (n->memory == NULL)
         return EXIT_START;
@@ -233,10 +232,11 @@ static int read_superblock(struct node *n, char *error, size_t error_bytes)
     int result = superblock_read(n->disk, n->superblock_buffer, &n->superblock);
 
     if (result != 0) {
-        snprintf(error, error_bytes,
-                 "the superblock in %s can't be read: %s; is it a skiff data directory, and of this "
-                 "version?",
-                 n->datadir.path, strerror(-result));
+        snprintf(
+            error, error_bytes,
+            "the superblock in %s can't be read: %s; is it a skiff data directory, and of this "
+            "version?",
+            n->datadir.path, strerror(-result));
         return EXIT_DATA;
     }
     if (datadir_check_owner(&n->datadir, &n->superblock, &wanted, error, error_bytes) != 0)
@@ -285,8 +285,10 @@ static int open_disk(struct node *n, char *error, size_t error_bytes)
     if (disk_uring_open(n->datadir.path, &options, &n->disk, error, error_bytes) != 0)
         return EXIT_START;
     if (!disk_uring_is_direct(n->disk))
-        fprintf(stderr, "skiff: %s: this file system has no O_DIRECT; writes go through the page "
-                        "cache, with the same flushes\n", n->datadir.path);
+        fprintf(stderr,
+                "skiff: %s: this file system has no O_DIRECT; writes go through the page "
+                "cache, with the same flushes\n",
+                n->datadir.path);
     return 0;
 }
 

@@ -37,8 +37,8 @@ struct node {
     uint8_t *superblock_buffer;
     struct node_view *view;
     struct replica_counters *counters;
-    struct request_door *door; /* api's */
-    const struct lcore_task *guest; /* NULL: none */
+    struct request_door *door;       /* api's */
+    const struct lcore_task *guest;  /* NULL: none */
     struct request_door *guest_door; /* the guest's */
     struct disk *disk;
     struct port *port;
@@ -47,7 +47,7 @@ struct node {
     struct node_role role[REPLICA_ROLE_COUNT];
     uint32_t lcore_count;
     struct lcore *lcore; /* [lcore_count] */
-    int control_fd; /* eventfd: look at the stop words */
+    int control_fd;      /* eventfd: look at the stop words */
 
     struct published stop;    /* control: lcores end */
     struct published drain;   /* control: api says good-bye to its clients */

@@ -22,19 +22,19 @@ enum { TEXT_BYTES = 8192 };
 
 static const char *examples;
 
-static const char valid[] = "cluster: 7\n"                                                   /* 1 */
-                            "node: 1\n"                                                      /* 2 */
-                            "data: data\n"                                                   /* 3 */
-                            "run: run\n"                                                     /* 4 */
-                            "links: /tmp/links\n"                                            /* 5 */
-                            "members:\n"                                                     /* 6 */
-                            "  - {node: 3, name: n3, client: '127.0.0.1:32379'}\n"           /* 7 */
-                            "  - {node: 1, name: n1, client: '127.0.0.1:12379'}\n"           /* 8 */
-                            "lcores:\n"                                                      /* 9 */
-                            "  - roles: [rx, api, raft, persist, store, tx]\n"               /* 10 */
-                            "port: {kind: memif}\n"                                          /* 11 */
-                            "timing:\n"                                                      /* 12 */
-                            "  heartbeat_ms: 20\n";                                          /* 13 */
+static const char valid[] = "cluster: 7\n"                                         /* 1 */
+                            "node: 1\n"                                            /* 2 */
+                            "data: data\n"                                         /* 3 */
+                            "run: run\n"                                           /* 4 */
+                            "links: /tmp/links\n"                                  /* 5 */
+                            "members:\n"                                           /* 6 */
+                            "  - {node: 3, name: n3, client: '127.0.0.1:32379'}\n" /* 7 */
+                            "  - {node: 1, name: n1, client: '127.0.0.1:12379'}\n" /* 8 */
+                            "lcores:\n"                                            /* 9 */
+                            "  - roles: [rx, api, raft, persist, store, tx]\n"     /* 10 */
+                            "port: {kind: memif}\n"                                /* 11 */
+                            "timing:\n"                                            /* 12 */
+                            "  heartbeat_ms: 20\n";                                /* 13 */
 
 /* `valid` with the first `from` replaced by `to`. */
 static void vary(char *out, const char *from, const char *to)
@@ -98,7 +98,7 @@ static void valid_file_gets_defaults(void **state)
     assert_int_equal(config->timing.election_min_ms, 100);
     assert_int_equal(config->log.segment_mib, 64);
     assert_int_equal(config->idle, CONFIG_IDLE_ADAPTIVE);
-    assert_int_equal(config->members[0].node, 1); /* sorted */
+    assert_int_equal(config->members[0].node, 1);   /* sorted */
     assert_string_equal(config->data, "/tmp/data"); /* from the file's folder */
     assert_string_equal(config->links, "/tmp/links");
     assert_string_equal(config_self(config)->client, "127.0.0.1:12379");
@@ -109,14 +109,17 @@ static void valid_file_gets_defaults(void **state)
 static void form_has_lines(void **state)
 {
     (void)state;
-    expect("heartbeat_ms", "heartbeat", ":13: unknown key \"heartbeat\" in timing; allowed here: "
-                                        "heartbeat_ms, election_min_ms");
-    expect("node: 1\n", "node: 1\nnode: 1\n", ":3: key \"node\" stands here a second time; the "
-                                              "first is on line 2");
+    expect("heartbeat_ms", "heartbeat",
+           ":13: unknown key \"heartbeat\" in timing; allowed here: "
+           "heartbeat_ms, election_min_ms");
+    expect("node: 1\n", "node: 1\nnode: 1\n",
+           ":3: key \"node\" stands here a second time; the "
+           "first is on line 2");
     expect("cluster: 7\n", "", ":1: key \"cluster\" is missing");
     expect("name: n3, ", "", ":7: key \"name\" is missing in members[]");
-    expect("[rx,", "[rc,", ":10: lcores[].roles[] is \"rc\"; allowed: rx, api, raft, persist, "
-                           "store, tx");
+    expect("[rx,", "[rc,",
+           ":10: lcores[].roles[] is \"rc\"; allowed: rx, api, raft, persist, "
+           "store, tx");
     expect("memif", "memfi", ":11: port.kind is \"memfi\"; allowed: memif");
     expect("{kind: memif}", "memif", ":11: port must be keys with values");
     expect("- roles: [", "- roles: rx #", ":10: lcores[].roles must be a list");
@@ -132,11 +135,13 @@ static void numbers_have_bounds(void **state)
     expect("cluster: 7", "cluster: -7", ":1: cluster is \"-7\"; allowed");
     expect("cluster: 7", "cluster: 7x", ":1: cluster is \"7x\"; allowed");
     expect("cluster: 7", "cluster: ''", ":1: cluster is \"\"; allowed");
-    expect("node: 1", "node: 65536", ":2: node is \"65536\"; allowed is a whole number from 1 to "
-                                     "65535");
+    expect("node: 1", "node: 65536",
+           ":2: node is \"65536\"; allowed is a whole number from 1 to "
+           "65535");
     expect("node: 3", "node: 99999999999999999999", ":7: members[].node is");
-    expect("heartbeat_ms: 20", "heartbeat_ms: 0", ":13: timing.heartbeat_ms is \"0\"; allowed is a "
-                                                  "whole number from 1 to 10000");
+    expect("heartbeat_ms: 20", "heartbeat_ms: 0",
+           ":13: timing.heartbeat_ms is \"0\"; allowed is a "
+           "whole number from 1 to 10000");
     expect("timing:\n  heartbeat_ms: 20", "limits: {ring_tx: 1000}",
            ":12: limits.ring_tx is \"1000\"; allowed is a whole number from 2 to 65536 that is a "
            "power of two");
@@ -147,6 +152,7 @@ static void meaning_has_lines(void **state)
     (void)state;
     expect("node: 3", "node: 1", ":8: node 1 stands in members twice");
     expect("name: n3", "name: n1", ":8: the name \"n1\" stands in members twice");
+    expect("name: n3", "name: 'n\"3'", ":7: members[].name is \"n\"3\"; allowed in it are letters");
     expect("32379", "12379", ":8: the client address 127.0.0.1:12379 stands in members twice");
     expect("127.0.0.1:32379", "localhost:32379", ":7: members[].client is \"localhost:32379\"");
     expect("127.0.0.1:32379", "127.0.0.1", ":7: members[].client is \"127.0.0.1\"");
@@ -157,11 +163,14 @@ static void meaning_has_lines(void **state)
     expect("- roles: [rx,", "- cpu: 3\n    roles: [rx]\n  - cpu: 3\n    roles: [",
            ":12: CPU 3 has two lcores");
     expect("heartbeat_ms: 20", "heartbeat_ms: 50", "election_min_ms is 100; allowed is at least");
-    expect("heartbeat_ms: 20", "election_max_ms: 90", ":13: election_max_ms is 90; allowed is more");
+    expect("heartbeat_ms: 20", "election_max_ms: 90",
+           ":13: election_max_ms is 90; allowed is more");
     expect("run: run", "run: data", ":3: the data directory is also named");
     expect("/tmp/links", "'/tmp/a b'", ":5: the path of links is \"/tmp/a b\"; allowed in it are");
-    expect("/tmp/links", "/tmp/0123456789012345678901234567890123456789012345678901234567890123456789"
-                         "0123456789", ":5: the path of links");
+    expect("/tmp/links",
+           "/tmp/0123456789012345678901234567890123456789012345678901234567890123456789"
+           "0123456789",
+           ":5: the path of links");
 }
 
 static void no_yaml_and_no_file(void **state)
@@ -230,9 +239,9 @@ static void examples_have_no_mistakes(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(valid_file_gets_defaults), cmocka_unit_test(form_has_lines),
-        cmocka_unit_test(numbers_have_bounds),      cmocka_unit_test(meaning_has_lines),
-        cmocka_unit_test(no_yaml_and_no_file),      cmocka_unit_test(any_damage_is_survived),
+        cmocka_unit_test(valid_file_gets_defaults),  cmocka_unit_test(form_has_lines),
+        cmocka_unit_test(numbers_have_bounds),       cmocka_unit_test(meaning_has_lines),
+        cmocka_unit_test(no_yaml_and_no_file),       cmocka_unit_test(any_damage_is_survived),
         cmocka_unit_test(every_mistake_is_reported), cmocka_unit_test(examples_have_no_mistakes),
     };
 

@@ -49,8 +49,8 @@ static void remove_in(const struct place *p, const char *name)
 
 static int remove_place(void **state)
 {
-    static const char *const names[] = {"/a/data/LOCK", "/a/data/superblock", "/a/data/stray",
-                                        "/a/data",      "/a",                 ""};
+    static const char *const names[] = {
+        "/a/data/LOCK", "/a/data/superblock", "/a/data/stray", "/a/data", "/a", ""};
     struct place *p = *state;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -148,7 +148,8 @@ static void foreign_is_refused(void **state)
     assert_int_equal(datadir_check_owner(&d, &other_cluster, &ours, p->error, sizeof p->error),
                      -EXDEV);
     assert_non_null(strstr(p->error, "belongs to cluster 8, the configuration says cluster 7"));
-    assert_int_equal(datadir_check_owner(&d, &other_node, &ours, p->error, sizeof p->error), -EXDEV);
+    assert_int_equal(datadir_check_owner(&d, &other_node, &ours, p->error, sizeof p->error),
+                     -EXDEV);
     assert_non_null(strstr(p->error, "belongs to node 2"));
 }
 
