@@ -32,14 +32,27 @@ static void promised(struct sim *s, struct sim_node *n)
     n->image_due = n->image_due || sim_chance(s, IMAGE_PER_MILLION);
 }
 
+/* The message may have waited for the disk while the node went on to another term and had its log
+ * replaced. Then `match` speaks of what is no longer there, unless the leader it goes to, still in
+ * that term, and the node hold the same entry at that index. */
+static bool still_holds(const struct sim *s, const struct sim_node *n, const struct raft_msg *msg)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const struct sim_node *to = &s->node[msg->to - 1];
+
+    if (raft_term_now(raft) == msg->term)
+        return true;
+    if (to->replica == NULL || raft_term_now(replica_raft(to->replica)) != msg->term)
+        return false;
+    const raft_term term = raft_term_at(replica_raft(to->replica), msg->match, NULL);
+    return term != 0 && raft_term_at(raft, msg->match, NULL) == term;
+}
+
 static void observe_match(struct sim *s, struct sim_node *n, const struct raft_msg *msg)
 {
     const struct check_view view = core_view(n);
 
-    /* The message may have waited for the disk while the node went on to another term and had its
-     * log replaced; what is still there was promised all the same, but `match` then says nothing.
-     */
-    if (raft_term_now(replica_raft(n->replica)) != msg->term)
+    if (!still_holds(s, n, msg))
         return;
     check_promise_match(s->promise, sim_id(n), msg->term, msg->match, &view);
     promised(s, n);
