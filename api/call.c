@@ -55,6 +55,7 @@ struct call *call_open(struct connection *c, int32_t stream)
     call->stage = CALL_RECEIVING;
     call->method = GRPC_METHOD_NONE;
     call->replied = call->stream_ended = call->deadline_own = false;
+    call->path_seen = call->method_seen = call->regular_seen = call->headers_ended = false;
     call->post = call->content_type = call->has_leader = false;
     call->identity = call->timeout_good = true;
     call->header_bytes = 0;

@@ -61,6 +61,7 @@ struct call {
     bool deadline_own; /* the deadline is the client's, not ours */
 
     /* What the headers said. */
+    bool path_seen, method_seen, regular_seen, headers_ended;
     bool post, content_type, identity, timeout_good, has_leader;
     uint32_t header_bytes;
     uint64_t timeout_ns;

@@ -20,6 +20,7 @@ enum {
 };
 
 static bool text_is(struct receive_text text, const char *wanted);
+static bool pseudo_in_order(struct call *call, struct receive_text name);
 static void take_path(struct call *call, struct receive_text value);
 static enum api_error headers_error(const struct call *call);
 static void start_deadline(struct call *call);
@@ -27,14 +28,17 @@ static enum api_error body_begin(struct call *call);
 static enum api_error body_append(struct call *call, const uint8_t *bytes, uint32_t length);
 static enum api_error dispatch(struct call *call);
 
-/* Headers that we do not know, `te` and grpc-accept-encoding among them, say nothing to us. */
+/* The stream's headers, one by one. Those that we do not know, `te` and grpc-accept-encoding among
+ * them, say nothing to us. */
 bool receive_header(struct call *call, struct receive_text name, struct receive_text value)
 {
     call->header_bytes += (uint32_t)(name.length + value.length) + HEADER_OVERHEAD_BYTES;
     if (call->header_bytes > CALL_HEADER_BYTES_MAX)
         return false;
-    if (call->stage != CALL_RECEIVING || call->message_count > 0)
+    if (call->headers_ended)
         return true; /* trailers of the request */
+    if (!pseudo_in_order(call, name))
+        return false;
 
     switch (name.length) { /* few names have the same length: most are decided by it */
     case sizeof ":path" - 1:
@@ -67,6 +71,7 @@ bool receive_header(struct call *call, struct receive_text name, struct receive_
 
 void receive_headers_end(struct call *call)
 {
+    call->headers_ended = true;
     if (call->replied)
         return;
     if (!call->post) {
@@ -135,6 +140,28 @@ void receive_end(struct call *call)
 static bool text_is(struct receive_text text, const char *wanted)
 {
     return text.length == strlen(wanted) && memcmp(text.bytes, wanted, text.length) == 0;
+}
+
+/* HTTP/2: names with a colon come first, and each once; the second is checked for those we read. */
+static bool pseudo_in_order(struct call *call, struct receive_text name)
+{
+    if (name.length == 0 || name.bytes[0] != ':') {
+        call->regular_seen = true;
+        return true;
+    }
+    if (call->regular_seen)
+        return false;
+    if (text_is(name, ":path")) {
+        const bool first = !call->path_seen;
+        call->path_seen = true;
+        return first;
+    }
+    if (text_is(name, ":method")) {
+        const bool first = !call->method_seen;
+        call->method_seen = true;
+        return first;
+    }
+    return true;
 }
 
 static void take_path(struct call *call, struct receive_text value)

@@ -7,6 +7,7 @@ Method: the API before a fake node (server.c), driven by etcdctl, h2load, curl a
     clients.py SERVER [etcdctl|wire|hostile|end ...]
 """
 import os
+import random
 import shutil
 import signal
 import socket
@@ -375,6 +376,19 @@ def test_hostile(server):
                                                         for i in range(16)]))
     check('too long headers are reset', raw.read(lambda kind, f, s: s == 17 and kind == RST_STREAM))
 
+    for name, block in ((':path twice', [(b':path', b'/x'), (b':path', b'/x')]),
+                        (':method twice', [(b':method', b'POST'), (b':method', b'POST')]),
+                        ('a late :path', [(b'te', b'trailers'), (b':path', b'/x')])):
+        stray = Raw(server)
+        stray.send(stray.frame(HEADERS, END_HEADERS, 1,
+                               b''.join(stray.header(n, v) for n, v in block)))
+        check(name, stray.read(lambda kind, f, s: s == 1 and kind == RST_STREAM))
+        stray.socket.close()
+    nothing = Raw(server)
+    nothing.send(nothing.frame(HEADERS, END_HEADERS | END_STREAM, 1, b''))
+    check('no headers at all', nothing.answered(1))
+    nothing.socket.close()
+
     raw.send(raw.frame(PING, 0, 0, b'12345678'))
     check('ping', raw.read(lambda kind, flags, s: kind == PING and flags & ACK))
     raw.send(raw.headers(19, b'/etcdserverpb.KV/Put') + raw.frame(DATA, 0, 19, frame_message(b'')))
@@ -422,6 +436,24 @@ def test_hostile(server):
         raw.send(bytes((seed * 131 + i * i * 7 + i // 3) & 0xff for i in range(3000)))
         raw.socket.close()
     serves(server, 'after noise')
+
+    # Valid requests with some bytes changed: what is nearly right goes deepest.
+    chance = random.Random(7)
+    for _ in range(400):
+        raw = Raw(server)
+        data = bytearray(raw.put(1, b'mutated') + raw.put(3, b'mutated', b'v' * 200) +
+                         raw.headers(5, b'/etcdserverpb.KV/Range') +
+                         raw.frame(DATA, END_STREAM, 5, message((1, b'm'), (2, b'n'))) +
+                         raw.frame(WINDOW_UPDATE, 0, 5, b'\0\0\1\0') +
+                         raw.frame(PING, 0, 0, b'12345678') + raw.put(7, b'mutated'))
+        for _ in range(chance.randrange(1, 6)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        raw.send(bytes(data))
+        if chance.random() < 0.3:
+            raw.socket.settimeout(0.05)
+            raw.read(lambda *_: False)
+        raw.socket.close()
+    serves(server, 'after mutations')
 
 
 def test_end(server, path):
