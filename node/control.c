@@ -155,10 +155,20 @@ static void control_turn(struct control *c)
     watch_role(c);
 }
 
+/* The errno of an lcore that could not begin; 0: none. */
+static uint64_t failed_lcore(const struct node *n)
+{
+    uint64_t failed = 0;
+
+    for (uint32_t i = 0; i < n->lcore_count && failed == 0; i++)
+        failed = published_get(&n->lcore[i].report.failed);
+    return failed;
+}
+
 /* Whether the turns go on. */
 static bool control_goes_on(const struct control *c)
 {
-    if (published_get(&c->node->view->stop) != 0)
+    if (published_get(&c->node->view->stop) != 0 || failed_lcore(c->node) != 0)
         return false;
     if (c->signals == 0)
         return true;
@@ -190,7 +200,15 @@ static int open_epoll(struct control *c)
 static int last_words(const struct control *c)
 {
     const uint64_t stop = published_get(&c->node->view->stop);
+    const uint64_t failed = failed_lcore(c->node);
 
+    if (failed != 0) {
+        say(c,
+            "an lcore could not begin: %s; io_uring may be forbidden here (see: sysctl "
+            "kernel.io_uring_disabled)",
+            strerror((int)failed));
+        return EXIT_START;
+    }
     if (stop == 0) {
         say(c, "ended");
         return EXIT_OK;

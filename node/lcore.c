@@ -161,18 +161,29 @@ static bool lcore_goes_on(const struct lcore *l)
     return false;
 }
 
+/* What roles must do on their own thread, first of all. */
+static bool lcore_enter(struct lcore *l)
+{
+    for (uint32_t i = 0; i < l->task_count; i++) {
+        const struct lcore_task *task = &l->task[i];
+        const int result = task->enter != NULL ? task->enter(task->context) : 0;
+        if (result == 0)
+            continue;
+        published_set(&l->report.failed, (uint64_t)-result);
+        eventfd_write(l->control_fd, 1);
+        return false;
+    }
+    return true;
+}
+
 static void *lcore_main(void *argument)
 {
     struct lcore *l = argument;
 
     /* Without it the kernel may let a sleep last 50 us longer. */
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-    for (uint32_t i = 0; i < l->task_count; i++) {
-        if (l->task[i].enter == NULL)
-            continue;
-        const int result = l->task[i].enter(l->task[i].context);
-        ASSERT(result == 0); /* what can fail has been tried by the control thread */
-    }
+    if (!lcore_enter(l))
+        return NULL;
     while (lcore_goes_on(l)) {
         const uint64_t now_ns = lcore_clock_ns();
         const uint32_t work = lcore_turn(l, now_ns);

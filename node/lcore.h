@@ -7,12 +7,14 @@
  *            that it sleeps, takes one more full turn, and if that found nothing waits for its bell,
  *            its roles' fds or their next timer, LCORE_SLEEP_NS at most:
  *
- *              WORKING <--work--.            .-- epoll returns: sleep_end --> WORKING
- *                 | no work     |            |
- *              YIELDING --------'         ASLEEP
- *                 | 50 us                    ^ no work
- *              sleep_begin --> one more turn -'
- *                                  '-- work: sleep_end --> WORKING
+ *              WORKING <--work--.<---------------- work --------------.
+ *                 | no work     |                                     |
+ *              YIELDING --------'                                 one turn
+ *                 | 50 us since the last work                         ^
+ *                 v                                                   |
+ *              sleep_begin --> one more turn --no work--> ASLEEP --> sleep_end
+ *                 ^                  '--work--> sleep_end --> WORKING |
+ *                 '--------------------- no work ---------------------'
  *
  * Giving     Who pushed to another lcore's ring rings its bell once, at the end of the turn.
  * Stop       A stop word that is not 0 ends the loop of every lcore. The first to see that a role
@@ -45,7 +47,8 @@ struct lcore_task {
     void *context;
     uint32_t (*poll)(void *context, uint64_t now_ns); /* work done */
     uint64_t (*next_timer)(void *context); /* when to poll even if nothing arrives; NULL: never */
-    int (*enter)(void *context); /* once, on the lcore, before its first turn; NULL: nothing */
+    int (*enter)(void *context); /* once, on the lcore, before its first turn; NULL: nothing. 0, or
+                                    a negative errno that ends the lcore and with it the node */
     bool sealed;                 /* it allocates nothing */
 };
 
@@ -55,8 +58,9 @@ struct lcore_fd {
     bool counter; /* an eventfd, to be read empty after it woke us */
 };
 
-/* About once a second, by the lcore. */
+/* About once a second, by the lcore; `failed` once. */
 struct lcore_report {
+    struct published failed;    /* an errno: `enter` of a role failed, and the lcore has ended */
     struct published turns;     /* a second */
     struct published sleeps;    /* a second */
     struct published preempted; /* involuntary context switches a second */

@@ -89,6 +89,21 @@ def data_of_another_node(c):
     os.rename(c.data(1) + '.own', c.data(1))
 
 
+def cpus_that_are_not_there(c):
+    with open(c.config(1)) as file:
+        good = file.read()
+    with open(c.config(1), 'w') as file:
+        file.write(good.replace('  - roles:', '  - cpu: 1000\n    roles:'))
+    expect(run(c), START, "can't run on CPU 1000", 'lcores[].cpu')
+    several = '\n'.join(f'  - roles: [{role}]' for role in ('rx', 'api', 'raft', 'persist', 'store', 'tx'))
+    with open(c.config(1), 'w') as file:
+        file.write(re.sub('  - roles:.*', several, good).replace('idle: adaptive', 'idle: busy'))
+    if os.cpu_count() < 6:
+        expect(run(c), START, 'busy needs a CPU for each lcore', 'idle: adaptive')
+    with open(c.config(1), 'w') as file:
+        file.write(good)
+
+
 def port_taken(c):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -106,12 +121,17 @@ def second_start(c):
 
 
 def not_writable(c):
+    """As root everything is writable, so then another user tries."""
+    command = [c.program, 'run', '--config', c.config(1)]
     if os.geteuid() == 0:
-        print('   (as root everything is writable: not tried)')
-        return
-    os.chmod(c.data(1), 0o500)
-    expect(run(c), DATA, "can't be written")
-    os.chmod(c.data(1), 0o700)
+        command = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] + command
+        os.chmod(c.folder, 0o755)
+    os.chmod(c.data(1), 0o555)
+    os.chmod(c.data(1) + '/LOCK', 0o444)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    expect((done.returncode, done.stdout), DATA, "can't be written", 'must belong to the user')
+    os.chmod(c.data(1) + '/LOCK', 0o644)
+    os.chmod(c.data(1), 0o755)
 
 
 def quickstart_refuses(c):
@@ -133,6 +153,6 @@ def quickstart_refuses(c):
 with Cluster(sys.argv[1]) as cluster:
     for test in (command_line, typo_in_yaml, no_data_directory, empty_data_directory,
                  file_as_data_directory, init_twice, data_of_another_cluster, data_of_another_node,
-                 port_taken, second_start, not_writable, quickstart_refuses):
+                 cpus_that_are_not_there, port_taken, second_start, not_writable, quickstart_refuses):
         test(cluster)
         print('ok', test.__name__)
