@@ -5,13 +5,13 @@
  */
 #include "persist/superblock.h"
 
+#include "base/assert.h"
+#include "base/crc32c.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-
-#include "base/assert.h"
-#include "base/crc32c.h"
 
 enum {
     SUPERBLOCK_MAGIC = 0x50534b53, /* "SKSP" */
@@ -63,8 +63,8 @@ static enum copy_verdict judge(const uint8_t *sector, struct superblock *out)
 
 static int64_t perform(struct disk *d, const struct disk_op *op)
 {
+    ASSERT(disk_in_flight(d) == 0);
     const int submitted = disk_submit(d, op);
-
     if (submitted != 0)
         return submitted;
     return disk_wait(d).result;
@@ -90,6 +90,8 @@ static int write_copy(struct disk *d, uint8_t *buffer, const struct superblock *
         .length = DISK_SECTOR,
     };
 
+    ASSERT(s->generation > 0);
+    ASSERT((uintptr_t)buffer % DISK_SECTOR == 0);
     b.crc = crc32c(0, &b, offsetof(struct superblock_bytes, crc));
     memset(buffer, 0, DISK_SECTOR);
     memcpy(buffer, &b, sizeof b);
@@ -124,6 +126,7 @@ int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
     uint32_t count[COPY_OTHER_VERSION + 1] = {0};
     const int64_t size = disk_open(d, superblock_name, SUPERBLOCK_SLOT);
 
+    ASSERT((uintptr_t)buffer % DISK_SECTOR == 0);
     if (size == -ENOENT)
         return -ENODATA;
     if (size < 0)

@@ -26,6 +26,9 @@ void admit_count(struct replica *r, enum frame_verdict verdict)
 static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
 {
     peer->boot = boot;
+    peer->boot_term = raft_term_now(r->raft.raft);
+    peer->boot_match = raft_role(r->raft.raft) == RAFT_LEADER ? raft_match(r->raft.raft, peer->node)
+                                                              : 0;
     peer->log_empty = false;
     peer->heard_hello = false;
     credit_send_reset(&peer->credit_out);
@@ -64,10 +67,17 @@ static enum frame_verdict judge_source(struct replica *r, struct peer *peer, con
             return FRAME_STRANGER_VERDICT;
         peer->incarnation = f->source_incarnation;
     }
+    if (f->source_incarnation != peer->incarnation && f->type == FRAME_HELLO &&
+        r->raft.log_was_empty && !r->raft.bootstrapped) {
+        peer->incarnation = f->source_incarnation; /* no configuration names it: it began anew */
+        peer->boot = 0;
+    }
     if (f->source_incarnation != peer->incarnation) {
         peer->refused = true; /* it is told at the next HELLO round */
         return FRAME_STRANGER_VERDICT;
     }
+    if (f->source_boot == peer->convicted_boot)
+        return FRAME_STRANGER_VERDICT;
     if (f->source_boot < peer->boot) {
         peer->accused_boot = f->source_boot;
         return FRAME_STALE_BOOT_VERDICT;

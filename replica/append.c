@@ -1,4 +1,4 @@
-/* replica/append.c: records from the leader: checked, named for the core, placed in memory.
+/* replica/append.c: records from the leader: checked, and named for the core.
  *
  * Every record is verified before the core hears of it: its own checksums, its place behind the
  * one before, and its chain to it where both are at hand.
@@ -10,6 +10,7 @@
 
 struct records_walk {
     raft_index index; /* expected next */
+    raft_term term;   /* of the record before */
     uint32_t chain;   /* header checksum of the record before, if known */
     bool chain_known;
     uint32_t at;
@@ -17,6 +18,23 @@ struct records_walk {
     uint32_t config_count;
     uint64_t quota_bytes;
 };
+
+/* Chained to the record before it in the message, and to our log where the two meet: a record that
+ * we have must be the same bytes, and one that continues our log must continue its chain. */
+static bool follows(const struct replica_raft *role, const struct records_walk *w,
+                    const struct record_header *header)
+{
+    const struct record_header *mine = record_memory_at(&role->memory, header->index);
+    const raft_index last = raft_last(role->raft);
+
+    if (w->chain_known && header->chain != w->chain)
+        return false;
+    if (mine != NULL && mine->term == header->term && mine->header_crc != header->header_crc)
+        return false;
+    if (header->index != last + 1 || raft_term_at(role->raft, last, NULL) != w->term)
+        return true; /* a gap or a conflict is the core's business */
+    return header->chain == role->last_chain;
+}
 
 /* The next record of the body; false: it is bad. */
 static bool walk_next(struct replica *r, struct records_walk *w, const uint8_t *bytes,
@@ -28,7 +46,7 @@ static bool walk_next(struct replica *r, struct records_walk *w, const uint8_t *
     if (record_check(bytes + w->at, length - w->at, r->options.cluster) != RECORD_OK)
         return false;
     memcpy(&header, bytes + w->at, sizeof header);
-    if (header.index != w->index || (w->chain_known && header.chain != w->chain))
+    if (header.index != w->index || !follows(&r->raft, w, &header))
         return false;
     const uint32_t whole = record_bytes(header.payload_bytes);
     if (whole > length - w->at)
@@ -45,6 +63,7 @@ static bool walk_next(struct replica *r, struct records_walk *w, const uint8_t *
         w->config_count++;
     }
     w->index++;
+    w->term = header.term;
     w->chain = header.header_crc;
     w->chain_known = true;
     w->at += whole;
@@ -63,10 +82,9 @@ enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
                                   const uint8_t *bytes, uint32_t length)
 {
     struct replica_raft *role = &r->raft;
-    struct records_walk w = {.index = msg->prev_index + 1};
+    struct records_walk w = {.index = msg->prev_index + 1, .term = msg->prev_term};
     const struct record_header *before = record_memory_at(&role->memory, msg->prev_index);
 
-    /* The chain binds the first record to the entry before it, if ours is the one it follows. */
     if (before != NULL && before->term == msg->prev_term) {
         w.chain = before->header_crc;
         w.chain_known = true;

@@ -74,6 +74,17 @@ void bootstrap_poll(struct replica *r)
         try_bootstrap(r);
 }
 
+/* What a node has acknowledged to us in our term stays in its log while we lead: a new boot of it
+ * whose log ends before that has an older disk than the one that was acknowledged for. */
+static void judge_memory(struct replica *r, struct peer *peer, const struct frame *f)
+{
+    if (raft_role(r->raft.raft) != RAFT_LEADER || peer->boot_term != raft_term_now(r->raft.raft) ||
+        f->hello.last >= peer->boot_match)
+        return;
+    peer->convicted_boot = f->source_boot;
+    peer->accused_boot = f->source_boot;
+}
+
 void bootstrap_on_hello(struct replica *r, const struct frame *f)
 {
     struct peer *peer = peer_of(r, f->source);
@@ -87,6 +98,7 @@ void bootstrap_on_hello(struct replica *r, const struct frame *f)
     }
     if (f->hello.accused_boot == r->options.boot && f->hello.accused_boot != 0)
         raft_role_stop(r, REPLICA_STOP_SUPERSEDED);
+    judge_memory(r, peer, f);
     peer->heard_hello = true;
     peer->log_empty = f->hello.log_empty;
     if (f->hello.wants_answer)

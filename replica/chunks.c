@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { HOLES_SHARE = 8 }; /* gaps are filled again after this part of the resend time */
+
 static uint32_t chunk_count(uint32_t total)
 {
     return (total + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES;
@@ -61,46 +63,40 @@ static bool send_chunk(struct replica *r, struct peer *peer, uint32_t number)
 }
 
 /* Chunks that a later acknowledged one has overtaken. */
-static uint32_t fill_holes(struct replica *r, struct peer *peer)
+static void fill_holes(struct replica *r, struct peer *peer)
 {
     struct chunk_send *out = &peer->chunk_out;
-    uint32_t work = 0;
 
-    if (out->bitmap == 0 || r->raft.now_ns - out->holes_ns < r->options.resend_ns / 8)
-        return 0;
+    if (out->bitmap == 0 || r->raft.now_ns - out->holes_ns < r->options.resend_ns / HOLES_SHARE)
+        return;
     out->holes_ns = r->raft.now_ns;
     const uint32_t newest = 63 - (uint32_t)__builtin_clzll(out->bitmap);
     for (uint32_t i = 0; i < newest; i++) {
         if ((out->bitmap >> i & 1) == 0 && !send_chunk(r, peer, out->first_missing + i))
             break;
-        work++;
     }
-    return work;
 }
 
-static uint32_t poll_peer(struct replica *r, struct peer *peer)
+static void poll_peer(struct replica *r, struct peer *peer)
 {
     struct chunk_send *out = &peer->chunk_out;
-    uint32_t work = 0;
 
     if (out->key.term != raft_term_now(r->raft.raft)) {
         out->active = false; /* its leader's term is over */
-        return 0;
+        return;
     }
     if (r->raft.now_ns - out->progress_ns > r->options.resend_ns) {
         out->progress_ns = r->raft.now_ns;
         out->next = out->first_missing; /* all silent: from the first gap again */
     }
-    work += fill_holes(r, peer);
+    fill_holes(r, peer);
     while (out->next < out->count && out->next < out->first_missing + CHUNK_WINDOW) {
         const uint32_t ahead = out->next - out->first_missing;
         const bool arrived = (out->bitmap >> ahead & 1) != 0;
         if (!arrived && !send_chunk(r, peer, out->next))
             break;
         out->next++;
-        work++;
     }
-    return work;
 }
 
 void chunks_on_ack(struct replica *r, const struct frame *f)
@@ -110,13 +106,17 @@ void chunks_on_ack(struct replica *r, const struct frame *f)
 
     if (!out->active || !same_object(&out->key, &f->chunk) || f->chunk.first_missing > out->count)
         return;
+    const uint32_t left = out->count - f->chunk.first_missing;
+    const uint64_t known = left < CHUNK_WINDOW ? (1ull << left) - 1 : UINT64_MAX;
+    if ((f->chunk.bitmap & ~known) != 0)
+        return; /* acknowledges chunks that there are not */
     /* It may say less than the one before: it was overtaken on the way, or a late piece of another
      * object made the receiver begin anew. The first costs a few chunks sent twice. */
     if (f->chunk.first_missing != out->first_missing || f->chunk.bitmap != out->bitmap)
         out->progress_ns = r->raft.now_ns;
     out->first_missing = f->chunk.first_missing;
     out->bitmap = f->chunk.bitmap;
-    if (out->next < out->first_missing)
+    if (out->next < out->first_missing || out->next > out->first_missing + CHUNK_WINDOW)
         out->next = out->first_missing;
     if (out->first_missing == out->count)
         out->active = false;
@@ -225,17 +225,15 @@ static void acknowledge(struct replica *r, struct peer *peer, struct chunk_recei
         in->ack_due = false;
 }
 
-uint32_t chunks_poll(struct replica *r)
+void chunks_poll(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
-    uint32_t work = 0;
 
     for (uint32_t i = 0; i < role->peer_count; i++) {
         struct peer *peer = &role->peer[i];
         if (peer->chunk_out.active)
-            work += poll_peer(r, peer);
+            poll_peer(r, peer);
         acknowledge(r, peer, &peer->record_in);
         acknowledge(r, peer, &peer->request_in);
     }
-    return work;
 }

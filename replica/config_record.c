@@ -1,3 +1,4 @@
+/* replica/config_record.c: see config_record.h. */
 #include "replica/config_record.h"
 
 #include "base/assert.h"

@@ -30,5 +30,6 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
     };
     const uint32_t taken = spsc_push(r->to_tx, &item, sizeof item, 1);
     ASSERT(taken == 1);
+    r->raft.pushes++;
     return true;
 }

@@ -8,11 +8,10 @@
 
 #include <errno.h>
 
-void load_start(struct replica *r, struct load *load, raft_index first, raft_index last,
-                raft_term term)
+void load_start(struct load *load, raft_index first, raft_index last, raft_term term)
 {
-    (void)r;
-    if (load->state == LOAD_READY && load->first == first)
+    load->asked = true;
+    if (load->state == LOAD_READY && load->first == first && load->term == term)
         return; /* what is wanted is here */
     if (load->state == LOAD_READING || load->state == LOAD_DRAINING)
         return; /* the core asks again */
@@ -25,15 +24,11 @@ void load_start(struct replica *r, struct load *load, raft_index first, raft_ind
 
 static uint32_t request_load(struct replica *r, struct load *load)
 {
-    const struct persist_item item = {.load = load};
-
-    /* A slot is kept free for steps. */
-    if (load->state != LOAD_WANTED || spsc_room(r->to_persist, 2) < 2)
+    if (load->state != LOAD_WANTED)
         return 0;
     load->state = LOAD_READING;
-    const uint32_t taken = spsc_push(r->to_persist, &item, sizeof item, 1);
-    ASSERT(taken == 1);
-    r->raft.memory.reader[0].given++;
+    const uint32_t taken = spsc_push(r->to_load, &load, sizeof load, 1);
+    ASSERT(taken == 1); /* the ring holds all the loads there are */
     return 1;
 }
 
@@ -125,7 +120,7 @@ static bool feed_loaded(struct replica *r, raft_index commit)
     if (load->state == LOAD_IDLE) {
         raft_index run_last;
         const raft_term term = raft_term_at(role->raft, role->fed + 1, &run_last);
-        load_start(r, load, role->fed + 1, run_last < commit ? run_last : commit, term);
+        load_start(load, role->fed + 1, run_last < commit ? run_last : commit, term);
         return false;
     }
     if (load->state != LOAD_READY)

@@ -9,11 +9,6 @@
 
 #include <string.h>
 
-static uint32_t request_bytes(uint32_t length)
-{
-    return (uint32_t)sizeof(struct frame_request) + ((length + 7) & ~7u);
-}
-
 /* ---- origin ---------------------------------------------------------------------------------- */
 
 static uint64_t position_of(const struct request_table *t, uint64_t counter)
@@ -62,7 +57,7 @@ static bool send_some(struct replica *r, struct peer *leader)
     uint32_t bytes = 0;
 
     while (t->next + count != t->tail && count < RAFT_PROPOSE_MAX) {
-        const uint32_t more = request_bytes(t->slot[(t->next + count) & t->mask].request.length);
+        const uint32_t more = frame_request_bytes(t->slot[(t->next + count) & t->mask].request.length);
         if (bytes + more > FRAME_BODY_BYTES_MAX)
             break;
         bytes += more;
@@ -75,7 +70,7 @@ static bool send_some(struct replica *r, struct peer *leader)
         return false;
     for (uint32_t i = 0, at = 0; i < count; i++) {
         const struct request *request = &t->slot[(t->next + i) & t->mask].request;
-        const uint32_t whole = request_bytes(request->length);
+        const uint32_t whole = frame_request_bytes(request->length);
         const struct frame_request head = {.tag = request->tag, .length = request->length};
         memset(body + at + whole - 8, 0, 8); /* the padding */
         memcpy(body + at, &head, sizeof head);
@@ -90,19 +85,18 @@ static bool send_some(struct replica *r, struct peer *leader)
     return true;
 }
 
-uint32_t forward_send(struct replica *r)
+void forward_send(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
     struct request_table *t = &role->requests;
     const raft_node leader_node = raft_leader(role->raft);
-    uint32_t work = 0;
 
     if (leader_node == 0 || leader_node == r->options.node ||
         t->stream_term != raft_term_now(role->raft) || t->head == t->tail)
-        return 0;
+        return;
     struct peer *leader = peer_of(r, leader_node);
     if (leader == NULL || leader->boot == 0)
-        return 0;
+        return;
     if (t->acked < t->next && role->now_ns - t->progress_ns > r->options.resend_ns &&
         !leader->chunk_out.active) {
         t->next = t->acked; /* go back N */
@@ -111,14 +105,12 @@ uint32_t forward_send(struct replica *r)
     while (t->next != t->tail && !leader->chunk_out.active &&
            credit_send_room(&leader->credit_out) > 0) {
         const uint32_t length = t->slot[t->next & t->mask].request.length;
-        const bool large = request_bytes(length) > FRAME_BODY_BYTES_MAX;
+        const bool large = frame_request_bytes(length) > FRAME_BODY_BYTES_MAX;
         if (t->acked == t->next)
             role->requests.progress_ns = role->now_ns;
         if (large ? !send_large(r, leader) : !send_some(r, leader))
             break;
-        work++;
     }
-    return work;
 }
 
 void forward_on_ack(struct replica *r, const struct frame *f)
@@ -161,26 +153,19 @@ static struct record_spec spec_of(const struct peer *peer, uint64_t tag)
     };
 }
 
-/* The requests of the body, if they are well-formed; their count, or 0. */
-static uint32_t parse(const struct peer *peer, const struct frame *f, struct record_spec *specs)
+/* The requests of the body; the decoder has walked it. */
+static void parse(const struct peer *peer, const struct frame *f, struct record_spec *specs)
 {
     uint32_t at = 0;
 
-    if (f->forward.count == 0 || f->forward.count > RAFT_PROPOSE_MAX)
-        return 0;
     for (uint32_t i = 0; i < f->forward.count; i++) {
         struct frame_request head;
-        if (f->body_bytes - at < sizeof head)
-            return 0;
         memcpy(&head, f->body + at, sizeof head);
-        if (head.length > f->body_bytes || request_bytes(head.length) > f->body_bytes - at)
-            return 0;
         specs[i] = spec_of(peer, head.tag);
         specs[i].payload = f->body + at + sizeof head;
         specs[i].payload_bytes = head.length;
-        at += request_bytes(head.length);
+        at += frame_request_bytes(head.length);
     }
-    return at == f->body_bytes ? f->forward.count : 0;
 }
 
 void forward_on_frame(struct replica *r, const struct frame *f)
@@ -192,11 +177,12 @@ void forward_on_frame(struct replica *r, const struct frame *f)
         admit_count(r, FRAME_UNEXPECTED_VERDICT);
         return;
     }
-    const uint32_t count = parse(peer, f, specs);
-    if (count == 0) {
+    const uint32_t count = f->forward.count;
+    if (count > RAFT_PROPOSE_MAX) { /* we would not send so many in a frame */
         admit_count(r, FRAME_MALFORMED_VERDICT);
         return;
     }
+    parse(peer, f, specs);
     admit_count(r, FRAME_OK_VERDICT);
     peer->forward_ack_due = true;
     const uint64_t skip = peer->forward_next - f->forward.position;

@@ -92,18 +92,20 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
     const uint32_t most = n->control > n->data ? n->control : n->data;
     struct spsc *returned = carve_ring(c, 2 * most, sizeof(struct rx_item));
     struct spsc *to_persist = carve_ring(c, n->persist, sizeof(struct persist_item));
-    struct spsc *loaded = carve_ring(c, 16, sizeof(struct load *));
+    struct spsc *to_load = carve_ring(c, LOADS_MAX, sizeof(struct load *));
+    struct spsc *loaded = carve_ring(c, LOADS_MAX, sizeof(struct load *));
     struct spsc *to_store = carve_ring(c, n->store, sizeof(struct store_item));
     struct spsc *to_tx = carve_ring(c, n->tx, sizeof(struct tx_item));
     void *scratch = carve(c, SCRATCH_BYTES, CACHE_LINE_BYTES);
 
-    static_assert(RAFT_MEMBERS_MAX + 1 <= 16, "every load fits into the ring of loads");
+    static_assert(RAFT_MEMBERS_MAX + 1 <= LOADS_MAX, "a load for each peer and one for the store");
     if (c->base == NULL)
         return;
     r->control = control;
     r->data = data;
     r->returned = returned;
     r->to_persist = to_persist;
+    r->to_load = to_load;
     r->loaded = loaded;
     r->to_store = to_store;
     r->to_tx = to_tx;
@@ -170,7 +172,7 @@ static int check_options(const struct replica_options *o, char *error, size_t er
         wrong = "the largest record does not fit into a batch of the log";
     else if (o->record_memory_bytes < 4ull * (record_max(o) + STEP_BYTES_RESERVE))
         wrong = "record memory must hold four of the largest records";
-    else if (o->record_payload_bytes_max < 2 * PORT_FRAME_BYTES_MAX * 4)
+    else if (o->record_payload_bytes_max < REQUEST_FRAME_RECORDS_BYTES)
         wrong = "the largest record must be larger than what a frame of requests becomes";
     else if (o->window < 4 * RAFT_PROPOSE_MAX)
         wrong = "the window must hold a few proposals";
@@ -281,10 +283,11 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
         return rc;
     struct replica *r = lay_out(&c, options, &areas);
     r->options = *options;
-    rc = wal_open(&r->persist.wal, areas.wal, options->disk, &options->wal, &found, error,
-                  error_bytes);
-    if (rc != 0)
+    rc = wal_open(&r->persist.wal, areas.wal, options->disk, &options->wal, &found);
+    if (rc != 0) {
+        snprintf(error, error_bytes, "%s", found.refusal);
         return rc;
+    }
     open_peers(r);
     open_roles(r);
     rc = open_core(r, &areas, &found);

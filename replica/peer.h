@@ -30,6 +30,7 @@ struct load {
     enum load_state state;
     raft_index first, last; /* wanted; when READY: first not used yet, last that was read */
     raft_term term;         /* of all of them */
+    bool asked;             /* the core waits for them; it asks again for each message */
     uint8_t *bytes;
     uint32_t size;
     uint32_t length; /* read */
@@ -70,6 +71,9 @@ struct peer {
     uint32_t boot;        /* highest seen; 0: never heard since our own start */
     bool log_empty;       /* said so in this life of ours */
     bool heard_hello;
+    raft_term boot_term;   /* ours, when we first heard this boot */
+    raft_index boot_match; /* what it had acknowledged to us by then, as the leader of that term */
+    uint32_t convicted_boot; /* this boot has lost what it acknowledged: it does not count; 0: none */
     bool hello_due;       /* an answer */
     bool hello_ask;       /* this round's question has not left yet */
     uint32_t accused_boot; /* an earlier boot of it that still talks; 0: none */

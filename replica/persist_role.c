@@ -5,9 +5,15 @@
  */
 #include "replica/replica_internal.h"
 
-static void begin_read(struct replica_persist *role, struct load *load)
+/* One read at a time; the rest waits in its ring. */
+static uint32_t begin_read(struct replica *r)
 {
-    role->reading = load;
+    struct replica_persist *role = &r->persist;
+    struct load *load;
+
+    if (role->reading != NULL || spsc_room(r->loaded, 1) == 0 ||
+        spsc_pop(r->to_load, &load, sizeof load, 1) == 0)
+        return 0;
     role->read = (struct wal_read){
         .first = load->first,
         .last = load->last,
@@ -15,25 +21,10 @@ static void begin_read(struct replica_persist *role, struct load *load)
         .bytes = load->bytes,
         .size = load->size,
     };
-}
-
-/* True: the item is done with; the next may come. */
-static bool take(struct replica *r, const struct persist_item *item)
-{
-    struct replica_persist *role = &r->persist;
-
-    if (item->load != NULL) {
-        if (role->reading != NULL || spsc_room(r->loaded, 1) == 0)
-            return false;
-        begin_read(role, item->load);
-        const int begun = wal_read_begin(role->wal, &role->read);
-        if (begun != 0) {
-            role->reading = NULL;
-            return false;
-        }
-        return true;
-    }
-    return wal_append(role->wal, &item->step) == 0;
+    const int begun = wal_read_begin(role->wal, &role->read);
+    ASSERT(begun == 0); /* none is under way */
+    role->reading = load;
+    return 1;
 }
 
 static uint32_t take_steps(struct replica *r)
@@ -45,7 +36,7 @@ static uint32_t take_steps(struct replica *r)
         if (!role->has_pending &&
             spsc_pop(r->to_persist, &role->pending, sizeof role->pending, 1) == 0)
             break;
-        role->has_pending = !take(r, &role->pending);
+        role->has_pending = wal_append(role->wal, &role->pending.step) != 0;
         if (role->has_pending)
             break;
         published_set(&r->persist_done, published_get(&r->persist_done) + 1);
@@ -93,6 +84,7 @@ uint32_t persist_role_poll(struct replica *r, uint64_t now_ns)
         return 0;
     work = take_steps(r);
     work += wal_poll(role->wal, now_ns);
+    work += begin_read(r);
     work += finish_read(r);
     if (wal_failed(role->wal) != 0) {
         published_set(&r->log_failed, REPLICA_STOP_LOG_FAILED);

@@ -116,11 +116,10 @@ static void handle_frame(struct replica *r, const struct frame *f)
 /* The sender of a probe learns the grant from the next frame to it; make sure there is one. */
 static void answer_probe(struct replica *r, const struct frame *f)
 {
-    struct peer *peer = peer_of(r, f->source);
     struct frame grant = {.type = FRAME_CREDIT};
 
-    if (f->type == FRAME_CREDIT && f->number != 0 && peer != NULL)
-        emit_frame(r, peer, &grant, 0, NULL);
+    if (f->type == FRAME_CREDIT && f->number != 0)
+        emit_frame(r, peer_of(r, f->source), &grant, 0, NULL);
 }
 
 static uint32_t take_frames(struct replica *r, struct spsc *ring, uint32_t burst, bool control)
@@ -169,31 +168,32 @@ static uint32_t sendable(const struct replica *r)
     return peers;
 }
 
-static uint32_t send_entries(struct replica *r)
+/* Entries that the core asked to be brought from the log, as one message each. */
+static void send_loaded(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
-    uint32_t work = 0;
 
-    if (raft_role(role->raft) != RAFT_LEADER)
-        return 0;
-    for (uint32_t i = 0; i < SEND_BURST; i++) {
+    for (uint32_t i = 0; i < role->peer_count; i++) {
+        struct peer *peer = &role->peer[i];
+        if (peer->load.state == LOAD_READY && peer->load.asked &&
+            credit_send_room(&peer->credit_out) > 0 && !peer->chunk_out.active &&
+            step_can(r, 0, 0, true))
+            step_loaded(r, peer);
+    }
+}
+
+static void send_entries(struct replica *r)
+{
+    for (uint32_t i = 0; i < SEND_BURST && raft_role(r->raft.raft) == RAFT_LEADER; i++) {
         if (!step_can(r, 0, 0, true))
             break;
         struct raft_event ev = {.type = RAFT_EV_SEND, .peers = sendable(r)};
         step_event(r, &ev);
-        work += role->fx.send_count;
-        if (!role->fx.more)
+        const bool more = r->raft.fx.more;
+        send_loaded(r);
+        if (!more)
             break;
     }
-    for (uint32_t i = 0; i < role->peer_count; i++) {
-        struct peer *peer = &role->peer[i];
-        if (peer->load.state == LOAD_READY && credit_send_room(&peer->credit_out) > 0 &&
-            !peer->chunk_out.active && step_can(r, 0, 0, true)) {
-            step_loaded(r, peer);
-            work += role->fx.send_count;
-        }
-    }
-    return work;
 }
 
 static void publish_counters(struct replica *r)
@@ -209,14 +209,32 @@ static void publish_counters(struct replica *r)
     published_set(&counters->forwards_taken, role->forwards_taken);
 }
 
+static void publish(struct replica *r)
+{
+    struct node_view *view = r->options.view;
+    const struct raft *raft = r->raft.raft;
+
+    published_set(&view->term, raft_term_now(raft));
+    published_set(&view->leader, raft_leader(raft));
+    published_set(&view->role, raft_role(raft));
+    published_set(&view->commit, raft_commit(raft));
+    published_set(&view->last_index, raft_last(raft));
+    published_set(&view->durable_index, raft_durable_index(raft));
+    if (r->raft.now_ns < r->raft.counters_ns)
+        return;
+    r->raft.counters_ns = r->raft.now_ns + r->options.heartbeat_ns;
+    publish_counters(r);
+}
+
 uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
 {
     struct replica_raft *role = &r->raft;
+    const uint64_t pushes_before = role->pushes;
     uint32_t work = 0;
 
     ASSERT(now_ns >= role->now_ns);
     role->now_ns = now_ns;
-    if (must_stop(r) || !step_deliver(r))
+    if (must_stop(r))
         return 0;
     if (published_get(&r->disk_room) != 0)
         role->room_ns = now_ns;
@@ -227,14 +245,15 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     work += take_frames(r, r->data, DATA_BURST, false);
     work += loads_poll(r);
     work += requests_poll(r);
-    work += forward_send(r);
-    work += send_entries(r);
-    work += chunks_poll(r);
+    forward_send(r);
+    send_entries(r);
+    chunks_poll(r);
     forward_ack_due(r);
     work += feed_poll(r);
     probe_credit(r);
+    work += (uint32_t)(role->pushes - pushes_before);
     if (work > 0)
-        publish_counters(r);
+        publish(r);
     return work;
 }
 
@@ -255,5 +274,6 @@ uint64_t raft_role_next_timer(const struct replica *r)
         const uint64_t late = role->now_ns + r->options.resend_ns;
         next = late < next ? late : next;
     }
-    return next;
+    /* What is due already found no room, for instance because the disk hangs: look again soon. */
+    return next > role->now_ns ? next : role->now_ns + BLOCKED_RETRY_NS;
 }

@@ -1,3 +1,4 @@
+/* replica/record_memory.c: see record_memory.h. */
 #include "replica/record_memory.h"
 
 #include "base/assert.h"
@@ -48,7 +49,7 @@ static void retire(struct record_memory *m, raft_index durable)
 
     while (m->first <= m->last) {
         const uint64_t position = m->table[m->first & m->table_mask];
-        const bool enough = position >= upto && dropped >= entries_max;
+        const bool enough = position >= upto || dropped >= entries_max;
         if (enough || m->first > durable) {
             free_below = position;
             break;
@@ -70,7 +71,9 @@ bool record_memory_room(struct record_memory *m, uint64_t length, uint32_t count
     ASSERT(length <= m->size / 2);
     ASSERT(count <= m->table_mask);
     /* Begin before it is urgent, so that readers have time to get past the marks. */
-    if (!m->retiring && m->tail - m->head > m->size - m->size / 4)
+    const uint64_t entries = m->last + 1 - m->first;
+    if (!m->retiring && (m->tail - m->head > m->size - m->size / 4 ||
+                         entries > m->table_mask - m->table_mask / 4))
         retire(m, durable);
     if (m->retiring)
         release(m);

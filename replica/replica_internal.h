@@ -26,14 +26,18 @@ enum {
     STORE_BURST = 64,    /* entries and reads that store works on in one poll */
     STORE_BUDGET = 256,  /* keys that one piece of work may touch before the poll ends */
     STEP_BYTES_RESERVE = 1024, /* record memory that a control step may need: a new leader's entry */
+    BLOCKED_RETRY_NS = 1000 * 1000, /* a due timer that found no room */
     SCRATCH_BYTES = 1 << 20,
+    /* What a full frame of requests becomes at most: each grows by the rest of a record header. */
+    REQUEST_FRAME_RECORDS_BYTES = FRAME_BODY_BYTES_MAX + RAFT_PROPOSE_MAX * RECORD_HEADER_BYTES,
+    LOADS_MAX = 16,      /* slots of the rings of loads */
     CONFIG_ENTRIES_MAX = 4, /* configuration entries in one frame */
 };
 
-/* raft -> persist: one step that must be durable, or a piece of the log to read back. */
+/* raft -> persist: one step that must be durable. Loads have a ring of their own, so that no step
+ * waits behind a read. */
 struct persist_item {
     struct wal_step step;
-    struct load *load; /* not NULL: read this instead */
 };
 
 /* raft -> store: committed entries back to back, or a read whose turn has come. */
@@ -77,6 +81,8 @@ struct replica_raft {
     uint32_t peer_count;    /* all members, this node too */
     uint32_t self;          /* index in peer[] */
     uint32_t door_next;
+    uint64_t pushes;        /* items given to other roles: work, even if nothing was taken */
+    uint64_t counters_ns;   /* when the counters are published next */
     uint64_t verdict_count[FRAME_VERDICT_COUNT];
     uint64_t elections, proposals, forwards_sent, forwards_taken;
     raft_term led_term;     /* newest term this node led */
@@ -113,6 +119,7 @@ struct replica_store {
     bool has_unsent;
     struct store_sink sink;
     uint32_t door_next;
+    bool local_next;        /* whose turn it is: a door's local read, or what raft gave */
 };
 
 struct replica {
@@ -125,7 +132,8 @@ struct replica {
 
     struct spsc *control, *data, *returned; /* rx -> raft, and the buffers back */
     struct spsc *to_persist;                /* struct persist_item */
-    struct spsc *loaded;                    /* persist -> raft: struct load * */
+    struct spsc *to_load;                   /* raft -> persist: struct load * to read back */
+    struct spsc *loaded;                    /* persist -> raft: struct load *, filled */
     struct spsc *to_store;                  /* struct store_item */
     struct spsc *to_tx;                     /* struct tx_item */
     struct byte_ring scratch;               /* bodies on their way to tx */
@@ -178,7 +186,7 @@ enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
 /* forward.c: requests from and to other nodes */
 void forward_on_frame(struct replica *r, const struct frame *f);
 void forward_on_ack(struct replica *r, const struct frame *f);
-uint32_t forward_send(struct replica *r);
+void forward_send(struct replica *r);
 void forward_ack_due(struct replica *r);
 /* A whole request that arrived in chunks. */
 bool forward_take_one(struct replica *r, struct peer *peer, const struct frame_chunk *chunk,
@@ -187,22 +195,23 @@ bool forward_take_one(struct replica *r, struct peer *peer, const struct frame_c
 /* chunks.c */
 void chunks_on_frame(struct replica *r, const struct frame *f);
 void chunks_on_ack(struct replica *r, const struct frame *f);
-/* Sends `length` bytes that stay at `bytes` until done (copied when `copy`). */
+/* Begins to send the object of `key`; its bytes are copied. */
 void chunks_begin(struct replica *r, struct peer *peer, const struct frame_chunk *key,
                   const uint8_t *bytes);
-uint32_t chunks_poll(struct replica *r);
+void chunks_poll(struct replica *r);
+
+/* doors.c. NULL: a record may name a door that this start does not have */
+struct request_door *door_of(const struct replica *r, uint64_t tag);
 
 /* requests.c: doors in, proposals and reads out */
 uint32_t requests_poll(struct replica *r);
-uint32_t requests_expire(struct replica *r);
 /* A committed entry of term `term` is on its way to store: whose was it. */
 void requests_on_committed(struct replica *r, const struct record_header *record);
 
 /* feed.c: committed entries and confirmed reads to store; loads from the log */
 uint32_t feed_poll(struct replica *r);
 uint32_t loads_poll(struct replica *r);
-void load_start(struct replica *r, struct load *load, raft_index first, raft_index last,
-                raft_term term);
+void load_start(struct load *load, raft_index first, raft_index last, raft_term term);
 
 /* persist_role.c, store_role.c, tx_role.c */
 uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);

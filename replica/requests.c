@@ -2,16 +2,6 @@
  */
 #include "replica/replica_internal.h"
 
-static struct request_door *door_of(struct replica *r, uint64_t tag)
-{
-    const uint64_t number = tag >> REQUEST_DOOR_SHIFT;
-
-    for (uint32_t i = 0; i < r->options.door_count; i++)
-        if (r->options.door[i]->number == number)
-            return r->options.door[i];
-    return NULL;
-}
-
 /* A final answer without a result. False: its ring is full now. */
 static bool refuse(struct replica *r, uint64_t tag, enum answer_status status)
 {
@@ -119,35 +109,60 @@ static uint32_t propose(struct replica *r)
     return work;
 }
 
-/* What no leader has been sent in time will never be applied: it is answered, and forgotten. */
+/* Takes `count` requests out of the queue that were never sent; what stands in doubt before them
+ * moves up, and keeps its positions in the stream. */
+static void drop_unsent(struct request_table *t, uint64_t count)
+{
+    for (uint64_t i = t->sent; i > t->head; i--)
+        t->slot[(i - 1 + count) & t->mask] = t->slot[(i - 1) & t->mask];
+    t->head += count;
+    t->acked += count;
+    t->next += count;
+    t->sent += count;
+    t->stream_base += count;
+}
+
+/* What no leader was sent in time will never be applied: it is answered, and forgotten. */
+static uint32_t expire_writes(struct replica *r, uint64_t late_ns)
+{
+    struct request_table *t = &r->raft.requests;
+    uint32_t count = 0;
+
+    while (count < REQUEST_BURST && t->sent + count != t->tail) {
+        const struct request_slot *slot = &t->slot[(t->sent + count) & t->mask];
+        if (slot->arrived_ns > late_ns || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
+            break;
+        count++;
+    }
+    if (count > 0)
+        drop_unsent(t, count);
+    return count;
+}
+
+/* A read may be refused at any time; that it was confirmed is no reason to wait for ever. */
+static uint32_t expire_reads(struct replica *r, uint64_t late_ns)
+{
+    struct read_table *t = &r->raft.reads;
+    uint32_t count = 0;
+
+    while (count < REQUEST_BURST && t->head != t->tail) {
+        const struct read_slot *slot = &t->slot[t->head & t->mask];
+        if (slot->arrived_ns > late_ns || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
+            break;
+        t->head++;
+        count++;
+    }
+    if (t->confirmed < t->head)
+        t->confirmed = t->head;
+    return count;
+}
+
 static uint32_t expire(struct replica *r)
 {
-    struct replica_raft *role = &r->raft;
-    struct request_table *writes = &role->requests;
-    struct read_table *reads = &role->reads;
-    const uint64_t late = role->now_ns - r->options.request_timeout_ns;
-    uint32_t work = 0;
-
-    if (role->now_ns < r->options.request_timeout_ns)
+    if (r->raft.now_ns < r->options.request_timeout_ns)
         return 0;
-    while (work < REQUEST_BURST && writes->head == writes->sent && writes->head != writes->tail) {
-        const struct request_slot *slot = &writes->slot[writes->head & writes->mask];
-        if (slot->arrived_ns > late || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
-            break;
-        writes->head++;
-        writes->sent = writes->next = writes->acked = writes->head;
-        writes->stream_base++; /* nothing of the stream stood there */
-        work++;
-    }
-    while (work < REQUEST_BURST && reads->head == reads->confirmed && reads->head != reads->tail) {
-        const struct read_slot *slot = &reads->slot[reads->head & reads->mask];
-        if (slot->arrived_ns > late || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
-            break;
-        reads->head++;
-        reads->confirmed = reads->head;
-        work++;
-    }
-    return work;
+    const uint64_t late_ns = r->raft.now_ns - r->options.request_timeout_ns;
+    return expire_writes(r, late_ns) + expire_reads(r, late_ns);
 }
 
 static void ask_reads(struct replica *r)
@@ -188,9 +203,15 @@ void requests_on_committed(struct replica *r, const struct record_header *record
     if (record->origin_node != r->options.node || record->origin_boot != r->options.boot)
         return;
     /* Entries of one stream are committed in its order, and a stream of a later term begins only
-     * when the one before is settled: so this is the head. */
-    ASSERT(t->head != t->sent);
-    ASSERT(t->slot[t->head & t->mask].request.tag == record->origin_request);
+     * when the one before is settled: so this is the head. But records come by the wire: one that
+     * names us and is not ours is somebody's forgery, and no reason to stop. */
+    const bool ours = t->head != t->sent &&
+                      t->slot[t->head & t->mask].request.tag == record->origin_request;
+    ASSERT_SLOW(ours);
+    if (!ours) {
+        admit_count(r, FRAME_UNEXPECTED_VERDICT);
+        return;
+    }
     t->head++;
     if (t->acked < t->head)
         t->acked = t->head;

@@ -4,17 +4,18 @@
  * it wants to send may exceed the ring to tx; then the rest stays in the effects, and no other step
  * is taken before it is gone. So a ring of two slots works like one of a thousand, only slower.
  */
-#include "base/planted.h"
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
 
+#include <stdalign.h>
 #include <string.h>
 
 bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
 {
     struct replica_raft *role = &r->raft;
     const uint32_t slots = r->to_persist->mask + 1;
-    const uint32_t reserve = control ? 1 : slots >= 16 ? 8 : slots / 2;
+    /* A control step takes a slot at most; data leaves some for control. */
+    const uint32_t reserve = control ? 1 : slots >= 16 ? 8 : 2;
     /* One entry more than asked for: a step that makes us leader appends one of its own. */
     const uint64_t length = bytes + STEP_BYTES_RESERVE;
 
@@ -28,19 +29,6 @@ bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
     if (!control && raft_role(role->raft) == RAFT_LEADER && raft_room(role->raft) < count)
         return false;
     return record_memory_room(&role->memory, length, count + 1, raft_durable_index(role->raft));
-}
-
-static void publish(struct replica *r)
-{
-    struct node_view *view = r->options.view;
-    const struct raft *raft = r->raft.raft;
-
-    published_set(&view->term, raft_term_now(raft));
-    published_set(&view->leader, raft_leader(raft));
-    published_set(&view->role, raft_role(raft));
-    published_set(&view->commit, raft_commit(raft));
-    published_set(&view->last_index, raft_last(raft));
-    published_set(&view->durable_index, raft_durable_index(raft));
 }
 
 /* What the step appended or voted, to persist. The records stand at `bytes` already. */
@@ -73,6 +61,7 @@ static void give_persist(struct replica *r, const uint8_t *bytes, uint32_t lengt
     const uint32_t taken = spsc_push(r->to_persist, &item, sizeof item, 1);
     ASSERT(taken == 1); /* step_can() */
     role->memory.reader[0].given++;
+    role->pushes++;
 }
 
 /* Everything after the bytes of new records: called once after each step. */
@@ -85,7 +74,7 @@ static void after_step(struct replica *r)
     for (uint32_t i = 0; i < fx->load_count; i++) {
         struct peer *peer = peer_of(r, fx->load[i].peer);
         ASSERT(peer != NULL);
-        load_start(r, &peer->load, fx->load[i].first, fx->load[i].last, fx->load[i].term);
+        load_start(&peer->load, fx->load[i].first, fx->load[i].last, fx->load[i].term);
     }
     if (fx->read.number != 0) {
         struct read_table *reads = &role->reads;
@@ -97,7 +86,6 @@ static void after_step(struct replica *r)
         role->led_term = raft_term_now(role->raft);
         role->elections++;
     }
-    publish(r);
     step_deliver(r);
 }
 
@@ -124,7 +112,7 @@ static const uint8_t *place_own_entry(struct replica *r, uint32_t *length)
 {
     struct replica_raft *role = &r->raft;
     uint8_t payload[CONFIG_PAYLOAD_BYTES_MAX];
-    uint8_t record[STEP_BYTES_RESERVE] __attribute__((aligned(RECORD_ALIGN)));
+    alignas(RECORD_ALIGN) uint8_t record[STEP_BYTES_RESERVE];
     struct record_spec spec = {
         .type = RECORD_EMPTY,
         .cluster = r->options.cluster,
@@ -261,6 +249,7 @@ void step_loaded(struct replica *r, struct peer *peer)
     struct load *load = &peer->load;
 
     ASSERT(load->state == LOAD_READY);
+    load->asked = false;
     struct raft_event ev = {
         .type = RAFT_EV_LOADED,
         .peer = peer->node,

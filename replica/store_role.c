@@ -9,16 +9,6 @@
 
 #include <string.h>
 
-static struct request_door *door_of(struct replica *r, uint64_t tag)
-{
-    const uint64_t number = tag >> REQUEST_DOOR_SHIFT;
-
-    for (uint32_t i = 0; i < r->options.door_count; i++)
-        if (r->options.door[i]->number == number)
-            return r->options.door[i];
-    return NULL; /* a record may name a door that this start does not have */
-}
-
 /* Pushes the answer that was made, its bytes copied into the door's memory. False: no room now. */
 static bool push_unsent(struct replica *r)
 {
@@ -50,17 +40,20 @@ static bool push_unsent(struct replica *r)
 static void make_answer(struct replica *r, bool more)
 {
     struct replica_store *role = &r->store;
-    const struct store_outcome outcome = store_outcome(role->store);
 
     role->unsent = (struct answer){
         .tag = role->tag,
         .index = store_applied(role->store),
-        .revision = (uint64_t)outcome.revision,
+        .revision = (uint64_t)store_revision(role->store),
         .length = role->sink.used,
         .status = ANSWER_OK,
-        .refusal = more ? STORE_NONE : (uint8_t)outcome.refusal,
         .more = more,
     };
+    if (!more) { /* there is no outcome before the work is done */
+        const struct store_outcome outcome = store_outcome(role->store);
+        role->unsent.revision = (uint64_t)outcome.revision;
+        role->unsent.refusal = (uint8_t)outcome.refusal;
+    }
     role->has_unsent = true;
 }
 
@@ -179,10 +172,15 @@ static bool local_read(struct replica *r)
 /* False: nothing to do. */
 static bool begin_next(struct replica *r)
 {
-    if (r->store.entries_left == 0)
-        return next_item(r) || local_read(r);
-    begin_entry(r);
-    return true;
+    struct replica_store *role = &r->store;
+
+    if (role->entries_left > 0) {
+        begin_entry(r);
+        return true;
+    }
+    /* In turns, so that neither starves the other. */
+    role->local_next = !role->local_next;
+    return role->local_next ? local_read(r) || next_item(r) : next_item(r) || local_read(r);
 }
 
 /* One entry or read, or a slice of one. False: nothing to do, or no room for an answer. */

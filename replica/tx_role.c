@@ -7,7 +7,7 @@
  */
 #include "replica/replica_internal.h"
 
-static void send(struct replica *r, const struct tx_item *item)
+static void leave(struct replica *r, const struct tx_item *item)
 {
     tx_frame(&r->tx.tx, item->link, &item->frame);
 }
@@ -52,7 +52,7 @@ static uint32_t open_gate(struct replica *r)
         }
         /* The look-ahead ends at the next free acknowledgement nearly always. */
         if (!is_accepted_append(item) || !is_superseded(role, i, durable))
-            send(r, item);
+            leave(r, item);
         work++;
     }
     role->gate_count = kept;
@@ -85,7 +85,7 @@ uint32_t tx_role_poll(struct replica *r)
         if (item.after_seq > published_get(&r->options.view->durable))
             hold(r, &item);
         else
-            send(r, &item);
+            leave(r, &item);
         if (item.scratch_bytes > 0)
             byte_ring_release(&r->scratch, item.scratch_bytes);
         work++;
