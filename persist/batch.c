@@ -1,9 +1,9 @@
 /* persist/batch.c: what a reader demands is what the writer promises, field by field. */
 #include "persist/batch.h"
 
-#include <string.h>
-
 #include "base/crc32c.h"
+
+#include <string.h>
 
 enum { BATCH_CHECKED_BYTES = offsetof(struct batch_header, header_crc) };
 
@@ -41,6 +41,8 @@ bool batch_check_header(const uint8_t *bytes, const struct batch_place *place,
 {
     struct batch_header h;
 
+    ASSERT(place->generation != 0);
+    ASSERT(place->offset % DISK_SECTOR == 0);
     memcpy(&h, bytes, sizeof h);
     if (h.magic != BATCH_MAGIC || h.version != BATCH_VERSION)
         return false;

@@ -20,6 +20,7 @@ static int open_files(struct recovery *r)
     const int64_t found =
         disk_list(w->disk, SEGMENT_NAME_PREFIX, w->names, WAL_SEGMENTS_MAX + 1);
 
+    ASSERT(r->file_count == 0);
     if (found < 0) /* no list is not an empty list */
         return REFUSE(r, (int)found, "the directory can't be read: %s", strerror((int)-found));
     if (found >= WAL_SEGMENTS_MAX)
@@ -48,8 +49,9 @@ static int64_t look_at_file(struct recovery *r, uint32_t file)
 {
     struct wal *w = r->w;
     const uint32_t slot = WAL_SLOT_FIRST + file;
-    const int64_t size = disk_open(w->disk, w->names[file], slot);
 
+    ASSERT(file < r->file_count);
+    const int64_t size = disk_open(w->disk, w->names[file], slot);
     if (size < 0)
         return size;
     wal_scan_forget(&r->scan);
@@ -71,6 +73,7 @@ enum segment_verdict recovery_read_header(struct recovery *r, uint32_t segment,
                                         w->options.node};
     const uint8_t *bytes = wal_scan_at(&r->scan, place, DISK_SECTOR, DISK_SECTOR);
 
+    ASSERT(segment < r->w->segment_count);
     if (bytes == NULL)
         return SEGMENT_BAD;
     return segment_check(bytes, &owner, w->segment[segment].generation, out);
@@ -82,6 +85,7 @@ bool recovery_header_at(struct recovery *r, struct wal_place place, uint64_t lim
     const struct batch_place expected = wal_batch_place(r->w, place);
     const uint8_t *bytes = wal_scan_at(&r->scan, place, DISK_SECTOR, limit);
 
+    ASSERT(place.offset >= DISK_SECTOR);
     return bytes != NULL && batch_check_header(bytes, &expected, out);
 }
 
@@ -91,6 +95,7 @@ static bool has_new_batch(struct recovery *r)
     const uint64_t limit = r->w->segment[0].bytes;
     struct batch_header h;
 
+    ASSERT(r->w->segment_count == 1);
     for (uint64_t offset = DISK_SECTOR; offset < limit; offset += DISK_SECTOR) {
         if (recovery_header_at(r, (struct wal_place){0, offset}, limit, &h) && h.kind == BATCH_NEW)
             return true;
@@ -103,6 +108,7 @@ int recovery_refuse_header(struct recovery *r, uint64_t generation, enum segment
 {
     char name[DISK_NAME_BYTES];
 
+    ASSERT(verdict != SEGMENT_OK);
     segment_name(name, generation);
     if (verdict == SEGMENT_OTHER_VERSION)
         return REFUSE(r, -EPROTO, "%s was written by format version %u, this is version %u", name,
@@ -118,6 +124,7 @@ int recovery_refuse_header(struct recovery *r, uint64_t generation, enum segment
 /* The newest file with a valid header: position in the names, or r->file_count: there is none. */
 static int find_newest(struct recovery *r, uint32_t *newest, struct segment_header *h)
 {
+    ASSERT(r->file_count < WAL_SEGMENTS_MAX);
     for (uint32_t i = r->file_count; i > 0; i--) {
         const int64_t size = look_at_file(r, i - 1);
         if (size < 0)
@@ -135,6 +142,7 @@ static int find_newest(struct recovery *r, uint32_t *newest, struct segment_head
 
 static uint32_t file_of_generation(const struct recovery *r, uint64_t generation)
 {
+    ASSERT(generation != 0);
     uint32_t i = 0;
     while (i < r->file_count && segment_generation(r->w->names[i]) != generation)
         i++;

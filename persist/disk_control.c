@@ -7,6 +7,9 @@
  */
 #include "persist/disk_control_internal.h"
 
+#include "base/assert.h"
+#include "base/spsc.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,9 +19,6 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "base/assert.h"
-#include "base/spsc.h"
 
 enum {
     ZEROS_BYTES = 256 * 1024,
@@ -39,8 +39,9 @@ static void pause_between(bool gentle)
 
 static int fill_with_zeros(const struct disk_control *c, int fd, uint64_t length, bool gentle)
 {
+    ASSERT(length > 0);
+    ASSERT(length % DISK_SECTOR == 0);
     const int allocated = posix_fallocate(fd, 0, (off_t)length);
-
     if (allocated != 0)
         return -allocated; /* a full disk is told before anything was written */
     for (uint64_t at = 0; at < length;) {
@@ -60,6 +61,8 @@ static int64_t create_file(const struct disk_control *c, const struct disk_job *
     char name[DISK_NAME_BYTES + sizeof new_suffix];
     int result;
 
+    ASSERT(job->kind == DISK_OP_CREATE);
+    ASSERT(job->name[0] != 0);
     (void)snprintf(name, sizeof name, "%.*s%s", DISK_NAME_BYTES - 1, job->name, new_suffix);
     const int fd = openat(c->directory_fd, name, O_CREAT | O_TRUNC | c->open_flags, FILE_MODE);
     if (fd < 0)
@@ -87,6 +90,7 @@ close:
 
 static int64_t remove_file(const struct disk_control *c, const struct disk_job *job)
 {
+    ASSERT(job->name[0] != 0);
     if (unlinkat(c->directory_fd, job->name, 0) != 0)
         return -errno;
     return fsync(c->directory_fd) == 0 ? 0 : -errno;
@@ -113,6 +117,7 @@ static void ring_bell(int fd)
     const uint64_t one = 1;
     const ssize_t written = write(fd, &one, sizeof one);
 
+    ASSERT(fd >= 0);
     (void)written; /* full: it is ringing already */
 }
 
@@ -145,6 +150,8 @@ static struct spsc *ring_new(uint32_t item_bytes)
 
 int disk_control_open(struct disk_control *c, int directory_fd, int event_fd, int open_flags)
 {
+    ASSERT(directory_fd >= 0);
+    ASSERT(event_fd >= 0);
     *c = (struct disk_control){
         .directory_fd = directory_fd,
         .event_fd = event_fd,

@@ -6,6 +6,9 @@
  */
 #include "persist/disk_uring.h"
 
+#include "base/assert.h"
+#include "persist/disk_control_internal.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +21,6 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include "base/assert.h"
-#include "persist/disk_control_internal.h"
 
 enum {
     CQ_ENTRIES = 2 * DISK_OPS_MAX, /* never fewer than operations in flight: it can't overflow */
@@ -59,6 +59,7 @@ static bool supports_direct(int directory_fd)
     struct statx x;
     const int fd = openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
 
+    ASSERT(directory_fd >= 0);
     if (fd < 0)
         return false;
     const int result = statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &x);
@@ -86,6 +87,7 @@ static int restrict_ring(struct io_uring *ring)
 
 static int make_ring(struct disk *d)
 {
+    ASSERT(d->event_fd >= 0);
     struct io_uring_params p = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
         .cq_entries = CQ_ENTRIES,
@@ -210,6 +212,8 @@ static struct disk_job job_of(struct disk *d, const struct disk_op *op)
 {
     struct disk_job job = {.kind = (enum disk_op_kind)op->kind, .length = op->length, .fd = -1};
 
+    ASSERT(op->slot < DISK_FILES_MAX);
+    ASSERT(op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE);
     memcpy(job.name, op->name, sizeof job.name);
     if (op->kind == DISK_OP_REMOVE && d->fd[op->slot] >= 0) {
         job.fd = d->fd[op->slot];
@@ -220,6 +224,7 @@ static struct disk_job job_of(struct disk *d, const struct disk_op *op)
 
 static void install_file(struct disk *d, uint32_t slot, int fd)
 {
+    ASSERT(slot < DISK_FILES_MAX);
     if (fd < 0)
         return; /* a REMOVE, or a CREATE that failed */
     if (d->fd[slot] >= 0)
@@ -234,6 +239,7 @@ static int64_t perform_now(struct disk *d, const struct disk_op *op)
     const int fd = d->fd[op->slot];
     ssize_t result = -1;
 
+    ASSERT(!d->enabled);
     switch ((enum disk_op_kind)op->kind) {
     case DISK_OP_WRITE:
         result = pwritev2(fd, &vector, 1, (off_t)op->offset, 0);
@@ -283,6 +289,7 @@ static void prepare_sqe(const struct disk_op *op, struct io_uring_sqe *sqe)
 
 static void enter(struct disk *d)
 {
+    ASSERT(d->enabled);
     /* EAGAIN, EBUSY, EINTR: the kernel takes them at the next turn. Anything else it refuses per
      * operation, in a completion. */
     d->submit_pending = io_uring_submit(&d->ring) < 0 || io_uring_sq_ready(&d->ring) > 0;
@@ -360,6 +367,7 @@ static void reap_control(struct disk *d)
 {
     struct disk_job_done job;
 
+    ASSERT(d->enabled);
     while (disk_control_pop(&d->control, &job)) {
         const struct op *entry = end_op(d, job.ticket);
         install_file(d, entry->slot, job.fd);
@@ -371,6 +379,7 @@ static uint32_t take_done(struct disk *d, struct disk_done *done, uint32_t count
 {
     uint32_t taken = 0;
 
+    ASSERT(d->done_first < DISK_OPS_MAX);
     while (taken < count && d->done_count > 0) {
         done[taken++] = d->done[d->done_first];
         d->done_first = (d->done_first + 1) % DISK_OPS_MAX;
@@ -423,6 +432,7 @@ int64_t disk_open(struct disk *d, const char *name, uint32_t slot)
 int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
                   uint32_t count)
 {
+    ASSERT(!d->enabled);
     int64_t found = 0;
     struct dirent *e;
     const int fd = openat(d->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -452,6 +462,7 @@ int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BY
 
 uint32_t disk_in_flight(const struct disk *d)
 {
+    ASSERT(d->in_flight + d->free_count == DISK_OPS_MAX);
     return d->in_flight;
 }
 

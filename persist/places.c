@@ -25,6 +25,7 @@ static uint32_t first_at_or_above(const struct wal_places *p, raft_index index)
 
 static void thin(struct wal_places *p)
 {
+    ASSERT(p->count == WAL_PLACES_MAX);
     for (uint32_t i = 1; 2 * i < p->count; i++)
         p->entry[i] = p->entry[2 * i];
     p->count = (p->count + 1) / 2;
@@ -54,6 +55,7 @@ void wal_places_add(struct wal_places *p, raft_index first, struct wal_place pla
 
 void wal_places_cut(struct wal_places *p, struct wal_place end)
 {
+    ASSERT(p->count <= WAL_PLACES_MAX);
     while (p->count > 0 && !wal_place_before(p->entry[p->count - 1].place, end))
         p->count--;
 }

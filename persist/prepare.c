@@ -30,6 +30,7 @@ uint32_t wal_slot_free(const struct wal *w)
 
 static uint32_t submit(struct wal *w, const struct disk_op *op, enum wal_prepare_state next)
 {
+    ASSERT(op->cookie == wal_cookie(WAL_OP_PREPARE, 0));
     if (disk_submit(w->disk, op) != 0)
         return 0;
     w->prepare.state = next;
@@ -40,6 +41,7 @@ static uint32_t begin(struct wal *w)
 {
     struct wal_segment *s = &w->prepare.segment;
 
+    ASSERT(w->prepare.state == WAL_PREPARE_NONE);
     if (w->segment_count == WAL_SEGMENTS_MAX - 1 || w->now_ns < w->prepare.retry_ns)
         return 0;
     *s = (struct wal_segment){
@@ -75,6 +77,8 @@ static uint32_t write_header(struct wal *w)
         .manifest = w->manifest,
     };
 
+    ASSERT(w->prepare.state == WAL_PREPARE_UNWRITTEN);
+    ASSERT(w->prepare.segment.generation > wal_current(w)->generation);
     segment_seal(&h);
     memset(w->prepare.header, 0, DISK_SECTOR);
     memcpy(w->prepare.header, &h, sizeof h);
@@ -90,6 +94,7 @@ static uint32_t write_header(struct wal *w)
 
 static uint32_t sync_header(struct wal *w)
 {
+    ASSERT(w->options.sync_by_fsync);
     const struct disk_op op = {
         .kind = DISK_OP_SYNC,
         .slot = w->prepare.segment.slot,

@@ -36,6 +36,8 @@ int wal_read_begin(struct wal *w, struct wal_read *read)
 
 static enum reader_step finish(struct wal_reader *r, int result)
 {
+    ASSERT(r->read != NULL);
+    ASSERT(!r->in_flight);
     /* What was found before the trouble is good; the next read meets the trouble first. */
     r->read->result = r->read->count > 0 ? 0 : result;
     r->read = NULL;
@@ -45,6 +47,7 @@ static enum reader_step finish(struct wal_reader *r, int result)
 /* The end of what is durable and alive in the segment of r->at. */
 static uint64_t live_end(const struct wal *w, const struct wal_reader *r)
 {
+    ASSERT(r->at.segment < w->segment_count);
     if (r->at.segment == w->durable_end.segment)
         return w->durable_end.offset;
     return r->at.segment < w->durable_end.segment ? w->segment[r->at.segment].end : 0;
@@ -52,6 +55,8 @@ static uint64_t live_end(const struct wal *w, const struct wal_reader *r)
 
 static const uint8_t *window_at(const struct wal_reader *r, uint64_t need)
 {
+    ASSERT(!r->in_flight);
+    ASSERT(need % DISK_SECTOR == 0);
     if (r->at.segment != r->window_place.segment || r->at.offset < r->window_place.offset)
         return NULL;
     const uint64_t skip = r->at.offset - r->window_place.offset;
@@ -107,6 +112,7 @@ static enum reader_step take_records(struct wal *w, const uint8_t *records,
     struct wal_read *read = r->read;
     uint32_t at = 0;
 
+    ASSERT(h->generation == w->segment[w->reader.at.segment].generation);
     while (at < length) {
         const struct record_header *record = record_at(records + at);
         if (record_check_header(record, length - at, w->options.cluster) != RECORD_OK)
@@ -137,6 +143,7 @@ static enum reader_step step(struct wal *w)
     struct wal_reader *r = &w->reader;
     struct batch_header h;
 
+    ASSERT(w->reader.at.offset % DISK_SECTOR == 0);
     if (r->at.segment < w->durable_end.segment && r->at.offset >= live_end(w, r))
         r->at = (struct wal_place){.segment = r->at.segment + 1, .offset = DISK_SECTOR};
     const bool past = r->read->count == 0 && !wal_place_before(r->at, r->stop);

@@ -16,6 +16,7 @@
 static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h,
                       struct batch_body *body, const uint8_t **records)
 {
+    ASSERT(r->number > 0);
     if (!recovery_header_at(r, r->at, limit, h))
         return 0;
     if (h->number != r->number || h->previous_crc != r->previous_crc)
@@ -63,6 +64,8 @@ static int keep_batch(struct recovery *r, const struct batch_header *h,
 {
     struct wal *w = r->w;
 
+    ASSERT(h->number == r->number);
+    ASSERT(h->previous_crc == r->previous_crc);
     if (h->boot >= w->options.boot)
         return REFUSE(r, -EINVAL, "the log was written in boot %u, and this is to be boot %u",
                       h->boot, w->options.boot);
@@ -107,6 +110,7 @@ static int segment_limit(struct recovery *r, uint32_t segment, struct segment_he
 {
     struct wal *w = r->w;
 
+    ASSERT(segment < r->w->segment_count);
     *limit = w->segment[segment].bytes;
     *next = (struct segment_header){0};
     if (segment + 1 == w->segment_count)
@@ -149,6 +153,7 @@ static int walk(struct recovery *r)
     const uint8_t *records;
     uint64_t limit;
 
+    ASSERT(r->number == 1);
     r->at = (struct wal_place){.segment = 0, .offset = DISK_SECTOR};
     if (w->segment_count > 0 && recovery_read_header(r, 0, &next) == SEGMENT_OK)
         mark_by_header(r, &next);
@@ -178,6 +183,7 @@ static int look_behind(struct recovery *r, struct batch_header *first_behind)
     struct wal_place at = r->at;
     uint64_t limit;
 
+    ASSERT(r->at.segment < r->w->segment_count);
     for (uint32_t i = r->at.segment; i < w->segment_count; i++) {
         const int result = segment_limit(r, i, &next, &limit);
         if (result != 0)
@@ -268,6 +274,8 @@ static void report(struct recovery *r)
     const struct wal *w = r->w;
     struct wal_recovered *out = r->out;
 
+    ASSERT(r->w->commit <= r->w->view.last);
+    ASSERT(r->w->durable_number == r->number);
     out->term = w->term;
     out->vote = w->vote;
     out->vote_incarnation = w->vote_incarnation;
@@ -281,13 +289,11 @@ static void report(struct recovery *r)
     out->bytes_read = r->scan.bytes_read;
 }
 
-int wal_recover(struct wal *w, struct wal_recovered *out, char *error, size_t error_bytes)
+int wal_recover(struct wal *w, struct wal_recovered *out)
 {
     struct recovery r = {
         .w = w,
         .out = out,
-        .error = error,
-        .error_bytes = error_bytes,
         .number = 1,
         .scan = {.wal = w,
                  .window = w->buffer[0].bytes,

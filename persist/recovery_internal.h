@@ -29,8 +29,6 @@ struct kept {
 struct recovery {
     struct wal *w;
     struct wal_recovered *out;
-    char *error;
-    size_t error_bytes;
     struct wal_scan scan;
     uint32_t file_count; /* names in w->names, by generation, file i in slot WAL_SLOT_FIRST + i */
 
@@ -42,7 +40,9 @@ struct recovery {
     struct kept kept[KEPT_RING]; /* batch n at n % KEPT_RING */
 };
 
-#define REFUSE(r, code, ...) (snprintf((r)->error, (r)->error_bytes, __VA_ARGS__), (code))
+/* The sentence for the operator, and the code as its value. */
+#define REFUSE(r, code, ...)                                                                       \
+    (snprintf((r)->out->refusal, sizeof(r)->out->refusal, __VA_ARGS__), (code))
 
 /* chain.c. Fills w->segment with the segments of the log, oldest first; 0 or the refusal. */
 int recovery_load_chain(struct recovery *r);

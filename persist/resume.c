@@ -24,6 +24,7 @@ static int create_segment(struct recovery *r, uint64_t copies_bytes, struct wal_
         .length = copies_bytes + (small > least ? small : least),
     };
 
+    ASSERT(copies_bytes % DISK_SECTOR == 0);
     segment_name(op.name, w->generation_next);
     const int64_t created = wal_do(w, &op);
     if (created != (int64_t)op.length)
@@ -46,6 +47,8 @@ static int copy_batch(struct recovery *r, const struct kept *kept, const struct 
     struct batch_header h;
     uint8_t *bytes = wal_scan_at(&r->scan, kept->place, kept->bytes, kept->place.offset + kept->bytes);
 
+    ASSERT(kept->number > mark->number);
+    ASSERT(to->end + kept->bytes <= to->bytes);
     /* Read anew, judged anew: the first reading vouches for nothing. */
     const struct batch_place place = wal_batch_place(w, kept->place);
     struct batch_body body;
@@ -90,6 +93,7 @@ static int write_segment_header(struct recovery *r, const struct wal_segment *to
         .copied_number = r->number - 1,
     };
 
+    ASSERT(to->generation + 1 == r->w->generation_next);
     if (mark->number > 0) {
         h.continues_generation = w->segment[mark->place.segment].generation;
         h.continues_offset = mark->place.offset + mark->bytes;
@@ -161,6 +165,7 @@ static int go_on_in_new_segment(struct recovery *r)
 
 static bool in_chain(const struct wal *w, uint64_t generation)
 {
+    ASSERT(w->segment_count > 0);
     for (uint32_t i = 0; i < w->segment_count; i++) {
         if (w->segment[i].generation == generation)
             return true;

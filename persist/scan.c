@@ -21,6 +21,7 @@ int64_t wal_do(struct wal *w, const struct disk_op *op)
 
 int wal_do_write(struct wal *w, const struct disk_op *op)
 {
+    ASSERT(op->length > 0);
     struct disk_op write = *op;
     write.kind = w->options.sync_by_fsync ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC;
     const int64_t written = wal_do(w, &write);
@@ -34,6 +35,7 @@ int wal_do_write(struct wal *w, const struct disk_op *op)
 
 static void read_by_sector(struct wal_scan *s, struct disk_op op, uint64_t length)
 {
+    ASSERT(length <= s->window_bytes_max);
     op.length = DISK_SECTOR;
     for (uint64_t at = 0; at < length; at += DISK_SECTOR) {
         if (wal_do(s->wal, &op) != DISK_SECTOR)
@@ -53,6 +55,8 @@ static void fill(struct wal_scan *s, struct wal_place place, uint64_t length)
         .length = length,
     };
 
+    ASSERT(length > 0);
+    ASSERT(length <= s->window_bytes_max);
     if (wal_do(s->wal, &op) != (int64_t)length)
         read_by_sector(s, op, length);
     s->place = place;

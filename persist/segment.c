@@ -1,10 +1,10 @@
 /* persist/segment.c: encode and judge the header of a segment. */
 #include "persist/segment.h"
 
+#include "base/crc32c.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "base/crc32c.h"
 
 enum {
     SEGMENT_CHECKED_BYTES = offsetof(struct segment_header, header_crc),
@@ -40,6 +40,8 @@ enum segment_verdict segment_check(const uint8_t *bytes, const struct segment_ow
 {
     struct segment_header h;
 
+    ASSERT(generation != 0);
+    ASSERT(owner->cluster != 0);
     memcpy(&h, bytes, sizeof h);
     /* The checksum has the same place in every version, so that another version can be named. */
     if (h.magic != SEGMENT_MAGIC || h.header_crc != crc32c(0, &h, SEGMENT_CHECKED_BYTES))

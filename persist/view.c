@@ -9,6 +9,7 @@
 
 static void remember_config(struct wal_view *v, raft_index index)
 {
+    ASSERT(v->config_count <= WAL_CONFIGS_MAX);
     if (v->config_count == WAL_CONFIGS_MAX) {
         memmove(v->config_index, v->config_index + 1,
                 (WAL_CONFIGS_MAX - 1) * sizeof v->config_index[0]);

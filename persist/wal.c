@@ -7,10 +7,10 @@
  */
 #include "persist/wal_internal.h"
 
+#include "base/crc32c.h"
+
 #include <errno.h>
 #include <string.h>
-
-#include "base/crc32c.h"
 
 enum { CRCS_AT_ONCE = 64 };
 
@@ -63,7 +63,7 @@ size_t wal_bytes(const struct wal_options *options)
 }
 
 int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
-             struct wal_recovered *recovered, char *error, size_t error_bytes)
+             struct wal_recovered *recovered)
 {
     struct wal *w = memory;
     uint8_t *const bytes = memory;
@@ -84,7 +84,7 @@ int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal
     w->view.runs_max = options->runs_max;
     w->config_payload = bytes + l.config;
 
-    const int result = wal_recover(w, recovered, error, error_bytes);
+    const int result = wal_recover(w, recovered);
     *out = result == 0 ? w : NULL;
     return result;
 }
@@ -137,6 +137,7 @@ static bool has_room(const struct wal *w, uint32_t more)
 {
     const struct wal_segment *s = &w->segment[w->segment_count - 1];
 
+    ASSERT(w->segment_count > 0);
     if (w->prepare.state == WAL_PREPARE_READY)
         return true;
     return queued_bytes(w) + batch_bytes(more) + WAL_VOTES_RESERVE <= s->bytes - s->end;
@@ -246,6 +247,8 @@ static void seal(struct wal *w, struct wal_buffer *b, uint64_t bytes)
     struct batch_header *h = &b->header;
     const uint64_t used = BATCH_HEADER_BYTES + h->record_bytes;
 
+    ASSERT(b->place.segment < w->segment_count);
+    ASSERT(w->durable_number < w->submit_number);
     h->kind = BATCH_NEW;
     h->incarnation = w->options.incarnation;
     h->boot = w->options.boot;
@@ -267,6 +270,7 @@ static bool submit_next(struct wal *w)
     struct wal_buffer *b = wal_buffer_of(w, w->submit_number);
     const uint64_t bytes = batch_bytes(b->header.record_bytes);
 
+    ASSERT(w->submit_number <= w->open_number);
     if (!place_next(w, bytes, &b->place))
         return false;
     seal(w, b, bytes);
@@ -333,6 +337,7 @@ static uint32_t submit_sync(struct wal *w, uint64_t number)
         .cookie = wal_cookie(WAL_OP_BATCH_SYNC, number),
     };
 
+    ASSERT(number < w->submit_number);
     if (b->state != WAL_BUFFER_UNSYNCED || disk_submit(w->disk, &op) != 0)
         return 0;
     b->state = WAL_BUFFER_SYNCING;
@@ -370,6 +375,7 @@ static void advance_durable(struct wal *w)
 
 static void on_flushed(struct wal *w, struct wal_buffer *b)
 {
+    ASSERT(w->flights >= b->has_steps);
     b->state = WAL_BUFFER_FLUSHED;
     w->flights -= b->has_steps;
     w->counters.flushes++;
@@ -469,11 +475,13 @@ uint64_t wal_next_ns(const struct wal *w)
     const uint64_t prepare = wal_prepare_next_ns(w);
     const uint64_t mark = w->mark_wanted ? w->idle_since_ns + WAL_IDLE_MARK_NS : UINT64_MAX;
 
+    ASSERT(w->segment_count > 0);
     return mark < prepare ? mark : prepare;
 }
 
 uint64_t wal_oldest_unflushed_ns(const struct wal *w)
 {
+    ASSERT(w->oldest_number <= w->submit_number);
     if (w->oldest_number == w->submit_number)
         return 0;
     return w->buffer[w->oldest_number % w->options.buffer_count].submitted_ns;

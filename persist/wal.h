@@ -28,6 +28,7 @@ enum {
     WAL_BATCH_BYTES_MIN = 4 * DISK_SECTOR,
     WAL_BUFFERS_MAX = 8,
     WAL_FLIGHTS_DEFAULT = 1,
+    WAL_REFUSAL_BYTES = 256,
 };
 
 /* A log that has been silent for this long after a flush writes the durable mark, once. */
@@ -76,6 +77,7 @@ struct wal_recovered {
     uint64_t bytes_read;
     uint32_t torn_batches; /* cut, above the durable mark */
     raft_index faulty_first, faulty_last; /* damage at or below the mark; first 0: none */
+    char refusal[WAL_REFUSAL_BYTES];      /* why wal_open() failed, a sentence */
 };
 
 /* One step's worth of persisting: a hard state, or records, or both; under one seq. */
@@ -108,9 +110,9 @@ struct wal_counters {
 
 size_t wal_bytes(const struct wal_options *options);
 /* Recovers, goes on in a new segment, and returns 0 when everything reported is durable; else a
- * negative errno with a sentence in `error`. */
+ * negative errno with a sentence in recovered->refusal. */
 int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
-             struct wal_recovered *recovered, char *error, size_t error_bytes);
+             struct wal_recovered *recovered);
 
 /* 0, -EAGAIN, -ENOSPC; -EIO once wal_failed(). */
 int wal_append(struct wal *w, const struct wal_step *step);

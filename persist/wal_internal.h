@@ -230,7 +230,7 @@ int64_t wal_do(struct wal *w, const struct disk_op *op);
 int wal_do_write(struct wal *w, const struct disk_op *op);
 
 /* recovery.c */
-int wal_recover(struct wal *w, struct wal_recovered *out, char *error, size_t error_bytes);
+int wal_recover(struct wal *w, struct wal_recovered *out);
 
 /* prepare.c */
 uint32_t wal_prepare_poll(struct wal *w);

@@ -7,12 +7,12 @@
  */
 #include "sim/disk_sim.h"
 
+#include "base/assert.h"
+#include "base/prng.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/assert.h"
-#include "base/prng.h"
 
 enum {
     FILES_MAX = 2 * DISK_FILES_MAX, /* names, and files without a name that late writes may reach */

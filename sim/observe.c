@@ -338,7 +338,6 @@ void observe_image(struct sim *s, struct sim_node *n)
     struct wal_options options = n->options.wal;
     struct wal_recovered found;
     struct wal *wal;
-    char error[ERROR_BYTES];
 
     ASSERT(image != NULL);
     n->image_due = false;
@@ -353,9 +352,9 @@ void observe_image(struct sim *s, struct sim_node *n)
         s->image_memory = aligned_alloc(DISK_SECTOR, s->image_bytes);
         ASSERT(s->image_memory != NULL);
     }
-    if (wal_open(&wal, s->image_memory, image, &options, &found, error, sizeof error) != 0)
+    if (wal_open(&wal, s->image_memory, image, &options, &found) != 0)
         check_fail(&s->report, "recovery", "an image of node %u's disk does not open: %s",
-                   sim_id(n), error);
+                   sim_id(n), found.refusal);
     else
         check_image(s, n, &found);
     disk_sim_delete(image);

@@ -107,9 +107,10 @@ static bool log_open(struct bench_log *log)
                                                  ~(size_t)(DISK_SECTOR - 1));
     if (log->memory == NULL)
         goto close_disk;
-    if (wal_open(&log->wal, log->memory, log->disk, &options, &recovered, log->error,
-                 sizeof log->error) != 0)
+    if (wal_open(&log->wal, log->memory, log->disk, &options, &recovered) != 0) {
+        (void)snprintf(log->error, sizeof log->error, "%s", recovered.refusal);
         goto free_memory;
+    }
     if (disk_uring_enable(log->disk) == 0)
         return true;
 

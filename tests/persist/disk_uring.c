@@ -63,8 +63,8 @@ static void bench_open(struct bench *b, bool buffered, bool enable)
                      0);
     b->memory = aligned_alloc(DISK_SECTOR, wal_bytes(&b->options));
     assert_non_null(b->memory);
-    if (wal_open(&b->wal, b->memory, b->disk, &b->options, &b->found, b->error, sizeof b->error) != 0)
-        fail_msg("%s", b->error);
+    if (wal_open(&b->wal, b->memory, b->disk, &b->options, &b->found) != 0)
+        fail_msg("%s", b->found.refusal);
     assert_int_equal(b->found.last, b->last);
     assert_int_equal(b->found.last_chain, b->chain);
     if (enable)

@@ -101,8 +101,8 @@ int fixture_try_open(struct fixture *f)
     free(f->memory);
     f->memory = aligned_alloc(DISK_SECTOR, wal_bytes(&f->options));
     ASSERT(f->memory != NULL);
-    const int result = wal_open(&f->wal, f->memory, f->disk, &f->options, &f->recovered, f->error,
-                                sizeof f->error);
+    const int result = wal_open(&f->wal, f->memory, f->disk, &f->options, &f->recovered);
+    memcpy(f->error, f->recovered.refusal, sizeof f->error);
     disk_sim_fail_all_after(f->disk, 0); /* was meant for the opening */
     if (result != 0)
         return result;
