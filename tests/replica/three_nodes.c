@@ -1,7 +1,7 @@
 /* Goal:   the whole way of a write and of a read, on a net and disks without faults: three nodes
- *         elect a leader, every node takes writes and answers them with rising revisions, a value
- *         of 1 MiB goes through a follower, reads on every node see what was acknowledged, and
- *         after a restart of all nodes the store is what it was.
+ *         elect a leader, every node takes writes and answers them with rising revisions, values
+ *         of 1 MiB go through followers, reads on every node see what was acknowledged, also in
+ *         several pieces, and after a restart of all nodes the store is what it was.
  * Method: three replicas over the simulated net and disks, all roles polled in turn, time moved in
  *         steps of 20 us; clients of the doors are the test itself. */
 #include "base/record.h"
@@ -26,6 +26,7 @@ struct client {
     struct answer answer;
     bool answered;
     uint64_t items_seen;
+    uint32_t pieces;
     uint32_t value_bytes;
     uint8_t bytes[BIG + 256];
 };
@@ -167,6 +168,7 @@ static void take_answers(struct machine *m)
         if (answer.tag == m->client.tag) {
             m->client.answer = answer;
             m->client.answered = !answer.more;
+            m->client.pieces++;
             if (answer.length > sizeof(struct result_header) + sizeof(struct result_item)) {
                 const struct result_item *item =
                     (const void *)(answer.bytes + sizeof(struct result_header));
@@ -232,6 +234,7 @@ static void ask(struct world *w, uint32_t n, enum request_kind kind, const struc
     m->client.tag = tag;
     m->client.answered = false;
     m->client.items_seen = 0;
+    m->client.pieces = 0;
     const struct request request = {
         .tag = tag,
         .bytes = m->client.bytes,
@@ -265,6 +268,17 @@ static void read_is(struct world *w, uint32_t n, const char *key, uint32_t value
     assert_int_equal(w->machine[n].client.value_bytes, value_bytes);
 }
 
+/* A result larger than a piece comes in pieces, whole and in order. */
+static void read_in_pieces(struct world *w, uint32_t n)
+{
+    struct client *c = &w->machine[n].client;
+
+    ask(w, n, REQUEST_READ, &(struct command){.kind = QUERY_RANGE,
+        .key = {(const uint8_t *)"large", 5}, .range_end = {(const uint8_t *)"largf", 5}});
+    assert_true(c->pieces >= 2);
+    assert_int_equal(c->answer.refusal, STORE_NONE);
+}
+
 static void restart_all(struct world *w)
 {
     for (uint32_t n = 0; n < NODES; n++) {
@@ -293,8 +307,11 @@ static void writes_and_reads_on_every_node(void **state)
         read_is(w, n, "key", 299);
     put(w, (leader + 1) % NODES, "large", big, sizeof big);
     put(w, leader, "large too", big, sizeof big);
-    for (uint32_t n = 0; n < NODES; n++)
+    put(w, 2, "large three", big, sizeof big);
+    for (uint32_t n = 0; n < NODES; n++) {
         read_is(w, n, "large", sizeof big);
+        read_in_pieces(w, n);
+    }
 
     restart_all(w);
     leader_of(w);
