@@ -10,7 +10,6 @@
 
 enum {
     IMAGE_PER_MILLION = 500, /* of the promises, that have an image recovered beside them */
-    ERROR_BYTES = 160,
 };
 
 static raft_term core_term_at(const void *log, raft_index index)
