@@ -123,7 +123,6 @@ static struct replica_options make_options(const struct node *n)
         .resend_ns = c->timing.resend_ms * MS_NS,
         .request_timeout_ns = c->timing.request_timeout_ms * MS_NS,
         .quota_bytes = c->store.quota_mib * MIB,
-        .keys_max = c->store.keys_max,
         .record_memory_bytes = l->record_memory_mib * MIB,
         .record_payload_bytes_max = RECORD_PAYLOAD_BYTES_MAX,
         .window = (uint32_t)l->window,
