@@ -77,10 +77,9 @@ static int take_lock(struct datadir *d, char *error, size_t error_bytes)
     d->lock_fd = openat(d->fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (d->lock_fd < 0) {
         const int result = -errno;
-        snprintf(
-            error, error_bytes,
-            "data directory %s can't be written: %s; it must belong to the user who runs skiff",
-            d->path, strerror(-result));
+        snprintf(error, error_bytes, "data directory %s can't be written: %s%s", d->path,
+                 strerror(-result),
+                 result == -EACCES ? "; it must belong to the user who runs skiff" : "");
         return result;
     }
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == 0)

@@ -266,13 +266,15 @@ static int make_folders(const struct config *config, char *error, size_t error_b
 static int open_replica(struct node *n, char *error, size_t error_bytes)
 {
     const struct replica_options options = make_options(n);
+    char reason[NODE_ERROR_BYTES] = "";
 
     n->replica_bytes = rounded(replica_bytes(&options));
     n->replica_memory = map(n->replica_bytes, error, error_bytes);
     if (n->replica_memory == NULL)
         return EXIT_START;
-    if (replica_open(&n->replica, n->replica_memory, &options, error, error_bytes) == 0)
+    if (replica_open(&n->replica, n->replica_memory, &options, reason, sizeof reason) == 0)
         return 0;
+    snprintf(error, error_bytes, "data directory %s: %s", n->datadir.path, reason);
     munmap(n->replica_memory, n->replica_bytes);
     return EXIT_DATA;
 }

@@ -63,6 +63,7 @@ struct replica_counters {
     struct published forwards_sent, forwards_taken;
     struct published gate_held;  /* messages that waited for the disk */
     struct published flushes, flushed_bytes, flush_ns; /* persist; the last is of the newest */
+    struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
 };
 
 /* Slots of the rings; each a power of two, at least 2. */
