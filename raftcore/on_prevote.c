@@ -29,5 +29,5 @@ void raft_on_prevote_reply(struct raft *r, const struct raft_msg *m, struct raft
     peer->vote = m->reject ? RAFT_VOTE_REFUSED : RAFT_VOTE_GRANTED;
     /* The disk may have got stuck since we began; then our term must not rise. */
     if (raft_votes_win(r) && !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN))
-        raft_become_candidate(r, fx);
+        raft_become_candidate(r, false, fx);
 }

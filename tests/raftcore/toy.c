@@ -48,8 +48,8 @@ void start(uint32_t i)
         if (k == 1 || n->disk[k].term != n->disk[k - 1].term)
             runs[recovered.run_count++] = (struct raft_run){k, n->disk[k].term};
         if (n->disk[k].config) {
-            recovered.config_index = k;
-            recovered.config = cluster.config;
+            recovered.config_count = 1;
+            recovered.configs[0] = (struct raft_config_at){.index = k, .config = cluster.config};
         }
     }
     n->raft = raft_init(n->memory, options_of(i), &recovered, cluster.now_ns);
