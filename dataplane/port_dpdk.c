@@ -14,7 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLOSE_WAIT_MS = 1000 };
+enum {
+    CLOSE_WAIT_MS = 1000,
+    LOOK_ALL_ON_NS = 1000 * 1000 * 1000, /* between looks while every link is on */
+};
 
 static_assert(PORT_FRAME_BYTES_MAX <= (int)PORT_DPDK_MBUF_BYTES,
               "memif corrupts its ring otherwise");
@@ -22,6 +25,7 @@ static_assert(PORT_DPDK_DESCRIPTORS == 1 << PORT_DPDK_RING_LOG2, "one size, said
 
 static struct port the_port; /* EAL is one a process */
 
+static bool all_on(const struct port *p);
 static bool ask_for_look(struct port *p);
 static bool look_is_done(const struct port *p);
 
@@ -45,8 +49,21 @@ int port_dpdk_open(const struct port_dpdk_options *options, struct port **out, c
 void port_dpdk_supervise(struct port *p, uint64_t now_ns)
 {
     port_dpdk_find_bells(p);
+    /* A link that goes down is turned off by the interrupt thread at once (port_dpdk_on_unmap), so
+     * while all are on there is hardly anything to look for, and an alarm is not free. */
+    if (all_on(p) && now_ns - p->looked_ns < LOOK_ALL_ON_NS)
+        return;
     published_set(&p->now_ns, now_ns);
-    (void)ask_for_look(p); /* refused: the next call asks again */
+    if (ask_for_look(p)) /* refused: the next call asks again */
+        p->looked_ns = now_ns;
+}
+
+static bool all_on(const struct port *p)
+{
+    for (uint32_t i = 0; i < p->link_count; i++)
+        if (published_get(&p->link[i].on) == 0)
+            return false;
+    return true;
 }
 
 /* The ports are stopped but not closed: closing memif's listener frees what the interrupt thread

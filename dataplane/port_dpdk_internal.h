@@ -60,6 +60,7 @@ struct port {
     raft_node node;
     int lock; /* file */
     char run_directory[PORT_DPDK_PATH_BYTES_MAX + 1];
+    uint64_t looked_ns;         /* control thread: when it last asked for a look */
     struct published now_ns;    /* control thread: the time of this look */
     struct published looks;     /* control thread: asked for */
     struct published looks_done; /* interrupt thread */

@@ -17,8 +17,7 @@ static int open_files(struct recovery *r)
 {
     struct wal *w = r->w;
     uint32_t kept = 0;
-    const int64_t found =
-        disk_list(w->disk, SEGMENT_NAME_PREFIX, w->names, WAL_SEGMENTS_MAX + 1);
+    const int64_t found = disk_list(w->disk, SEGMENT_NAME_PREFIX, w->names, WAL_SEGMENTS_MAX + 1);
 
     ASSERT(r->file_count == 0);
     if (found < 0) /* no list is not an empty list */
@@ -114,10 +113,9 @@ int recovery_refuse_header(struct recovery *r, uint64_t generation, enum segment
         return REFUSE(r, -EPROTO, "%s was written by format version %u, this is version %u", name,
                       h->version, SEGMENT_VERSION);
     if (verdict == SEGMENT_FOREIGN)
-        return REFUSE(r, -EXDEV,
-                      "%s belongs to cluster %llu, node %u, incarnation %016llx, not to this node",
-                      name, (unsigned long long)h->cluster, h->node,
-                      (unsigned long long)h->incarnation);
+        return REFUSE(
+            r, -EXDEV, "%s belongs to cluster %llu, node %u, incarnation %016llx, not to this node",
+            name, (unsigned long long)h->cluster, h->node, (unsigned long long)h->incarnation);
     return REFUSE(r, -EBADMSG, "%s: its header is damaged", name);
 }
 
@@ -191,7 +189,8 @@ int recovery_load_chain(struct recovery *r)
     /* From the newest back; the table is filled from its end and moved to the front. */
     for (;;) {
         const int64_t size = look_at_file(r, file);
-        const enum segment_verdict verdict = size < 0 ? SEGMENT_BAD : recovery_read_header(r, 0, &h);
+        const enum segment_verdict verdict =
+            size < 0 ? SEGMENT_BAD : recovery_read_header(r, 0, &h);
         if (verdict != SEGMENT_OK)
             return recovery_refuse_header(r, segment_generation(w->names[file]), verdict, &h);
         if ((uint64_t)size < h.segment_bytes)
@@ -212,4 +211,3 @@ int recovery_load_chain(struct recovery *r)
     wal_scan_forget(&r->scan);
     return flush_newest(r);
 }
-

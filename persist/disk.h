@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-    DISK_SECTOR = 4096, /* offsets, lengths and addresses are multiples of it */
+    DISK_SECTOR = 4096,    /* offsets, lengths and addresses are multiples of it */
     DISK_FILES_MAX = 1024, /* slots; 64 GiB of 64 MiB segments */
     DISK_NAME_BYTES = 32,
     DISK_OPS_MAX = 256, /* in flight */

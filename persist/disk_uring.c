@@ -171,7 +171,8 @@ int disk_uring_enable(struct disk *d)
     ASSERT(!d->enabled);
     ASSERT(d->in_flight == 0);
     ASSERT(d->done_count == 0);
-    int result = io_uring_register((unsigned)d->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    int result =
+        io_uring_register((unsigned)d->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     if (result < 0)
         return result;
     result = io_uring_register_files_update(&d->ring, 0, d->fd, DISK_FILES_MAX);
@@ -351,7 +352,8 @@ static uint32_t reap_ring(struct disk *d, struct disk_done *done, uint32_t count
     unsigned head;
     uint32_t reaped = 0;
 
-    io_uring_for_each_cqe(&d->ring, head, cqe) {
+    io_uring_for_each_cqe(&d->ring, head, cqe)
+    {
         if (reaped == count)
             break;
         const uint64_t data = io_uring_cqe_get_data64(cqe);

@@ -23,7 +23,8 @@ static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h
         return 0;
     /* Our own limits have nothing to do with whether it is good. */
     if (batch_bytes(h->record_bytes) > r->scan.window_bytes_max)
-        return REFUSE(r, -EFBIG, "batch %llu has %u bytes of records: more than buffer_count * "
+        return REFUSE(r, -EFBIG,
+                      "batch %llu has %u bytes of records: more than buffer_count * "
                       "batch_bytes as they are now configured can hold",
                       (unsigned long long)h->number, h->record_bytes);
     const uint8_t *bytes = wal_scan_at(&r->scan, r->at, batch_bytes(h->record_bytes), limit);
@@ -129,8 +130,8 @@ static int segment_limit(struct recovery *r, uint32_t segment, struct segment_he
 static bool next_segment_goes_on(struct recovery *r, const struct segment_header *next)
 {
     if (next->kind == SEGMENT_RECOVERY)
-        return r->at.offset == next->continues_offset &&
-               r->number - 1 == next->continues_number && r->previous_crc == next->continues_crc;
+        return r->at.offset == next->continues_offset && r->number - 1 == next->continues_number &&
+               r->previous_crc == next->continues_crc;
     if (next->kind != SEGMENT_ROLL)
         return false; /* there is none */
     const struct wal_place here = r->at;
@@ -222,13 +223,14 @@ static int judge(struct recovery *r)
     r->out->faulty_last = behind.last_index >= behind.record_count + w->view.last
                               ? behind.last_index - behind.record_count
                               : w->view.last + 1;
-    return REFUSE(r, -EBADMSG,
-                  "the log is damaged: batch %llu at offset %llu of segment %016llx was durable and "
-                  "can't be read (entries %llu to %llu, durable mark %llu)",
-                  (unsigned long long)r->number, (unsigned long long)r->at.offset,
-                  (unsigned long long)w->segment[r->at.segment].generation,
-                  (unsigned long long)r->out->faulty_first, (unsigned long long)r->out->faulty_last,
-                  (unsigned long long)r->mark_number);
+    return REFUSE(
+        r, -EBADMSG,
+        "the log is damaged: batch %llu at offset %llu of segment %016llx was durable and "
+        "can't be read (entries %llu to %llu, durable mark %llu)",
+        (unsigned long long)r->number, (unsigned long long)r->at.offset,
+        (unsigned long long)w->segment[r->at.segment].generation,
+        (unsigned long long)r->out->faulty_first, (unsigned long long)r->out->faulty_last,
+        (unsigned long long)r->mark_number);
 }
 
 /* The payload of the newest configuration, by way of the reader. */
@@ -241,7 +243,8 @@ static int read_config(struct recovery *r)
 
     if (v->config_count == 0) {
         if (v->config_forgotten)
-            return REFUSE(r, -EOVERFLOW, "more than %d configurations were undone", WAL_CONFIGS_MAX);
+            return REFUSE(r, -EOVERFLOW, "more than %d configurations were undone",
+                          WAL_CONFIGS_MAX);
         return 0;
     }
     read.first = read.last = v->config_index[v->config_count - 1];

@@ -36,12 +36,12 @@ struct recovery {
     uint64_t number;     /* and its number */
     uint32_t previous_crc;
     raft_seq last_seq;
-    uint64_t mark_number; /* the durable mark */
+    uint64_t mark_number;        /* the durable mark */
     struct kept kept[KEPT_RING]; /* batch n at n % KEPT_RING */
 };
 
 /* The sentence for the operator, and the code as its value. */
-#define REFUSE(r, code, ...)                                                                       \
+#define REFUSE(r, code, ...) \
     (snprintf((r)->out->refusal, sizeof(r)->out->refusal, __VA_ARGS__), (code))
 
 /* chain.c. Fills w->segment with the segments of the log, oldest first; 0 or the refusal. */

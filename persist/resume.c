@@ -45,7 +45,8 @@ static int copy_batch(struct recovery *r, const struct kept *kept, const struct 
 {
     struct wal *w = r->w;
     struct batch_header h;
-    uint8_t *bytes = wal_scan_at(&r->scan, kept->place, kept->bytes, kept->place.offset + kept->bytes);
+    uint8_t *bytes =
+        wal_scan_at(&r->scan, kept->place, kept->bytes, kept->place.offset + kept->bytes);
 
     ASSERT(kept->number > mark->number);
     ASSERT(to->end + kept->bytes <= to->bytes);
@@ -121,10 +122,10 @@ static void join_segment(struct recovery *r, const struct wal_segment *to, const
         w->segment[mark->place.segment].end = mark->place.offset + mark->bytes;
     const struct wal_place end = {.segment = w->segment_count, .offset = 0};
     w->segment[w->segment_count++] = *to;
-    wal_places_cut(&w->places, mark->number > 0
-                                   ? (struct wal_place){mark->place.segment,
-                                                        mark->place.offset + mark->bytes}
-                                   : end);
+    wal_places_cut(&w->places,
+                   mark->number > 0
+                       ? (struct wal_place){mark->place.segment, mark->place.offset + mark->bytes}
+                       : end);
     for (uint64_t n = mark->number + 1; n < r->number; n++) {
         const struct kept *kept = &r->kept[n % KEPT_RING];
         const struct wal_place place = {.segment = w->segment_count - 1, .offset = offset};
@@ -147,7 +148,8 @@ static int go_on_in_new_segment(struct recovery *r)
         mark = r->kept[r->mark_number % KEPT_RING];
     ASSERT(r->mark_number < r->number);
     if (r->number - 1 - r->mark_number > KEPT_MAX || mark.number != r->mark_number)
-        return REFUSE(r, -EBADMSG, "%llu batches lie above the durable mark, more than there can be",
+        return REFUSE(r, -EBADMSG,
+                      "%llu batches lie above the durable mark, more than there can be",
                       (unsigned long long)(r->number - 1 - r->mark_number));
     for (uint64_t n = mark.number + 1; n < r->number; n++)
         copies_bytes += r->kept[n % KEPT_RING].bytes;

@@ -48,7 +48,8 @@ static enum copy_verdict judge(const uint8_t *sector, struct superblock *out)
     memcpy(&b, sector, sizeof b);
     if (memcmp(&b, zeros, sizeof b) == 0)
         return COPY_EMPTY;
-    if (b.magic != SUPERBLOCK_MAGIC || b.crc != crc32c(0, &b, offsetof(struct superblock_bytes, crc)))
+    if (b.magic != SUPERBLOCK_MAGIC ||
+        b.crc != crc32c(0, &b, offsetof(struct superblock_bytes, crc)))
         return COPY_BAD;
     *out = (struct superblock){
         .cluster = b.cluster,
@@ -162,7 +163,7 @@ int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout)
 {
     struct superblock next = *inout;
 
-    ASSERT(inout->generation > 0); /* read or formatted before */
+    ASSERT(inout->generation > 0);         /* read or formatted before */
     ASSERT(inout->boot < UINT32_MAX >> 8); /* seq keeps 24 bits of it */
     next.boot++;
     next.generation++;

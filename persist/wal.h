@@ -38,13 +38,14 @@ struct wal_options {
     uint64_t cluster;
     uint64_t incarnation;
     uint64_t segment_bytes; /* a multiple of DISK_SECTOR, at least wal_segment_bytes_min() */
-    uint32_t batch_bytes;   /* largest batch: WAL_BATCH_BYTES_MIN .. _MAX, a multiple of DISK_SECTOR */
-    uint32_t boot;          /* of this start; never used before */
+    uint32_t
+        batch_bytes; /* largest batch: WAL_BATCH_BYTES_MIN .. _MAX, a multiple of DISK_SECTOR */
+    uint32_t boot;   /* of this start; never used before */
     raft_node node;
-    uint32_t buffer_count;  /* batches being filled or written, 2 .. WAL_BUFFERS_MAX */
-    uint32_t flights;       /* flushes in flight beside which a batch that is not full waits no more */
-    uint32_t runs_max;      /* term runs that recovery can report */
-    bool sync_by_fsync;     /* fdatasync after the write has completed, instead of RWF_DSYNC */
+    uint32_t buffer_count; /* batches being filled or written, 2 .. WAL_BUFFERS_MAX */
+    uint32_t flights;   /* flushes in flight beside which a batch that is not full waits no more */
+    uint32_t runs_max;  /* term runs that recovery can report */
+    bool sync_by_fsync; /* fdatasync after the write has completed, instead of RWF_DSYNC */
 };
 
 /* The largest step that wal_append() takes: what surely fits into one batch. */
@@ -75,7 +76,7 @@ struct wal_recovered {
     const uint8_t *config_payload; /* its payload, copied */
     uint32_t config_payload_bytes;
     uint64_t bytes_read;
-    uint32_t torn_batches; /* cut, above the durable mark */
+    uint32_t torn_batches;                /* cut, above the durable mark */
     raft_index faulty_first, faulty_last; /* damage at or below the mark; first 0: none */
     char refusal[WAL_REFUSAL_BYTES];      /* why wal_open() failed, a sentence */
 };
@@ -94,9 +95,9 @@ struct wal_step {
 
 struct wal_read {
     raft_index first, last; /* read from first on, as many whole records as fit, at most to last */
-    raft_term term;         /* all of [first, last] is of this term; other records are passed over */
-    uint8_t *bytes;         /* DISK_SECTOR aligned is not needed */
-    uint32_t size;          /* at least one largest record */
+    raft_term term; /* all of [first, last] is of this term; other records are passed over */
+    uint8_t *bytes; /* DISK_SECTOR aligned is not needed */
+    uint32_t size;  /* at least one largest record */
     /* set by wal_read_poll(): */
     uint32_t count;
     uint32_t length;

@@ -133,8 +133,8 @@ struct wal_reader {
     int64_t failed; /* of the newest disk read; 0: fine */
     uint8_t *window;
     struct wal_place window_place;
-    uint64_t window_bytes;  /* valid ones; what is durable never changes */
-    uint64_t wanted_bytes;  /* of the read in flight */
+    uint64_t window_bytes; /* valid ones; what is durable never changes */
+    uint64_t wanted_bytes; /* of the read in flight */
 };
 
 struct wal {

@@ -65,9 +65,9 @@ static void fill_options(struct sim *s, struct sim_node *n)
         .store = draw_ring(s),
         .tx = draw_ring(s),
     };
-    /* What is promised to all peers fits into the ring, as node/ has it; one time in four not. */
+    /* What is promised to all peers together fits into the ring, as far as that is possible. */
     const uint32_t share = o->rings.data / (s->node_count - 1);
-    if (prng_below(&s->prng, 4) != 0 && o->credit_window > share)
+    if (o->credit_window > share)
         o->credit_window = share > 0 ? share : 1;
     o->wal.cluster = o->cluster;
     o->wal.incarnation = o->incarnation;

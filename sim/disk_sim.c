@@ -61,7 +61,7 @@ struct disk {
     bool held;
     uint32_t flight_count;
     uint32_t done_count;
-    uint32_t pending_end; /* entries at and above it are free */
+    uint32_t pending_end;               /* entries at and above it are free */
     uint32_t slot_file[DISK_FILES_MAX]; /* file index + 1; 0: closed */
     struct sim_file file[FILES_MAX];
     struct pending pending[PENDING_MAX];
@@ -295,7 +295,8 @@ static int64_t do_read(struct disk *d, struct pending *p)
 
     if (op->offset >= f->length)
         return 0;
-    const uint64_t length = op->length < f->length - op->offset ? op->length : f->length - op->offset;
+    const uint64_t length =
+        op->length < f->length - op->offset ? op->length : f->length - op->offset;
     memcpy(op->bytes, f->stable + op->offset, length);
     struct pending *c = next_cached(d, p->file, 0);
     while (c != NULL) {

@@ -20,7 +20,7 @@
 #include "persist/disk.h"
 
 enum {
-    DISK_SIM_PIECE = 512, /* what the device writes whole or not at all */
+    DISK_SIM_PIECE = 512,                /* what the device writes whole or not at all */
     DISK_SIM_LATE_NS = 70 * 1000 * 1000, /* a dead process's writes landed up to this late */
 };
 

@@ -132,6 +132,17 @@ static void observe_chunk(struct sim *s, const struct frame *f)
     sim_happen(s, SIM_ENTRY);
 }
 
+static void observe_forward(struct sim *s, struct sim_node *n, const struct frame_forward *forward)
+{
+    struct sim_seen *seen = &n->seen;
+    const bool again = forward->term == seen->forward_term && forward->position < seen->forward_end;
+
+    sim_happen(s, again ? SIM_FORWARD_AGAIN : SIM_FORWARD);
+    seen->forward_term = forward->term;
+    if (!again)
+        seen->forward_end = forward->position + forward->count;
+}
+
 static void trace_frame(struct sim *s, const struct sim_node *n, const struct frame *f)
 {
     const struct raft_msg *m = &f->raft;
@@ -175,7 +186,7 @@ void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t 
     else if (f.type == FRAME_CHUNK)
         observe_chunk(s, &f);
     else if (f.type == FRAME_FORWARD)
-        sim_happen(s, SIM_FORWARD);
+        observe_forward(s, n, &f.forward);
 }
 
 void observe_start(struct sim *s, struct sim_node *n)
@@ -294,9 +305,11 @@ void observe_turn(struct sim *s, struct sim_node *n)
     if (now.applied > n->seen.applied)
         check_log_digest(s->log, sim_id(n), now.applied, store_digest(store));
 
-    const raft_term led_term = n->seen.led_term;
-    n->seen = now;
-    n->seen.led_term = led_term;
+    n->seen.term = now.term;
+    n->seen.commit = now.commit;
+    n->seen.applied = now.applied;
+    n->seen.last = now.last;
+    n->seen.durable = now.durable;
     sim_mix(s, now.term ^ now.commit << 16 ^ now.applied << 32 ^ now.last << 48);
 }
 

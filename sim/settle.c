@@ -7,19 +7,25 @@ enum {
     SETTLE_EVENTS_MAX = 4000000,
 };
 
-/* Steps until a call by way of any living node is answered OK. */
+/* A write by way of this node, again and again until one is answered OK. */
+static bool keep_asking(struct sim *s, struct sim_node *n, uint64_t *call)
+{
+    if (*call != 0 && s->call[*call - 1].fate == HISTORY_OK)
+        return true;
+    if (*call == 0 || s->call[*call - 1].fate != HISTORY_OPEN)
+        *call = workload_put(s, n, 0, call_value(s, SIM_VALUE_BYTES_MIN));
+    return false;
+}
+
+/* Steps until any node has served a write that began in phase two. */
 static bool serve_one(struct sim *s, uint64_t deadline_ns)
 {
-    uint64_t call = 0;
-    uint32_t turn = 0;
+    uint64_t call[SIM_NODES_MAX] = {0};
 
     while (s->now_ns < deadline_ns) {
-        if (call == 0 || s->call[call - 1].fate != HISTORY_OPEN) {
-            struct sim_node *n = &s->node[turn++ % s->node_count];
-            if (call != 0 && s->call[call - 1].fate == HISTORY_OK)
+        for (uint32_t i = 0; i < s->node_count; i++)
+            if (keep_asking(s, &s->node[i], &call[i]))
                 return true;
-            call = workload_put(s, n, 0, call_value(s, 8));
-        }
         if (!sim_step(s))
             return false;
     }

@@ -50,8 +50,7 @@ struct sim_config {
     X(CALL_OK, "calls answered OK")                          \
     X(CALL_REFUSED, "calls refused")                         \
     X(CALL_UNKNOWN, "calls of unknown fate")                 \
-    X(CALL_AGAIN, "calls issued again")                      \
-    X(PIECES, "answers in pieces")
+    X(CALL_AGAIN, "calls issued again")
 
 enum sim_happening {
 #define SIM_HAPPENING_ENUM(name, text) SIM_##name,

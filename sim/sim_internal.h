@@ -49,6 +49,8 @@ struct sim_seen {
     raft_index commit, applied, last;
     raft_seq durable;
     raft_term led_term;
+    raft_term forward_term; /* of the stream of requests that it forwards */
+    uint64_t forward_end;   /* position behind the last that left */
 };
 
 struct sim_node {

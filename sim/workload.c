@@ -249,9 +249,7 @@ static void take_answer(struct sim *s, struct sim_node *n, const struct answer *
     }
     if (answer->status == ANSWER_OK)
         call_parse_piece(s, slot, answer);
-    if (answer->more)
-        sim_happen(s, SIM_PIECES);
-    else
+    if (!answer->more)
         end_call(s, slot, answer);
 }
 

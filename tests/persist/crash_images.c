@@ -74,8 +74,8 @@ static void check_interrupted(const struct fixture *f, uint64_t workload, uint64
         disk_sim_fail_all_after(c->disk, nth);
         const int result = fixture_try_open(c);
         if (result == -1)
-            fail_msg("workload %llu image %llu interrupted at %u: %s",
-                     (unsigned long long)workload, (unsigned long long)image, nth, c->error);
+            fail_msg("workload %llu image %llu interrupted at %u: %s", (unsigned long long)workload,
+                     (unsigned long long)image, nth, c->error);
         const bool whole = result == 0;
         if (nth % 2 == 0)
             disk_sim_power_cut(c->disk);

@@ -90,8 +90,7 @@ static void every_damaged_sector_is_seen(void **state)
                 uint64_t other_length;
                 uint8_t *other = disk_sim_bytes(t->disk, names[(i + 1) % count], &other_length);
                 const uint64_t sector = at % length;
-                damage(t, bytes + sector, (enum harm)(at / length),
-                       other + sector % other_length);
+                damage(t, bytes + sector, (enum harm)(at / length), other + sector % other_length);
                 const int result = fixture_try_open(t);
                 if (result != 0 && result != -EBADMSG)
                     fail_msg("seed %llu, %s sector %llu: %d %s", (unsigned long long)seed, names[i],
@@ -303,8 +302,13 @@ static void batch_of_another_predecessor_is_not_taken(void **state)
 static void batch_is_bound_to_its_place(void **state)
 {
     (void)state;
-    struct batch_header h = {.kind = BATCH_NEW, .incarnation = 1, .boot = 1, .node = 1,
-                             .generation = 5, .offset = DISK_SECTOR, .number = 1};
+    struct batch_header h = {.kind = BATCH_NEW,
+                             .incarnation = 1,
+                             .boot = 1,
+                             .node = 1,
+                             .generation = 5,
+                             .offset = DISK_SECTOR,
+                             .number = 1};
     const struct batch_place right = {
         .incarnation = 1, .node = 1, .generation = 5, .offset = DISK_SECTOR};
     struct batch_place wrong[] = {right, right, right, right};
@@ -339,8 +343,8 @@ static void files_from_elsewhere_are_refused(void **state)
         const char *says;
         int result;
     } cases[] = {
-        {"version 2", -EPROTO},    {"cluster 78", -EXDEV},           {"node 4", -EXDEV},
-        {"incarnation", -EXDEV},   {"is to be boot", -EINVAL},       {"missing", -EBADMSG},
+        {"version 2", -EPROTO},  {"cluster 78", -EXDEV},     {"node 4", -EXDEV},
+        {"incarnation", -EXDEV}, {"is to be boot", -EINVAL}, {"missing", -EBADMSG},
     };
 
     for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

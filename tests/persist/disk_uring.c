@@ -81,12 +81,20 @@ static void bench_append(struct bench *b)
 {
     static uint8_t bytes[RECORD_HEADER_BYTES + PAYLOAD_BYTES];
     static const uint8_t payload[PAYLOAD_BYTES];
-    const struct record_spec spec = {
-        .type = RECORD_COMMAND, .cluster = CLUSTER, .index = b->last + 1, .term = 1,
-        .chain = b->chain, .payload = payload, .payload_bytes = PAYLOAD_BYTES};
+    const struct record_spec spec = {.type = RECORD_COMMAND,
+                                     .cluster = CLUSTER,
+                                     .index = b->last + 1,
+                                     .term = 1,
+                                     .chain = b->chain,
+                                     .payload = payload,
+                                     .payload_bytes = PAYLOAD_BYTES};
     const uint32_t chain = record_encode(&spec, bytes);
-    const struct wal_step step = {.seq = b->seq + 1, .term = 1, .first = spec.index,
-                                  .last = spec.index, .bytes = bytes, .length = sizeof bytes};
+    const struct wal_step step = {.seq = b->seq + 1,
+                                  .term = 1,
+                                  .first = spec.index,
+                                  .last = spec.index,
+                                  .bytes = bytes,
+                                  .length = sizeof bytes};
 
     while (wal_append(b->wal, &step) != 0) {
         assert_int_equal(wal_failed(b->wal), 0);
@@ -142,8 +150,13 @@ static struct bench bench_new(void)
 {
     struct bench b = {
         .directory = "disk_uring_XXXXXX",
-        .options = {.cluster = CLUSTER, .incarnation = 5, .segment_bytes = 40 * DISK_SECTOR,
-                    .batch_bytes = WAL_BATCH_BYTES_MIN, .node = 1, .buffer_count = 4, .flights = 1,
+        .options = {.cluster = CLUSTER,
+                    .incarnation = 5,
+                    .segment_bytes = 40 * DISK_SECTOR,
+                    .batch_bytes = WAL_BATCH_BYTES_MIN,
+                    .node = 1,
+                    .buffer_count = 4,
+                    .flights = 1,
                     .runs_max = 16},
     };
     assert_non_null(mkdtemp(b.directory));
@@ -255,7 +268,8 @@ static void superblock_on_real_files(void **state)
 
     assert_non_null(sector);
     for (uint32_t start = 0; start < 4; start++) {
-        assert_int_equal(disk_uring_open(b.directory, &options, &b.disk, b.error, sizeof b.error), 0);
+        assert_int_equal(disk_uring_open(b.directory, &options, &b.disk, b.error, sizeof b.error),
+                         0);
         if (start == 0) {
             assert_int_equal(superblock_read(b.disk, sector, &found), -ENODATA);
             assert_int_equal(superblock_format(b.disk, sector, &fresh), 0);
@@ -272,12 +286,9 @@ static void superblock_on_real_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(direct_with_dsync),
-        cmocka_unit_test(direct_with_fsync),
-        cmocka_unit_test(through_the_page_cache),
-        cmocka_unit_test(completion_rings_the_eventfd),
-        cmocka_unit_test(unfinished_file_is_swept),
-        cmocka_unit_test(errors_are_sentences),
+        cmocka_unit_test(direct_with_dsync),        cmocka_unit_test(direct_with_fsync),
+        cmocka_unit_test(through_the_page_cache),   cmocka_unit_test(completion_rings_the_eventfd),
+        cmocka_unit_test(unfinished_file_is_swept), cmocka_unit_test(errors_are_sentences),
         cmocka_unit_test(superblock_on_real_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,13 +112,14 @@ int fixture_try_open(struct fixture *f)
         match--;
     if (match == f->durable) {
         const struct fixture_state *s = &f->state[f->durable];
-        snprintf(f->error, sizeof f->error,
-                 "recovered last %llu term %llu vote %u config %llu, durable was last %llu term %llu "
-                 "vote %u config %llu",
-                 (unsigned long long)f->recovered.last, (unsigned long long)f->recovered.term,
-                 f->recovered.vote, (unsigned long long)f->recovered.config_index,
-                 (unsigned long long)s->last, (unsigned long long)s->term, s->vote,
-                 (unsigned long long)s->config);
+        snprintf(
+            f->error, sizeof f->error,
+            "recovered last %llu term %llu vote %u config %llu, durable was last %llu term %llu "
+            "vote %u config %llu",
+            (unsigned long long)f->recovered.last, (unsigned long long)f->recovered.term,
+            f->recovered.vote, (unsigned long long)f->recovered.config_index,
+            (unsigned long long)s->last, (unsigned long long)s->term, s->vote,
+            (unsigned long long)s->config);
         return -1;
     }
     f->state_count = match;
@@ -270,8 +271,7 @@ void fixture_turn(struct fixture *f, uint64_t step_ns)
 
 void fixture_settle(struct fixture *f)
 {
-    while (wal_failed(f->wal) == 0 &&
-           (f->durable + 1 < f->state_count || !wal_has_room(f->wal)))
+    while (wal_failed(f->wal) == 0 && (f->durable + 1 < f->state_count || !wal_has_room(f->wal)))
         fixture_turn(f, 100 * 1000);
 }
 
@@ -290,8 +290,7 @@ static int by_name(const void *a, const void *b)
 void fixture_segment_name(struct fixture *f, uint32_t back, char name[DISK_NAME_BYTES])
 {
     static char names[DISK_FILES_MAX][DISK_NAME_BYTES];
-    const uint32_t count =
-        (uint32_t)disk_list(f->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+    const uint32_t count = (uint32_t)disk_list(f->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
 
     ASSERT(count > back);
     qsort(names, count, DISK_NAME_BYTES, by_name);

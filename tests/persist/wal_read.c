@@ -171,8 +171,11 @@ static void long_log_is_found_through_a_thinned_table(void **state)
     f->options.segment_bytes = 4 << 20;
     assert_int_equal(fixture_open(f), 0);
     for (raft_index index = 1; index <= BATCHES; index++) {
-        const struct record_spec spec = {.type = RECORD_EMPTY, .cluster = FIXTURE_CLUSTER,
-                                         .index = index, .term = 1, .chain = chain};
+        const struct record_spec spec = {.type = RECORD_EMPTY,
+                                         .cluster = FIXTURE_CLUSTER,
+                                         .index = index,
+                                         .term = 1,
+                                         .chain = chain};
         chain = record_encode(&spec, bytes);
         step.first = index;
         step.last = index;
