@@ -151,11 +151,30 @@ struct raft_peer *raft_find_peer(struct raft *r, raft_node node)
 }
 
 /* In either half: who leads a joint configuration may be of the old one only (section 4.3). */
+static bool is_voter_of(const struct raft *r, const struct raft_config *config)
+{
+    ASSERT(config->count <= RAFT_MEMBERS_MAX);
+    for (uint32_t i = 0; i < config->count; i++) {
+        if (is_self(r, &config->member[i]))
+            return config->member[i].voter || config->member[i].voter_old;
+    }
+    return false;
+}
+
 bool raft_is_voter(const struct raft *r)
 {
     ASSERT(r->self <= RAFT_MEMBERS_MAX);
-    if (r->self == RAFT_MEMBERS_MAX)
-        return false;
-    const struct raft_member *self = &raft_config_in_force(r)->member[r->self];
-    return self->voter || self->voter_old;
+    return r->self < RAFT_MEMBERS_MAX && is_voter_of(r, raft_config_in_force(r));
+}
+
+/* A node that its configuration in force leaves out is still needed while that is not committed: it
+ * may be the only one with a log that can win (section 4.2.2). */
+bool raft_is_needed(const struct raft *r)
+{
+    ASSERT(r->config_count <= RAFT_CONFIGS_MAX);
+    for (uint32_t i = 0; i < r->config_count; i++) {
+        if (is_voter_of(r, &r->configs[i].config))
+            return true;
+    }
+    return false;
 }

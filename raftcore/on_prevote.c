@@ -8,7 +8,7 @@
 void raft_on_prevote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
 {
     ASSERT(m->type == RAFT_MSG_PREVOTE);
-    if (!raft_may_vote(r))
+    if (!raft_may_vote(r, m))
         return;
     const bool granted = m->term > r->term && !raft_leader_lives(r) && raft_is_newer_log(r, m);
     struct raft_msg *reply = raft_emit(r, RAFT_MSG_PREVOTE_REPLY, m->from, fx);

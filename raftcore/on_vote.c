@@ -11,7 +11,7 @@ static bool vote_is_free(const struct raft *r, const struct raft_msg *m)
 void raft_on_vote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
 {
     ASSERT(m->type == RAFT_MSG_VOTE);
-    if (!raft_may_vote(r))
+    if (!raft_may_vote(r, m))
         return;
     if (m->term < r->term || (raft_leader_lives(r) && !m->transfer)) {
         /* Under a live leader not even our term rises (section 4.2.3), unless that leader wants it:

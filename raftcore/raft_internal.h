@@ -164,7 +164,7 @@ void raft_take_over(struct raft *r, struct raft_effects *fx); /* at the leader's
 void raft_become_candidate(struct raft *r, bool transfer, struct raft_effects *fx);
 void raft_become_leader(struct raft *r, struct raft_effects *fx);
 bool raft_leader_lives(const struct raft *r);
-bool raft_may_vote(const struct raft *r);
+bool raft_may_vote(const struct raft *r, const struct raft_msg *m);
 bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m); /* or as new as ours */
 void raft_votes_clear(struct raft *r);
 bool raft_votes_win(const struct raft *r);
@@ -179,6 +179,7 @@ void raft_config_commit(struct raft *r);
 uint32_t raft_config_room(const struct raft *r);
 struct raft_peer *raft_find_peer(struct raft *r, raft_node node); /* NULL: not a member */
 bool raft_is_voter(const struct raft *r);                         /* are we? */
+bool raft_is_needed(const struct raft *r); /* or were, until the change is committed? */
 
 /* joint.c: configurations as values; raft_config_is_sound() too. */
 uint32_t raft_config_bytes(const struct raft_config *config);

@@ -96,15 +96,17 @@ bool raft_leader_lives(const struct raft *r)
 }
 
 /* A node with an empty log does not vote before bootstrap: until then nobody can tell it from one
- * that was wiped and must not give a majority to a log without what it once acknowledged. A term
- * above 0 came from a member whose configuration names our incarnation, so as this incarnation we
- * have acknowledged nothing that is not in our log. Then we may vote, or a cluster that loses power
- * right after its first election (one log with a CONFIG entry, all others empty, nobody to
- * bootstrap with) could never elect again. */
-bool raft_may_vote(const struct raft *r)
+ * that was wiped and must not give a majority to a log without what it once acknowledged. But a
+ * term above 0, and a candidate with a log, come from a configuration that names our incarnation
+ * (the caller takes nothing meant for another), so as this incarnation we have acknowledged nothing
+ * that is not in our log. Then we may vote. Otherwise a cluster that loses power right after its
+ * first election (one log with a CONFIG entry, all others empty, nobody to bootstrap with), or a
+ * leader that restarts before new voters have heard of it, could never be elected again. */
+bool raft_may_vote(const struct raft *r, const struct raft_msg *m)
 {
     ASSERT(r->config_count > 0);
-    return raft_config_in_force(r)->count > 0 || r->log.last > 0 || r->term > 0;
+    return raft_config_in_force(r)->count > 0 || r->log.last > 0 || r->term > 0 ||
+           m->prev_index > 0;
 }
 
 /* The election restriction (section 3.6.1). */
@@ -154,12 +156,12 @@ static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term ter
     }
 }
 
-/* A node that is no voter could not win. One whose disk does not flush could not keep what it
+/* A node that never votes should not win. One whose disk does not flush could not keep what it
  * promises as a leader, and must not raise terms meanwhile. */
 static bool may_campaign(const struct raft *r)
 {
     ASSERT(r->term <= RAFT_WORD_MAX);
-    return r->role != RAFT_LEADER && raft_is_voter(r) &&
+    return r->role != RAFT_LEADER && raft_is_needed(r) &&
            !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN) && r->term < RAFT_WORD_MAX;
 }
 
@@ -169,11 +171,12 @@ void raft_campaign(struct raft *r, struct raft_effects *fx)
         raft_timer_restart(r);
     if (!may_campaign(r))
         return;
-    ASSERT(r->self < RAFT_MEMBERS_MAX);
+    ASSERT(r->self <= RAFT_MEMBERS_MAX);
     r->role = RAFT_PRECANDIDATE;
     r->leader = 0;
     raft_votes_clear(r);
-    r->peer[r->self].vote = RAFT_VOTE_GRANTED; /* a PreVote promises nothing */
+    if (r->self < RAFT_MEMBERS_MAX)
+        r->peer[r->self].vote = RAFT_VOTE_GRANTED; /* a PreVote promises nothing */
     ask_for_votes(r, RAFT_MSG_PREVOTE, r->term + 1, false, fx);
     if (raft_votes_win(r))
         raft_become_candidate(r, false, fx);
@@ -194,7 +197,7 @@ void raft_take_over(struct raft *r, struct raft_effects *fx)
 void raft_become_candidate(struct raft *r, bool transfer, struct raft_effects *fx)
 {
     ASSERT(r->role == RAFT_PRECANDIDATE);
-    ASSERT(r->self < RAFT_MEMBERS_MAX);
+    ASSERT(r->term < RAFT_WORD_MAX);
 
     r->role = RAFT_CANDIDATE;
     r->term++;
