@@ -169,7 +169,9 @@ void raft_campaign(struct raft *r, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER)
         raft_timer_restart(r);
-    if (!may_campaign(r))
+    /* Our own vote is promised like any other: a timeout is over later than that, but a call to
+     * campaign may come at any time. */
+    if (!may_campaign(r) || raft_leader_lives(r))
         return;
     ASSERT(r->self <= RAFT_MEMBERS_MAX);
     r->role = RAFT_PRECANDIDATE;
