@@ -10,6 +10,7 @@
 
 enum {
     FLAG_REJECT = 1,
+    FLAG_TRANSFER = 2,
     FLAG_WANTS_ANSWER = 1,
     FLAG_LOG_EMPTY = 2,
     FLAG_REFUSED = 4,
@@ -93,7 +94,8 @@ static void raft_encode(const struct raft_msg *m, struct wire_raft *w)
 {
     *w = (struct wire_raft){
         .type = m->type,
-        .flags = m->reject ? FLAG_REJECT : 0,
+        .flags =
+            (uint8_t)((m->reject ? FLAG_REJECT : 0) | (m->transfer ? FLAG_TRANSFER : 0)),
         .count = m->count,
         .term = m->term,
         .prev_index = m->prev_index,
@@ -113,10 +115,12 @@ static bool raft_decode(const struct wire_raft *w, struct frame *f)
     f->raft = (struct raft_msg){
         .type = w->type,
         .reject = (w->flags & FLAG_REJECT) != 0,
+        .transfer = (w->flags & FLAG_TRANSFER) != 0,
         .from = f->source,
         .to = f->target,
         .count = w->count,
         .bytes = f->body_bytes,
+        .incarnation = f->source_incarnation,
         .term = w->term,
         .prev_index = w->prev_index,
         .prev_term = w->prev_term,
@@ -128,7 +132,7 @@ static bool raft_decode(const struct wire_raft *w, struct frame *f)
         .round = w->round,
         .number = w->number,
     };
-    return (w->flags & ~FLAG_REJECT) == 0 && w->reserved_low == 0 && w->reserved == 0;
+    return (w->flags & ~(FLAG_REJECT | FLAG_TRANSFER)) == 0 && w->reserved_low == 0 && w->reserved == 0;
 }
 
 static void hello_encode(const struct frame_hello *h, struct wire_hello *w)
@@ -271,9 +275,13 @@ static bool raft_well_formed(const struct frame *f)
 {
     const struct raft_msg *const m = &f->raft;
 
-    if (m->type < RAFT_MSG_PREVOTE || m->type > RAFT_MSG_READ_INDEX_REPLY)
+    if (m->type < RAFT_MSG_FIRST || m->type > RAFT_MSG_LAST)
+        return false;
+    if (m->transfer && m->type != RAFT_MSG_VOTE)
         return false;
     if (m->from != f->source || m->to != f->target || m->bytes != f->body_bytes)
+        return false;
+    if (m->incarnation != f->source_incarnation)
         return false;
     if (m->term > RAFT_WORD_MAX || m->prev_index > RAFT_WORD_MAX || m->prev_term > RAFT_WORD_MAX ||
         m->commit > RAFT_WORD_MAX || m->match > RAFT_WORD_MAX || m->last > RAFT_WORD_MAX ||

@@ -1,17 +1,15 @@
 /* raftcore/commit.c: what a majority of the voters has, and the commit index. */
 #include "raftcore/raft_internal.h"
 
-/* The largest value that a majority of the voters has reached: a log index, a time, a round, or 1
- * for a vote. 0 without voters. */
-uint64_t raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX])
+static uint64_t quorum_of_half(const struct raft_config *config, bool old,
+                               const uint64_t value[RAFT_MEMBERS_MAX])
 {
-    const struct raft_config *config = raft_config_in_force(r);
     uint64_t sorted[RAFT_MEMBERS_MAX]; /* descending */
     uint32_t voters = 0;
 
     ASSERT(config->count <= RAFT_MEMBERS_MAX);
     for (uint32_t i = 0; i < config->count; i++) {
-        if (!config->member[i].voter)
+        if (!(old ? config->member[i].voter_old : config->member[i].voter))
             continue;
         uint32_t place = voters++;
         for (; place > 0 && sorted[place - 1] < value[i]; place--)
@@ -19,6 +17,17 @@ uint64_t raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX
         sorted[place] = value[i];
     }
     return voters == 0 ? 0 : sorted[voters / 2]; /* voters / 2 + 1 of them are a majority */
+}
+
+/* The largest value that a majority of the voters has reached, of both halves if the configuration
+ * is joint: a log index, a time, a round, or 1 for a vote. 0 without voters. */
+uint64_t raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX])
+{
+    const struct raft_config *config = raft_config_in_force(r);
+    const uint64_t reached = quorum_of_half(config, false, value);
+
+    ASSERT(r->self <= RAFT_MEMBERS_MAX);
+    return config->joint ? raft_min(reached, quorum_of_half(config, true, value)) : reached;
 }
 
 void raft_commit_to(struct raft *r, raft_index index)
@@ -50,4 +59,5 @@ void raft_commit_by_count(struct raft *r, struct raft_effects *fx)
     raft_commit_to(r, reached);
     if (first)
         raft_read_turn(r, fx); /* reads may have waited for our own first entry */
+    raft_change_turn(r, fx);
 }

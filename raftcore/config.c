@@ -7,8 +7,6 @@
  */
 #include "raftcore/raft_internal.h"
 
-#include "base/record.h"
-
 #include <stddef.h>
 
 const struct raft_config *raft_config_in_force(const struct raft *r)
@@ -71,15 +69,16 @@ void raft_config_init(struct raft *r, const struct raft_recovered *recovered)
 {
     const struct raft_config none = {0};
 
-    r->config_count = 1;
-    r->configs[0] = (struct raft_config_at){.index = 0};
-    if (recovered->config_index > 0) {
-        ASSERT(recovered->config_index <= recovered->last);
-        ASSERT(raft_config_is_sound(&recovered->config));
-        const bool committed = recovered->config_index <= recovered->commit;
-        r->config_count = committed ? 1 : 2;
-        r->configs[r->config_count - 1] =
-            (struct raft_config_at){.index = recovered->config_index, .config = recovered->config};
+    ASSERT(recovered->config_count <= RAFT_CONFIGS_MAX);
+    r->config_count = 0;
+    /* All of them uncommitted, and none to fall back to: then we would be no member. */
+    if (recovered->config_count == 0 || recovered->configs[0].index > recovered->commit)
+        r->configs[r->config_count++] = (struct raft_config_at){.index = 0};
+    ASSERT(r->config_count + recovered->config_count <= RAFT_CONFIGS_MAX);
+    for (uint32_t i = 0; i < recovered->config_count; i++) {
+        ASSERT(recovered->configs[i].index <= recovered->last);
+        ASSERT(raft_config_is_sound(&recovered->configs[i].config));
+        r->configs[r->config_count++] = recovered->configs[i];
     }
     place_peers(r, &none);
 }
@@ -139,26 +138,6 @@ void raft_config_commit(struct raft *r)
     ASSERT(r->config_count > 0);
 }
 
-uint32_t raft_config_bytes(const struct raft_config *config)
-{
-    ASSERT(config->count <= RAFT_MEMBERS_MAX);
-    return record_bytes(RAFT_CONFIG_HEAD_BYTES + config->count * RAFT_CONFIG_MEMBER_BYTES);
-}
-
-bool raft_config_is_sound(const struct raft_config *config)
-{
-    ASSERT(config != NULL);
-    if (config->count == 0 || config->count > RAFT_MEMBERS_MAX)
-        return false;
-    for (uint32_t i = 0; i < config->count; i++) {
-        if (config->member[i].node == 0)
-            return false;
-        if (i > 0 && config->member[i].node <= config->member[i - 1].node)
-            return false;
-    }
-    return true;
-}
-
 struct raft_peer *raft_find_peer(struct raft *r, raft_node node)
 {
     const uint32_t count = raft_config_in_force(r)->count;
@@ -171,8 +150,31 @@ struct raft_peer *raft_find_peer(struct raft *r, raft_node node)
     return NULL;
 }
 
+/* In either half: who leads a joint configuration may be of the old one only (section 4.3). */
+static bool is_voter_of(const struct raft *r, const struct raft_config *config)
+{
+    ASSERT(config->count <= RAFT_MEMBERS_MAX);
+    for (uint32_t i = 0; i < config->count; i++) {
+        if (is_self(r, &config->member[i]))
+            return config->member[i].voter || config->member[i].voter_old;
+    }
+    return false;
+}
+
 bool raft_is_voter(const struct raft *r)
 {
     ASSERT(r->self <= RAFT_MEMBERS_MAX);
-    return r->self < RAFT_MEMBERS_MAX && raft_config_in_force(r)->member[r->self].voter;
+    return r->self < RAFT_MEMBERS_MAX && is_voter_of(r, raft_config_in_force(r));
+}
+
+/* A node that its configuration in force leaves out is still needed while that is not committed: it
+ * may be the only one with a log that can win (section 4.2.2). */
+bool raft_is_needed(const struct raft *r)
+{
+    ASSERT(r->config_count <= RAFT_CONFIGS_MAX);
+    for (uint32_t i = 0; i < r->config_count; i++) {
+        if (is_voter_of(r, &r->configs[i].config))
+            return true;
+    }
+    return false;
 }

@@ -24,6 +24,8 @@ void raft_effects_clear(struct raft_effects *fx)
     fx->append.config = false;
     fx->read.number = 0;
     fx->read.index = 0;
+    fx->read.until_ns = 0;
+    fx->refusal = RAFT_REFUSAL_NONE;
     fx->load_count = 0;
     fx->more = false;
     fx->send_count = 0;
@@ -37,8 +39,11 @@ struct raft_msg *raft_emit(struct raft *r, enum raft_msg_type type, raft_node to
     ASSERT(to != r->options.node);
 
     struct raft_send *send = &fx->send[fx->send_count++];
-    *send = (struct raft_send){
-        .msg = {.type = (uint8_t)type, .from = r->options.node, .to = to, .term = r->term}};
+    *send = (struct raft_send){.msg = {.type = (uint8_t)type,
+                                       .from = r->options.node,
+                                       .to = to,
+                                       .incarnation = r->options.incarnation,
+                                       .term = r->term}};
     return &send->msg;
 }
 

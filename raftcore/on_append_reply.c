@@ -60,4 +60,6 @@ void raft_on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_
     raft_peer_acked(r, p, m->match);
     if (m->match > r->commit)
         raft_commit_by_count(r, fx);
+    if (m->from == r->transfer_to)
+        raft_transfer_turn(r, fx);
 }

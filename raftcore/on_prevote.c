@@ -8,7 +8,7 @@
 void raft_on_prevote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
 {
     ASSERT(m->type == RAFT_MSG_PREVOTE);
-    if (!raft_may_vote(r))
+    if (!raft_may_vote(r, m))
         return;
     const bool granted = m->term > r->term && !raft_leader_lives(r) && raft_is_newer_log(r, m);
     struct raft_msg *reply = raft_emit(r, RAFT_MSG_PREVOTE_REPLY, m->from, fx);
@@ -29,5 +29,5 @@ void raft_on_prevote_reply(struct raft *r, const struct raft_msg *m, struct raft
     peer->vote = m->reject ? RAFT_VOTE_REFUSED : RAFT_VOTE_GRANTED;
     /* The disk may have got stuck since we began; then our term must not rise. */
     if (raft_votes_win(r) && !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN))
-        raft_become_candidate(r, fx);
+        raft_become_candidate(r, false, fx);
 }

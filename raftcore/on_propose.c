@@ -16,11 +16,8 @@ void raft_on_propose(struct raft *r, const struct raft_event *ev, struct raft_ef
     for (uint32_t i = 0; i < ev->count; i++) {
         const struct raft_entry *entry = &ev->entries[i];
         ASSERT(entry->bytes > 0);
+        ASSERT(entry->config == NULL); /* RAFT_EV_CHANGE is for those */
         raft_log_append(&r->log, r->term, entry->bytes, seq);
-        if (entry->config != NULL) {
-            ASSERT(r->configs[r->config_count - 1].index <= r->commit); /* one change at a time */
-            raft_config_append(r, r->log.last, entry->config);
-        }
     }
     raft_emit_append(r, first, r->term, fx);
     if (planted(PLANTED_ACK_BEFORE_FLUSH))

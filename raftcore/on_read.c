@@ -1,4 +1,4 @@
-/* raftcore/on_read.c: ReadIndex (section 6.4), for our own clients and for followers'.
+/* raftcore/on_read.c: ReadIndex and leases (section 6.4), for our own clients and for followers'.
  *
  * A round is one exchange of heartbeats that carry its number. When a quorum has echoed it, we
  * were the leader at some moment after it was sent, so the commit index of that time covers
@@ -43,6 +43,7 @@ static void start_round(struct raft *r, struct raft_effects *fx)
     ASSERT(r->commit >= r->own_first);
     r->round++;
     r->round_running = true;
+    r->round_ns = r->now_ns;
     r->round_index = r->commit;
     r->read_running = r->read_wanted;
     for (uint32_t i = 0; i < count; i++) {
@@ -52,7 +53,7 @@ static void start_round(struct raft *r, struct raft_effects *fx)
     raft_broadcast_heartbeat(r, fx);
 }
 
-static void confirm_local(struct raft *r, uint64_t number, raft_index index,
+static void confirm_local(struct raft *r, uint64_t number, raft_index index, uint64_t until_ns,
                           struct raft_effects *fx)
 {
     ASSERT(number <= r->read_wanted);
@@ -61,6 +62,7 @@ static void confirm_local(struct raft *r, uint64_t number, raft_index index,
     r->read_confirmed = number;
     fx->read.number = number;
     fx->read.index = index;
+    fx->read.until_ns = until_ns;
 }
 
 static void finish_round(struct raft *r, struct raft_effects *fx)
@@ -70,7 +72,8 @@ static void finish_round(struct raft *r, struct raft_effects *fx)
     ASSERT(r->round_running);
     ASSERT(r->round_index <= r->commit);
     r->round_running = false;
-    confirm_local(r, r->read_running, r->round_index, fx);
+    r->lease_ns = r->round_ns;
+    confirm_local(r, r->read_running, r->round_index, 0, fx);
     for (uint32_t i = 0; i < count; i++) {
         if (r->peer[i].read_running == 0)
             continue;
@@ -108,6 +111,33 @@ void raft_read_turn(struct raft *r, struct raft_effects *fx)
         finish_round(r, fx);
 }
 
+/* With lease reads each heartbeat begins a round, so that the lease never ends while a quorum
+ * answers. True if this one did, and so has been sent. */
+bool raft_lease_renew(struct raft *r, struct raft_effects *fx)
+{
+    ASSERT(r->role == RAFT_LEADER);
+    if (!r->options.lease_reads || r->round_running || r->commit < r->own_first)
+        return false;
+    start_round(r, fx);
+    if (round_is_answered(r))
+        finish_round(r, fx);
+    return true;
+}
+
+/* Until when our lease holds; 0: it does not. Whoever answered a round refuses its vote to others
+ * for the shortest election timeout from then on, and it was sent before that. A TIMEOUT_NOW takes
+ * those promises back. */
+static uint64_t lease_until_ns(const struct raft *r)
+{
+    const uint64_t length =
+        r->options.election_min_ns - r->options.election_min_ns / RAFT_LEASE_MARGIN_DIVISOR;
+
+    ASSERT(r->role == RAFT_LEADER);
+    if (!r->options.lease_reads || r->transfer_told || r->lease_ns == 0)
+        return 0;
+    return r->now_ns < r->lease_ns + length ? r->lease_ns + length : 0;
+}
+
 bool raft_reads_ask(const struct raft *r)
 {
     ASSERT(r->read_confirmed <= r->read_wanted);
@@ -128,10 +158,16 @@ void raft_on_read(struct raft *r, uint64_t number, struct raft_effects *fx)
     if (number <= r->read_wanted)
         return;
     r->read_wanted = number;
-    if (r->role == RAFT_LEADER)
+    if (r->role != RAFT_LEADER) {
+        if (raft_reads_ask(r))
+            raft_read_ask(r, fx);
+        return;
+    }
+    const uint64_t until_ns = lease_until_ns(r);
+    if (until_ns != 0)
+        confirm_local(r, number, r->commit, until_ns, fx);
+    else
         raft_read_turn(r, fx);
-    else if (raft_reads_ask(r))
-        raft_read_ask(r, fx);
 }
 
 void raft_on_read_index(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
@@ -155,5 +191,5 @@ void raft_on_read_index_reply(struct raft *r, const struct raft_msg *m, struct r
     const uint64_t number = m->number - r->options.seq_first;
     if (number > r->read_wanted)
         return; /* never asked in this boot */
-    confirm_local(r, number, m->commit, fx);
+    confirm_local(r, number, m->commit, 0, fx);
 }

@@ -19,19 +19,26 @@ static uint64_t quorum_lost_ns(const struct raft *r)
 
 static void tick_leader(struct raft *r, struct raft_effects *fx)
 {
-    const uint32_t count = raft_config_in_force(r)->count;
+    const raft_node transfer_before = r->transfer_to;
 
     ASSERT(r->role == RAFT_LEADER);
-    if (r->now_ns >= quorum_lost_ns(r) || raft_disk_is_late(r, RAFT_LATE_TO_LEAD)) {
+    if (r->now_ns >= quorum_lost_ns(r)) {
         raft_become_follower(r, r->term, 0, fx);
         return;
     }
+    if (!raft_transfer_tick(r, fx))
+        return;
+    raft_change_tick(r, fx);
+    const uint32_t count = raft_config_in_force(r)->count;
     for (uint32_t i = 0; i < count; i++) {
         if (i != r->self)
             raft_peer_tick(r, &r->peer[i]);
     }
-    if (r->now_ns >= r->heartbeat_ns + r->options.heartbeat_ns)
+    const bool due = r->now_ns >= r->heartbeat_ns + r->options.heartbeat_ns;
+    if (due && !raft_lease_renew(r, fx))
         raft_broadcast_heartbeat(r, fx);
+    if (due || r->transfer_to != transfer_before)
+        raft_transfer_turn(r, fx);
 }
 
 void raft_on_tick(struct raft *r, struct raft_effects *fx)
@@ -59,7 +66,7 @@ uint64_t raft_next_tick(const struct raft *r)
         return due;
     }
     due = raft_min(r->heartbeat_ns + r->options.heartbeat_ns, quorum_lost_ns(r));
-    due = raft_min(due, raft_disk_late_ns(r, RAFT_LATE_TO_LEAD));
+    due = raft_min(due, raft_transfer_due(r));
     for (uint32_t i = 0; i < count; i++) {
         if (i != r->self)
             due = raft_min(due, raft_peer_due(r, &r->peer[i]));

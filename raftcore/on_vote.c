@@ -2,45 +2,33 @@
 #include "raftcore/raft_internal.h"
 
 /* One vote a term, for a node in one incarnation: a wiped node with the same id is another. */
-static bool vote_is_free(const struct raft *r, const struct raft_msg *m, uint64_t incarnation)
+static bool vote_is_free(const struct raft *r, const struct raft_msg *m)
 {
     ASSERT(m->term == r->term);
-    return r->vote == 0 || (r->vote == m->from && r->vote_incarnation == incarnation);
-}
-
-static uint64_t incarnation_of(const struct raft *r, raft_node node)
-{
-    const struct raft_config *config = raft_config_in_force(r);
-
-    ASSERT(node != 0);
-    for (uint32_t i = 0; i < config->count; i++) {
-        if (config->member[i].node == node)
-            return config->member[i].incarnation;
-    }
-    return 0; /* only while we have no configuration */
+    return r->vote == 0 || (r->vote == m->from && r->vote_incarnation == m->incarnation);
 }
 
 void raft_on_vote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
 {
     ASSERT(m->type == RAFT_MSG_VOTE);
-    if (!raft_may_vote(r))
+    if (!raft_may_vote(r, m))
         return;
-    if (m->term < r->term || raft_leader_lives(r)) {
-        /* Under a live leader not even our term rises (section 4.2.3). */
+    if (m->term < r->term || (raft_leader_lives(r) && !m->transfer)) {
+        /* Under a live leader not even our term rises (section 4.2.3), unless that leader wants it:
+         * then it answers no read by its lease any more. */
         raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx)->reject = true;
         return;
     }
     if (m->term > r->term)
         raft_become_follower(r, m->term, 0, fx);
 
-    const uint64_t incarnation = incarnation_of(r, m->from);
-    if (!vote_is_free(r, m, incarnation) || !raft_is_newer_log(r, m)) {
+    if (!vote_is_free(r, m) || !raft_is_newer_log(r, m)) {
         raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx)->reject = true;
         return;
     }
     if (r->vote == 0) {
         r->vote = m->from;
-        r->vote_incarnation = incarnation;
+        r->vote_incarnation = m->incarnation;
         raft_emit_hard_state(r, fx);
     }
     raft_timer_restart(r); /* give the one we voted for its time */

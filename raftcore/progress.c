@@ -29,6 +29,7 @@ void raft_peer_reset(struct raft *r, struct raft_peer *p)
     p->match = 0;
     p->next = r->log.last + 1;
     p->commit_told = 0;
+    p->close_ns = 0;
     p->heard_ns = r->now_ns; /* CheckQuorum gives a new leader its full time */
     p->progress_ns = r->now_ns;
     p->gap_next = 0;

@@ -81,6 +81,8 @@ struct raft *raft_init(void *memory, const struct raft_options *options,
     r->seq_last = options->seq_first;
     r->seq_durable = options->seq_first;
     r->now_ns = now_ns;
+    /* In term 0 there was no leader that could count on us. */
+    r->hold_ns = recovered->term > 0 ? now_ns + options->election_min_ns : 0;
     raft_config_init(r, recovered);
     raft_timer_restart(r);
     return r;
@@ -146,9 +148,9 @@ uint32_t raft_room(const struct raft *r)
     const raft_index settled = raft_min(r->log.durable, r->commit);
     const raft_index open = r->log.last - settled;
 
-    if (r->role != RAFT_LEADER || open >= r->options.window)
+    if (r->role != RAFT_LEADER || r->transfer_to != 0 || open >= r->options.window)
         return 0;
-    return r->options.window - (uint32_t)open;
+    return (uint32_t)raft_min(r->options.window - open, RAFT_WORD_MAX - r->log.last);
 }
 
 raft_index raft_match(const struct raft *r, raft_node peer)
@@ -164,6 +166,22 @@ raft_index raft_match(const struct raft *r, raft_node peer)
             return r->peer[i].match;
     }
     return 0;
+}
+
+raft_node raft_transfer_target(const struct raft *r)
+{
+    return r->role == RAFT_LEADER ? r->transfer_to : 0;
+}
+
+const char *raft_refusal_text(enum raft_refusal refusal)
+{
+    static const char *const text[] = {
+#define RAFT_REFUSAL_TEXT(name, words) [RAFT_REFUSAL_##name] = words,
+        RAFT_REFUSAL_LIST(RAFT_REFUSAL_TEXT)
+#undef RAFT_REFUSAL_TEXT
+    };
+    ASSERT(refusal < sizeof text / sizeof *text);
+    return text[refusal];
 }
 
 uint64_t raft_convicted(const struct raft *r)

@@ -1,7 +1,8 @@
 /* raftcore/raft.h: Raft as a function: one event in, effects out.
  *
  * Source     Ongaro, "Consensus: Bridging Theory and Practice" (2014), chapters 3, 4, 6 and 9;
- *            PreVote is section 9.6, CheckQuorum section 6.2, ReadIndex section 6.4.
+ *            PreVote is section 9.6, CheckQuorum section 6.2, ReadIndex section 6.4, leadership
+ *            transfer section 3.10, joint consensus section 4.3.
  * Purity     No clock (time is a field of the event), no entropy but a seeded generator, no
  *            allocation, no callbacks, no I/O, and it cannot fail. Bytes of entries are never
  *            seen: the core knows their lengths, terms and indexes.
@@ -28,11 +29,16 @@
 struct raft;
 
 enum {
-    RAFT_FX_SENDS_MAX = 2 * RAFT_MEMBERS_MAX, /* a round that ends answers every member, and the
-                                                 next one is broadcast in the same step */
+    RAFT_FX_SENDS_MAX = 2 * RAFT_MEMBERS_MAX, /* a round that ends answers every other member, the
+                                                 next one is broadcast in the same step, and a
+                                                 successor is told to take over */
     RAFT_TERM_RUNS_MAX = 1 << 16, /* 1 MiB; each is a change of leader the log remembers. A node
                                      whose table is full takes no entry of another term */
     RAFT_PROPOSE_MAX = 64,        /* entries one RAFT_EV_PROPOSE may bring */
+
+    /* The committed configuration and those above it. A leader appends one only when the last is
+     * committed, so one uncommitted can be there, and its leader's rival; the rest is margin. */
+    RAFT_CONFIGS_MAX = 4,
 };
 
 struct raft_options {
@@ -49,12 +55,23 @@ struct raft_options {
     uint32_t inflight_bytes_max;
     uint32_t window; /* entries whose length and seq are kept; a power of two; at most this many
                         entries may be unflushed or uncommitted */
+    uint32_t caught_up_lag; /* entries behind the commit index that a peer may be and still count
+                               as caught up: for promotion, for preference, for health */
+    uint64_t promote_ns;    /* a learner with `promote` is promoted when caught up for so long */
+    bool lease_reads;       /* a leader confirms local reads by its lease: unsafe where the clock of
+                               one node may stop while the node runs on */
 };
 
 /* One run of entries of one term in the recovered log. */
 struct raft_run {
     raft_index first;
     raft_term term;
+};
+
+/* A configuration and the index of its entry; 0: from bootstrap, or none. */
+struct raft_config_at {
+    raft_index index;
+    struct raft_config config;
 };
 
 /* What persist found. An empty log has last == base == 0. */
@@ -69,8 +86,10 @@ struct raft_recovered {
                           may speak of entries that are to replace what stands on this disk */
     uint32_t run_count;
     const struct raft_run *runs; /* ascending, covering base + 1 .. last */
-    raft_index config_index;     /* 0: none in the log */
-    struct raft_config config;
+    /* Those of the log that are above `commit`, and the newest at or below it; ascending. Without
+     * the latter a node that must give up the others is no member until it gets another. */
+    uint32_t config_count;
+    struct raft_config_at configs[RAFT_CONFIGS_MAX];
 };
 
 enum raft_event_type {
@@ -83,7 +102,29 @@ enum raft_event_type {
     RAFT_EV_LOADED,    /* peer, first, entries, count: loaded entries may be sent now */
     RAFT_EV_BOOTSTRAP, /* config: the first configuration, from all members, all logs empty */
     RAFT_EV_PEER_BOOT, /* peer: it restarted; what was in flight to it is lost */
-    RAFT_EV_CAMPAIGN,  /* start an election now (tests, and later TimeoutNow) */
+    RAFT_EV_CAMPAIGN,  /* start an election now, unless a leader was just heard */
+    RAFT_EV_TRANSFER,  /* peer: the leader hands over to it; 0: to the most caught-up voter */
+    RAFT_EV_CHANGE,    /* config, forced: the leader makes it the configuration; not joint */
+};
+
+/* Why a RAFT_EV_TRANSFER or RAFT_EV_CHANGE was not taken; nothing has changed then. */
+#define RAFT_REFUSAL_LIST(X)                                              \
+    X(NONE, "taken")                                                      \
+    X(NOT_LEADER, "this node does not lead")                              \
+    X(TRANSFER, "leadership is being handed over")                        \
+    X(TARGET, "no other voter is there to take over")                     \
+    X(PENDING, "another change of the members is not finished")           \
+    X(MALFORMED, "not a configuration that could be in force")            \
+    X(UNCHANGED, "the members are these already")                         \
+    X(INCARNATION, "a node id is given once: a wiped node needs another") \
+    X(TOO_MANY, "old and new members together are too many")              \
+    X(UNHEALTHY, "too few of the new voters are connected and caught up") \
+    X(NO_ROOM, "the log takes no entry now")
+
+enum raft_refusal {
+#define RAFT_REFUSAL_ENUM(name, text) RAFT_REFUSAL_##name,
+    RAFT_REFUSAL_LIST(RAFT_REFUSAL_ENUM)
+#undef RAFT_REFUSAL_ENUM
 };
 
 struct raft_event {
@@ -99,6 +140,7 @@ struct raft_event {
     raft_node peer;
     raft_index first;
     const struct raft_config *config;
+    bool forced; /* RAFT_EV_CHANGE: even if the new voters seem unable to go on */
 };
 
 struct raft_send {
@@ -123,14 +165,19 @@ struct raft_effects {
                                    replaced. The bytes are those of the event's entries: the
                                    last (last - first + 1) of them */
         raft_term term;         /* of a proposal: the leader's term */
-        bool empty;             /* the new leader's own entry, index `first`: the caller encodes an
-                                   EMPTY record, or the CONFIG record of raft_config() if `config` */
+        bool empty; /* the leader's own entry, index `first`, not the event's: the caller
+                                   encodes an EMPTY record, or the CONFIG record of raft_config()
+                                   if `config`. Any step of a leader but of RAFT_EV_PROPOSE,
+                                   RAFT_EV_SEND and of an APPEND may bring a configuration */
         bool config;
     } append;
     struct {
         uint64_t number; /* 0: none. Local reads up to it are confirmed */
         raft_index index;
+        uint64_t until_ns; /* 0: for good. Else by lease: the answer counts only if the clock shows
+                              less *after* it was read; if not, ask again under a new number */
     } read;
+    enum raft_refusal refusal; /* RAFT_EV_TRANSFER, RAFT_EV_CHANGE */
     struct {
         raft_node peer;   /* 0: none */
         raft_index first; /* bring entries from here on by RAFT_EV_LOADED */
@@ -161,12 +208,17 @@ raft_index raft_last(const struct raft *r);
 raft_index raft_durable_index(const struct raft *r);
 raft_seq raft_seq_last(const struct raft *r); /* newest seq given out */
 const struct raft_config *raft_config(const struct raft *r);
+/* Could it ever be in force? Whoever decodes one asks. */
+bool raft_config_is_sound(const struct raft_config *config);
 /* Term of an entry at or above the base; 0 below it and above the last. `run_last`, if not NULL,
  * gets the last index of that term's run. */
 raft_term raft_term_at(const struct raft *r, raft_index index, raft_index *run_last);
-/* Entries that a leader may append now without outrunning the window. */
+/* Entries that a leader may append now without outrunning the window; none while it hands over. */
 uint32_t raft_room(const struct raft *r);
 raft_index raft_match(const struct raft *r, raft_node peer); /* leader: acknowledged durable */
+/* Leader: who is to take over; 0: nobody. */
+raft_node raft_transfer_target(const struct raft *r);
+const char *raft_refusal_text(enum raft_refusal refusal);
 /* Messages that contradicted what their sender, or the leader's office, had promised. */
 uint64_t raft_convicted(const struct raft *r);
 /* Messages ignored for their form: not a member, another's, absurd numbers. */

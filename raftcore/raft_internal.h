@@ -14,15 +14,20 @@
 #include "raftcore/raft.h"
 
 enum {
-    /* The committed configuration and those above it. A leader appends one only when the last is
-     * committed, so one uncommitted can be there, and its leader's rival; the rest is margin. */
-    RAFT_CONFIGS_MAX = 4,
-
     /* Election timeouts after which a write that is not flushed disqualifies: for campaigning one;
      * for leading a few, because the others commit without our disk as long as it only stalls, and
      * a stall that hits all disks of a host must not depose everybody in turn. */
     RAFT_LATE_TO_CAMPAIGN = 1,
     RAFT_LATE_TO_LEAD = 3,
+
+    /* Longest election timeouts for which a node that gave up leading for its disk leaves elections
+     * to others, and a leader leaves office to itself before it looks for a preferred one. */
+    RAFT_DISK_SHY = 10,
+    RAFT_PREFER_AFTER = 10,
+
+    /* A lease is this much shorter than what its voters promise: two clocks that drift apart by
+     * 5 % each way stay within it. */
+    RAFT_LEASE_MARGIN_DIVISOR = 8,
 };
 
 /* How a leader feeds one peer (docs/raft.md has the diagram; a peer behind our log base will be
@@ -50,6 +55,7 @@ struct raft_peer {
     raft_index next;        /* the first entry to send; in PROBE the first of the one in flight */
     raft_index commit_told; /* the commit index that it learns from what was sent */
     uint64_t heard_ns;
+    uint64_t close_ns;    /* learner: caught up since; 0: it is not */
     uint64_t progress_ns; /* something in flight was acknowledged, or the first was sent */
     uint64_t gap_ns;      /* when a gap made us go back, to `gap_next` */
     raft_index gap_next;
@@ -65,11 +71,6 @@ struct raft_peer {
     uint64_t round;        /* the newest confirmation round it answered */
     uint64_t read_waiting; /* reads up to this number wait for the next round; 0: none */
     uint64_t read_running; /* and these for the running one */
-};
-
-struct raft_config_at {
-    raft_index index; /* of its entry; 0: from bootstrap or unknown */
-    struct raft_config config;
 };
 
 struct raft {
@@ -101,10 +102,21 @@ struct raft {
     raft_seq flush_seq; /* a seq persist owes us, and since when: the oldest write that is not */
     uint64_t flush_ns;  /* flushed is at least that old */
 
-    raft_index own_first; /* leader: its own first entry of the term */
-    uint64_t round;       /* leader: number of the newest round in this term */
+    uint64_t hold_ns; /* until then we behave as if a leader lived: we may have promised it */
+    uint64_t shy_ns;  /* until then our disk's failings keep us from campaigning early */
+
+    /* Leader: */
+    raft_node transfer_to; /* whom it hands over to; 0: nobody */
+    uint64_t transfer_ns;  /* since when */
+    bool transfer_told;    /* TIMEOUT_NOW has left in this term: no read by lease any more */
+    bool transfer_is_last; /* it must not lead on; the attempt has been made */
+    uint64_t prefer_ns;    /* when to look for a preferred leader */
+    raft_index own_first;  /* leader: its own first entry of the term */
+    uint64_t round;        /* leader: number of the newest round in this term */
     bool round_running;
     raft_index round_index; /* the commit index when it was sent */
+    uint64_t round_ns;      /* and the time */
+    uint64_t lease_ns;      /* when the newest round that a quorum answered was sent; 0: none */
     uint64_t read_wanted;   /* local reads asked for, confirmed, and in the running round */
     uint64_t read_confirmed;
     uint64_t read_running;
@@ -147,11 +159,12 @@ bool raft_disk_is_late(const struct raft *r, uint32_t timeouts);
 void raft_timer_restart(struct raft *r);
 void raft_become_follower(struct raft *r, raft_term term, raft_node leader,
                           struct raft_effects *fx);
-void raft_campaign(struct raft *r, struct raft_effects *fx); /* PreVote first; only if we may */
-void raft_become_candidate(struct raft *r, struct raft_effects *fx);
+void raft_campaign(struct raft *r, struct raft_effects *fx);  /* PreVote first; only if we may */
+void raft_take_over(struct raft *r, struct raft_effects *fx); /* at the leader's wish */
+void raft_become_candidate(struct raft *r, bool transfer, struct raft_effects *fx);
 void raft_become_leader(struct raft *r, struct raft_effects *fx);
 bool raft_leader_lives(const struct raft *r);
-bool raft_may_vote(const struct raft *r);
+bool raft_may_vote(const struct raft *r, const struct raft_msg *m);
 bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m); /* or as new as ours */
 void raft_votes_clear(struct raft *r);
 bool raft_votes_win(const struct raft *r);
@@ -164,10 +177,18 @@ void raft_config_append(struct raft *r, raft_index index, const struct raft_conf
 void raft_config_truncate(struct raft *r, raft_index first);
 void raft_config_commit(struct raft *r);
 uint32_t raft_config_room(const struct raft *r);
-uint32_t raft_config_bytes(const struct raft_config *config);
-bool raft_config_is_sound(const struct raft_config *config);
 struct raft_peer *raft_find_peer(struct raft *r, raft_node node); /* NULL: not a member */
 bool raft_is_voter(const struct raft *r);                         /* are we? */
+bool raft_is_needed(const struct raft *r); /* or were, until the change is committed? */
+
+/* joint.c: configurations as values; raft_config_is_sound() too. */
+uint32_t raft_config_bytes(const struct raft_config *config);
+bool raft_config_is_equal(const struct raft_config *a, const struct raft_config *b);
+bool raft_config_has_same_voters(const struct raft_config *a, const struct raft_config *b);
+const struct raft_member *raft_config_find(const struct raft_config *config, raft_node node);
+bool raft_config_join(const struct raft_config *from, const struct raft_config *to,
+                      struct raft_config *joint); /* false: too many members */
+void raft_config_leave(const struct raft_config *joint, struct raft_config *out);
 
 /* commit.c: what a majority has. */
 raft_index raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX]);
@@ -188,6 +209,7 @@ void raft_peer_tick(struct raft *r, struct raft_peer *p);
 /* on_heartbeat.c, on_read.c, on_send.c: parts that several events need. */
 void raft_broadcast_heartbeat(struct raft *r, struct raft_effects *fx);
 void raft_read_turn(struct raft *r, struct raft_effects *fx);
+bool raft_lease_renew(struct raft *r, struct raft_effects *fx);
 void raft_read_ask(struct raft *r, struct raft_effects *fx);
 bool raft_reads_ask(const struct raft *r); /* a follower's local reads wait for a leader's word */
 bool raft_more_to_send(const struct raft *r, uint32_t peers);
@@ -196,6 +218,15 @@ uint32_t raft_pack(const uint32_t bytes[RAFT_APPEND_ENTRIES_MAX], uint32_t count
 void raft_send_append(struct raft *r, struct raft_peer *p, uint32_t count, uint32_t bytes,
                       struct raft_effects *fx);
 uint64_t raft_pack_limit(const struct raft *r, const struct raft_peer *p);
+
+/* on_transfer.c, on_change.c: what a leader does by itself. */
+void raft_transfer_turn(struct raft *r,
+                        struct raft_effects *fx); /* the target may have caught up */
+bool raft_transfer_tick(struct raft *r, struct raft_effects *fx); /* false: it leads no longer */
+uint64_t raft_transfer_due(const struct raft *r);
+void raft_change_turn(struct raft *r, struct raft_effects *fx); /* something was committed */
+void raft_change_tick(struct raft *r, struct raft_effects *fx);
+bool raft_is_caught_up(const struct raft *r, const struct raft_peer *p);
 
 /* One a file: on_<event>.c. Requests judge their term themselves; replies are of our term. */
 void raft_on_tick(struct raft *r, struct raft_effects *fx);
@@ -206,6 +237,8 @@ void raft_on_read(struct raft *r, uint64_t number, struct raft_effects *fx);
 void raft_on_loaded(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
 void raft_on_bootstrap(struct raft *r, const struct raft_config *config);
 void raft_on_peer_boot(struct raft *r, raft_node node);
+void raft_on_transfer(struct raft *r, raft_node target, struct raft_effects *fx);
+void raft_on_change(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
 
 void raft_on_prevote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 void raft_on_prevote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
@@ -217,6 +250,7 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_eff
 void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 void raft_on_read_index(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 void raft_on_read_index_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
+void raft_on_timeout_now(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 
 /* The leader of m's term speaks: true if it may. Refreshes the timer, takes it as our leader. */
 bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);

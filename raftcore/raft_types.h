@@ -25,14 +25,21 @@ enum {
  * arithmetic below it cannot wrap. */
 #define RAFT_WORD_MAX (UINT64_MAX >> 2)
 
+/* A member that is neither voter nor voter_old is a learner: it gets entries and counts nowhere. */
 struct raft_member {
     uint64_t incarnation; /* 0: not learned yet */
     raft_node node;
-    bool voter;
+    raft_node replaces; /* learner: when it is promoted, this member goes; 0: nobody */
+    uint8_t priority;   /* the higher, the rather a leader; equal for all: no preference */
+    bool voter;         /* votes; in a joint configuration: in the new half */
+    bool voter_old;     /* joint: votes in the old half */
+    bool leaves;        /* joint: is no member any more afterwards */
+    bool promote;       /* learner: becomes a voter by itself when it has caught up */
 };
 
 struct raft_config {
     uint32_t count;
+    bool joint; /* between two configurations: whatever is decided needs both halves */
     struct raft_member member[RAFT_MEMBERS_MAX]; /* ascending by node */
 };
 
@@ -46,23 +53,26 @@ struct raft_entry {
     const struct raft_config *config;
 };
 
-#define RAFT_MSG_LIST(X)                     \
-    X(PREVOTE, 1, "prevote")                 \
-    X(PREVOTE_REPLY, 2, "prevote_reply")     \
-    X(VOTE, 3, "vote")                       \
-    X(VOTE_REPLY, 4, "vote_reply")           \
-    X(APPEND, 5, "append")                   \
-    X(APPEND_REPLY, 6, "append_reply")       \
-    X(HEARTBEAT, 7, "heartbeat")             \
-    X(HEARTBEAT_REPLY, 8, "heartbeat_reply") \
-    X(READ_INDEX, 9, "read_index")           \
-    X(READ_INDEX_REPLY, 10, "read_index_reply")
+#define RAFT_MSG_LIST(X)                        \
+    X(PREVOTE, 1, "prevote")                    \
+    X(PREVOTE_REPLY, 2, "prevote_reply")        \
+    X(VOTE, 3, "vote")                          \
+    X(VOTE_REPLY, 4, "vote_reply")              \
+    X(APPEND, 5, "append")                      \
+    X(APPEND_REPLY, 6, "append_reply")          \
+    X(HEARTBEAT, 7, "heartbeat")                \
+    X(HEARTBEAT_REPLY, 8, "heartbeat_reply")    \
+    X(READ_INDEX, 9, "read_index")              \
+    X(READ_INDEX_REPLY, 10, "read_index_reply") \
+    X(TIMEOUT_NOW, 11, "timeout_now")
 
 enum raft_msg_type {
 #define RAFT_MSG_ENUM(name, value, text) RAFT_MSG_##name = value,
     RAFT_MSG_LIST(RAFT_MSG_ENUM)
 #undef RAFT_MSG_ENUM
 };
+
+enum { RAFT_MSG_FIRST = RAFT_MSG_PREVOTE, RAFT_MSG_LAST = RAFT_MSG_TIMEOUT_NOW };
 
 /* One message between cores. Which field means what in which message:
  *
@@ -80,6 +90,8 @@ enum raft_msg_type {
  *  round      |             |             |              |                 | number    | echoed
  *
  * count, bytes, entries: APPEND only. number, commit: READ_INDEX and its reply (commit: the index).
+ * transfer: VOTE only, the leader wants it (TIMEOUT_NOW, which has no field but term).
+ * incarnation: of the sender, in every message; the frame's header carries it.
  * A refusal with prev_index > last is a gap, any other a conflict.
  * A PREVOTE carries the term it would campaign in; a granted PREVOTE_REPLY echoes that term, a
  * refused one carries the voter's own.
@@ -87,10 +99,12 @@ enum raft_msg_type {
 struct raft_msg {
     uint8_t type; /* enum raft_msg_type */
     bool reject;
+    bool transfer;
     raft_node from;
     raft_node to;
     uint16_t count;
     uint32_t bytes; /* of all entries */
+    uint64_t incarnation;
     raft_term term;
     raft_index prev_index;
     raft_term prev_term;

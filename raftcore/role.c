@@ -8,6 +8,7 @@
  *    |  |                                                                                |
  *    |  +-- a higher term; no quorum heard; late disk: become_follower -- LEADER <-------+
  *    +----- the window is full of unflushed entries: raft_become_leader        votes of a majority
+ *    +----- TIMEOUT_NOW of the leader: raft_take_over ----> CANDIDATE, without PreVote
  *
  * Terms rise in two places only: raft_become_follower() and raft_become_candidate().
  */
@@ -15,12 +16,31 @@
 
 #include "base/record.h"
 
+/* Would we rather that another voter led? Then our timeouts begin where the others' end: they go
+ * first, and if none of them does, we do. */
+static bool is_shy(const struct raft *r)
+{
+    const struct raft_config *config = raft_config_in_force(r);
+
+    if (r->now_ns < r->shy_ns)
+        return true;
+    ASSERT(r->self <= RAFT_MEMBERS_MAX);
+    for (uint32_t i = 0; i < config->count && r->self < RAFT_MEMBERS_MAX; i++) {
+        if (config->member[i].voter &&
+            config->member[i].priority > config->member[r->self].priority)
+            return true;
+    }
+    return false;
+}
+
 /* The length is drawn when a timeout starts over, not at each message of a leader: that only moves
  * the start (timer_ns). */
 void raft_timer_restart(struct raft *r)
 {
     r->timer_ns = r->now_ns;
     r->timeout_ns = prng_between(&r->prng, r->options.election_min_ns, r->options.election_max_ns);
+    if (is_shy(r))
+        r->timeout_ns += r->options.election_max_ns - r->options.election_min_ns;
     ASSERT(r->timeout_ns >= r->options.election_min_ns);
 }
 
@@ -65,25 +85,28 @@ bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *
 }
 
 /* For as long as the shortest election timeout after a leader was heard, nobody may be helped to
- * depose it (section 6.2; with PreVote, section 9.6). A leader itself relies on CheckQuorum. */
+ * depose it (section 6.2; with PreVote, section 9.6). A leader itself relies on CheckQuorum. A
+ * node that starts may have heard one just before it ended: that leader's lease counts on it. */
 bool raft_leader_lives(const struct raft *r)
 {
     ASSERT(r->leader_heard_ns <= r->now_ns);
-    if (r->role == RAFT_LEADER)
+    if (r->role == RAFT_LEADER || r->now_ns < r->hold_ns)
         return true;
     return r->leader != 0 && r->now_ns - r->leader_heard_ns < r->options.election_min_ns;
 }
 
 /* A node with an empty log does not vote before bootstrap: until then nobody can tell it from one
- * that was wiped and must not give a majority to a log without what it once acknowledged. A term
- * above 0 came from a member whose configuration names our incarnation, so as this incarnation we
- * have acknowledged nothing that is not in our log. Then we may vote, or a cluster that loses power
- * right after its first election (one log with a CONFIG entry, all others empty, nobody to
- * bootstrap with) could never elect again. */
-bool raft_may_vote(const struct raft *r)
+ * that was wiped and must not give a majority to a log without what it once acknowledged. But a
+ * term above 0, and a candidate with a log, come from a configuration that names our incarnation
+ * (the caller takes nothing meant for another), so as this incarnation we have acknowledged nothing
+ * that is not in our log. Then we may vote. Otherwise a cluster that loses power right after its
+ * first election (one log with a CONFIG entry, all others empty, nobody to bootstrap with), or a
+ * leader that restarts before new voters have heard of it, could never be elected again. */
+bool raft_may_vote(const struct raft *r, const struct raft_msg *m)
 {
     ASSERT(r->config_count > 0);
-    return raft_config_in_force(r)->count > 0 || r->log.last > 0 || r->term > 0;
+    return raft_config_in_force(r)->count > 0 || r->log.last > 0 || r->term > 0 ||
+           m->prev_index > 0;
 }
 
 /* The election restriction (section 3.6.1). */
@@ -114,17 +137,18 @@ bool raft_votes_win(const struct raft *r)
     return raft_quorum(r, granted) == 1;
 }
 
-static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term term,
+static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term term, bool transfer,
                           struct raft_effects *fx)
 {
     const struct raft_config *config = raft_config_in_force(r);
 
     ASSERT(type == RAFT_MSG_PREVOTE || type == RAFT_MSG_VOTE);
     for (uint32_t i = 0; i < config->count; i++) {
-        if (i == r->self || !config->member[i].voter)
+        if (i == r->self || !(config->member[i].voter || config->member[i].voter_old))
             continue;
         struct raft_msg *m = raft_emit(r, type, config->member[i].node, fx);
         m->term = term;
+        m->transfer = transfer;
         m->prev_index = r->log.last;
         m->prev_term = raft_log_term(&r->log, r->log.last);
         if (type == RAFT_MSG_VOTE)
@@ -132,12 +156,12 @@ static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term ter
     }
 }
 
-/* A node that is no voter could not win. One whose disk does not flush could not keep what it
+/* A node that never votes should not win. One whose disk does not flush could not keep what it
  * promises as a leader, and must not raise terms meanwhile. */
 static bool may_campaign(const struct raft *r)
 {
     ASSERT(r->term <= RAFT_WORD_MAX);
-    return r->role != RAFT_LEADER && raft_is_voter(r) &&
+    return r->role != RAFT_LEADER && raft_is_needed(r) &&
            !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN) && r->term < RAFT_WORD_MAX;
 }
 
@@ -145,22 +169,37 @@ void raft_campaign(struct raft *r, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER)
         raft_timer_restart(r);
-    if (!may_campaign(r))
+    /* Our own vote is promised like any other: a timeout is over later than that, but a call to
+     * campaign may come at any time. */
+    if (!may_campaign(r) || raft_leader_lives(r))
         return;
-    ASSERT(r->self < RAFT_MEMBERS_MAX);
+    ASSERT(r->self <= RAFT_MEMBERS_MAX);
     r->role = RAFT_PRECANDIDATE;
     r->leader = 0;
     raft_votes_clear(r);
-    r->peer[r->self].vote = RAFT_VOTE_GRANTED; /* a PreVote promises nothing */
-    ask_for_votes(r, RAFT_MSG_PREVOTE, r->term + 1, fx);
+    if (r->self < RAFT_MEMBERS_MAX)
+        r->peer[r->self].vote = RAFT_VOTE_GRANTED; /* a PreVote promises nothing */
+    ask_for_votes(r, RAFT_MSG_PREVOTE, r->term + 1, false, fx);
     if (raft_votes_win(r))
-        raft_become_candidate(r, fx);
+        raft_become_candidate(r, false, fx);
 }
 
-void raft_become_candidate(struct raft *r, struct raft_effects *fx)
+/* The leader wants us to win, so nobody needs to be asked whether it lives (section 3.10). */
+void raft_take_over(struct raft *r, struct raft_effects *fx)
+{
+    ASSERT(r->role == RAFT_FOLLOWER);
+    ASSERT(r->leader != 0);
+    if (!may_campaign(r))
+        return;
+    r->role = RAFT_PRECANDIDATE; /* passed through within this step */
+    r->leader = 0;
+    raft_become_candidate(r, true, fx);
+}
+
+void raft_become_candidate(struct raft *r, bool transfer, struct raft_effects *fx)
 {
     ASSERT(r->role == RAFT_PRECANDIDATE);
-    ASSERT(r->self < RAFT_MEMBERS_MAX);
+    ASSERT(r->term < RAFT_WORD_MAX);
 
     r->role = RAFT_CANDIDATE;
     r->term++;
@@ -170,7 +209,7 @@ void raft_become_candidate(struct raft *r, struct raft_effects *fx)
     raft_timer_restart(r);
     raft_emit_hard_state(r, fx);
     raft_votes_clear(r); /* our own counts when it is durable: raft_on_durable() */
-    ask_for_votes(r, RAFT_MSG_VOTE, r->term, fx);
+    ask_for_votes(r, RAFT_MSG_VOTE, r->term, transfer, fx);
 }
 
 /* The first configuration becomes an entry: that of the first leader of the cluster. */
@@ -197,7 +236,8 @@ void raft_become_leader(struct raft *r, struct raft_effects *fx)
     ASSERT(r->vote == r->options.node);
 
     /* No room for even one entry: a disk so far behind must not lead. */
-    if (raft_log_room(&r->log) == 0 || raft_log_run_room(&r->log, r->log.last) == 0) {
+    if (raft_log_room(&r->log) == 0 || raft_log_run_room(&r->log, r->log.last) == 0 ||
+        r->log.last == RAFT_WORD_MAX) {
         raft_become_follower(r, r->term, 0, fx);
         return;
     }
@@ -207,6 +247,11 @@ void raft_become_leader(struct raft *r, struct raft_effects *fx)
         raft_peer_reset(r, &r->peer[i]);
     r->round = 0;
     r->round_running = false;
+    r->lease_ns = 0;
+    r->transfer_to = 0;
+    r->transfer_told = false;
+    r->transfer_is_last = false;
+    r->prefer_ns = r->now_ns + RAFT_PREFER_AFTER * r->options.election_max_ns;
     r->read_running = 0;
     append_own_first(r, fx);
     /* Entries may wait for credit; this need not. */

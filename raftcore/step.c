@@ -53,12 +53,21 @@ static bool is_sane(const struct raft *r, const struct raft_msg *m)
     return m->type != RAFT_MSG_APPEND || entries_are_sane(m);
 }
 
-/* A node that has no configuration yet learns it from a log that a leader sends; the caller
- * vouches for the sender. */
-static bool is_of_member(struct raft *r, const struct raft_msg *m)
+/* A member counts in the incarnation that the configuration names. Leaders and candidates are heard
+ * even if we do not know them as members: our configuration may be older than theirs, and they may
+ * need our vote (section 4.1); a node without one learns it just so. The caller vouches for the
+ * sender. Whoever was removed can't disturb: PreVote stops it. */
+static bool may_speak(const struct raft *r, const struct raft_msg *m)
 {
-    ASSERT(r->config_count > 0);
-    return raft_config_in_force(r)->count == 0 || raft_find_peer(r, m->from) != NULL;
+    const struct raft_config *config = raft_config_in_force(r);
+    const struct raft_member *member = raft_config_find(config, m->from);
+
+    ASSERT(m->from != 0);
+    if (member != NULL)
+        return member->incarnation == 0 || member->incarnation == m->incarnation;
+    return config->count == 0 || m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT ||
+           m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PREVOTE ||
+           m->type == RAFT_MSG_TIMEOUT_NOW;
 }
 
 /* A message that answers one of ours, or asks us as the leader of its term. */
@@ -105,7 +114,7 @@ static void on_answer(struct raft *r, const struct raft_msg *m, struct raft_effe
 static void on_message(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
 {
     ASSERT(m != NULL);
-    if (!is_sane(r, m) || !is_of_member(r, m)) {
+    if (!is_sane(r, m) || !may_speak(r, m)) {
         r->ignored++;
         return;
     }
@@ -121,6 +130,9 @@ static void on_message(struct raft *r, const struct raft_msg *m, struct raft_eff
         break;
     case RAFT_MSG_PREVOTE:
         raft_on_prevote(r, m, fx);
+        break;
+    case RAFT_MSG_TIMEOUT_NOW:
+        raft_on_timeout_now(r, m, fx);
         break;
     default:
         on_answer(r, m, fx);
@@ -161,6 +173,12 @@ static void on_event(struct raft *r, const struct raft_event *ev, struct raft_ef
         break;
     case RAFT_EV_CAMPAIGN:
         raft_campaign(r, fx);
+        break;
+    case RAFT_EV_TRANSFER:
+        raft_on_transfer(r, ev->peer, fx);
+        break;
+    case RAFT_EV_CHANGE:
+        raft_on_change(r, ev, fx);
         break;
     }
 }

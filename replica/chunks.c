@@ -145,6 +145,7 @@ static bool complete_record(struct replica *r, struct chunk_receive *in, raft_no
     const struct raft_msg msg = {
         .type = RAFT_MSG_APPEND,
         .from = from,
+        .incarnation = peer_of(r, from)->incarnation,
         .to = r->options.node,
         .term = in->key.term,
         .count = 1,

@@ -1,11 +1,6 @@
-/* replica/config_record.h: the payload of a CONFIG record: quota and members.
- *
- *  offset size
- *   0     8   quota, logical bytes of keys and values that the cluster's store may hold
- *   8     4   member count
- *  12     4   zero
- *  16    16   for each member, ascending by node: incarnation (8), node (2), voter (1), zero (5)
- */
+/* replica/config_record.h: the payload of a CONFIG record: quota and members. docs/formats.md has the
+ * byte table. Version 0 knows voters and plain learners only; a configuration that is no more than
+ * that is still written so, and every configuration has just one form. */
 #ifndef REPLICA_CONFIG_RECORD_H
 #define REPLICA_CONFIG_RECORD_H
 

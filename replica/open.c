@@ -219,12 +219,14 @@ static int open_core(struct replica *r, const struct areas *areas, const struct 
         .commit = found->commit < found->last ? found->commit : found->last,
         .run_count = found->run_count,
         .runs = areas->runs,
-        .config_index = found->config_index,
+        .config_count = found->config_index != 0,
+        .configs = {{.index = found->config_index}},
     };
+    struct raft_config *config = &recovered.configs[0].config;
     uint64_t quota_bytes;
 
     if (found->config_index != 0 &&
-        !config_record_decode(found->config_payload, found->config_payload_bytes, &recovered.config,
+        !config_record_decode(found->config_payload, found->config_payload_bytes, config,
                               &quota_bytes))
         return -EBADMSG;
     for (uint32_t i = 0; i < found->run_count; i++)
@@ -239,7 +241,7 @@ static int open_core(struct replica *r, const struct areas *areas, const struct 
     r->raft.last_chain = found->last_chain;
     record_memory_init(&r->raft.memory, found->last + 1);
     if (found->config_index != 0)
-        bootstrap_learn(r, &recovered.config);
+        bootstrap_learn(r, config);
     return 0;
 }
 

@@ -55,8 +55,8 @@ static bool node_start(struct bench_node *n)
         .commit = 1,
         .run_count = 1,
         .runs = &run,
-        .config_index = 1,
-        .config = config,
+        .config_count = 1,
+        .configs = {{.index = 1, .config = config}},
     };
     const size_t bytes = (raft_bytes(&options) + 63) & ~(size_t)63;
     void *const memory = aligned_alloc(64, bytes);
@@ -102,6 +102,7 @@ static bool voter_reply(const struct bench_node *n, struct raft_msg *reply)
             .type = ask->type == RAFT_MSG_VOTE ? RAFT_MSG_VOTE_REPLY : RAFT_MSG_PREVOTE_REPLY,
             .from = OTHER,
             .to = SELF,
+            .incarnation = 12,
             .term = ask->term,
         };
         return true;
@@ -151,6 +152,7 @@ void bench_raft_follower(struct gbench_state *state)
         .type = RAFT_MSG_APPEND,
         .from = OTHER,
         .to = SELF,
+        .incarnation = 12,
         .count = count,
         .bytes = count * RECORD_BYTES,
         .term = 2,
@@ -188,6 +190,7 @@ static void leader_acknowledged(struct bench_node *n, raft_node from)
         .type = RAFT_MSG_APPEND_REPLY,
         .from = from,
         .to = SELF,
+        .incarnation = from == OTHER ? 12 : 13,
         .term = raft_term_now(n->raft),
         .match = raft_last(n->raft),
         .last = raft_last(n->raft),

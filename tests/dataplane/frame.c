@@ -38,6 +38,8 @@ static void assert_same_raft(const struct raft_msg *a, const struct raft_msg *b)
 {
     assert_int_equal(a->type, b->type);
     assert_int_equal(a->reject, b->reject);
+    assert_int_equal(a->transfer, b->transfer);
+    assert_int_equal(a->incarnation, b->incarnation);
     assert_int_equal(a->from, b->from);
     assert_int_equal(a->to, b->to);
     assert_int_equal(a->count, b->count);
@@ -140,7 +142,7 @@ static void control_is_all_but_entries_forwards_and_chunks(void **state)
     (void)state;
     struct frame f = {.type = FRAME_RAFT};
 
-    for (uint8_t type = RAFT_MSG_PREVOTE; type <= RAFT_MSG_READ_INDEX_REPLY; type++) {
+    for (uint8_t type = RAFT_MSG_FIRST; type <= RAFT_MSG_LAST; type++) {
         f.raft.type = type;
         assert_int_equal(frame_is_control(&f), type != RAFT_MSG_APPEND);
     }
@@ -250,8 +252,8 @@ static const struct broken broken[] = {
     {FRAME_CREDIT, FIXED + 95, 1, 1},
     {FRAME_CHUNK, HEADER + 48, 0, 8},           /* data without a number */
     {FRAME_RAFT, FIXED, 0, 1},
-    {FRAME_RAFT, FIXED, 11, 1},
-    {FRAME_RAFT, FIXED + 1, 2, 1},
+    {FRAME_RAFT, FIXED, RAFT_MSG_LAST + 1, 1},
+    {FRAME_RAFT, FIXED + 1, 4, 1},
     {FRAME_RAFT, FIXED + 2, RAFT_APPEND_ENTRIES_MAX + 1, 2},
     {FRAME_RAFT, FIXED + 4, 1, 4},
     {FRAME_RAFT, FIXED + 8, TOO_HIGH, 8},

@@ -19,10 +19,11 @@ static void fill(struct prng *p, uint8_t *at, uint32_t bytes)
 static void sample_raft(struct prng *p, struct frame *f, uint8_t *body)
 {
     f->raft = (struct raft_msg){
-        .type = (uint8_t)prng_between(p, RAFT_MSG_PREVOTE, RAFT_MSG_READ_INDEX_REPLY),
+        .type = (uint8_t)prng_between(p, RAFT_MSG_FIRST, RAFT_MSG_LAST),
         .reject = prng_chance(p, 500000),
         .from = f->source,
         .to = f->target,
+        .incarnation = f->source_incarnation,
         .term = word(p),
         .prev_index = word(p),
         .prev_term = word(p),
@@ -34,6 +35,7 @@ static void sample_raft(struct prng *p, struct frame *f, uint8_t *body)
         .round = prng_next(p),
         .number = prng_next(p),
     };
+    f->raft.transfer = f->raft.type == RAFT_MSG_VOTE && prng_chance(p, 500000);
     if (f->raft.type == RAFT_MSG_APPEND) {
         const uint32_t room = FRAME_BODY_BYTES_MAX / RECORD_HEADER_BYTES;
         f->raft.count = (uint16_t)prng_between(p, 0, room);

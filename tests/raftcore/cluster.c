@@ -4,6 +4,8 @@
  *         lost by a crash) and a toy network, all drawn from a seed. After every step: one leader a
  *         term, equal terms at every committed index, and no read confirmed below what any node
  *         had committed when it was asked. At the end everything is healed and must commit.
+ *         A second campaign changes the members at random among five nodes, hands leadership over,
+ *         and reads by lease with clocks that drift up to 4 %.
  *         The simulator does all this with the shipped node; here it is only the core, and fast.
  */
 #include "tests/raftcore/toy.h"
@@ -61,17 +63,63 @@ static void receive(void)
     }
 }
 
+/* Any set of voters and learners, some of which replace others. */
+static void draw_config(struct raft_config *config)
+{
+    *config = (struct raft_config){.count = 0};
+    for (uint32_t k = 0; k < cluster.count; k++) {
+        struct raft_member *m = &config->member[config->count];
+        if (prng_chance(&cluster.prng, 200000))
+            continue;
+        *m = (struct raft_member){.node = (raft_node)(k + 1),
+                                  .incarnation = 100 + k,
+                                  .priority = (uint8_t)prng_below(&cluster.prng, 2),
+                                  .voter = prng_chance(&cluster.prng, 700000)};
+        m->promote = !m->voter && prng_chance(&cluster.prng, 500000);
+        if (m->promote && prng_chance(&cluster.prng, 500000))
+            m->replaces = (raft_node)(1 + (k + 1) % cluster.count);
+        config->count++;
+    }
+}
+
+static void change(uint32_t i)
+{
+    struct raft_config config;
+
+    if (!cluster.changes_on || !cluster.faults || raft_role(cluster.node[i].raft) != RAFT_LEADER)
+        return;
+    if (prng_chance(&cluster.prng, 3000)) {
+        step(i, (struct raft_event){.type = RAFT_EV_TRANSFER,
+                                    .peer = (raft_node)prng_below(&cluster.prng, NODES_MAX + 1)});
+        cluster.transfers += fx.refusal == RAFT_REFUSAL_NONE;
+    }
+    if (prng_chance(&cluster.prng, 12000)) {
+        draw_config(&config);
+        step(i, (struct raft_event){.type = RAFT_EV_CHANGE,
+                                    .config = &config,
+                                    .forced = prng_chance(&cluster.prng, 300000)});
+        cluster.changes += fx.refusal == RAFT_REFUSAL_NONE;
+    }
+}
+
+static void bootstrap(uint32_t i)
+{
+    bool empty = i < cluster.config.count && raft_config(cluster.node[i].raft)->count == 0;
+
+    for (uint32_t k = 0; k < cluster.config.count; k++)
+        empty = empty && cluster.node[k].up && raft_last(cluster.node[k].raft) == 0;
+    if (empty)
+        step(i, (struct raft_event){.type = RAFT_EV_BOOTSTRAP, .config = &cluster.config});
+}
+
 static void work(uint32_t i)
 {
     struct node *n = &cluster.node[i];
     struct raft_entry entry[4];
     const uint32_t count = 1 + (uint32_t)prng_below(&cluster.prng, 4);
 
-    bool empty = raft_config(n->raft)->count == 0;
-    for (uint32_t k = 0; k < cluster.count; k++)
-        empty = empty && cluster.node[k].up && raft_last(cluster.node[k].raft) == 0;
-    if (empty)
-        step(i, (struct raft_event){.type = RAFT_EV_BOOTSTRAP, .config = &cluster.config});
+    bootstrap(i);
+    change(i);
     if (prng_chance(&cluster.prng, 100000)) {
         n->read_number++;
         n->read_floor[n->read_number % 64] = cluster.commit_max;
@@ -85,7 +133,7 @@ static void work(uint32_t i)
     }
     if (cluster.faults && prng_chance(&cluster.prng, 1000))
         step(i, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
-    if (raft_next_tick(n->raft) <= cluster.now_ns)
+    if (raft_next_tick(n->raft) <= clock_of(i))
         step(i, (struct raft_event){.type = RAFT_EV_TICK});
     /* Credit: not every peer may be sent entries in every turn. */
     const uint32_t peers = cluster.faults ? (uint32_t)prng_next(&cluster.prng) : UINT32_MAX;
@@ -143,7 +191,8 @@ static void turn(void)
     }
 }
 
-static void open_cluster(uint32_t count, uint64_t seed, bool faults)
+/* `count` nodes, of which the first `members` are the first configuration. */
+static void open_cluster(uint32_t count, uint32_t members, uint64_t seed, bool faults)
 {
     void *memory[NODES_MAX];
 
@@ -154,8 +203,11 @@ static void open_cluster(uint32_t count, uint64_t seed, bool faults)
     cluster.faults = faults;
     cluster.now_ns = MS;
     prng_seed(&cluster.prng, seed);
-    cluster.config.count = count;
-    for (uint32_t i = 0; i < count; i++)
+    cluster.changes_on = members < count;
+    for (uint32_t i = 0; i < count && cluster.changes_on; i++)
+        cluster.drift_ppm[i] = (int64_t)prng_below(&cluster.prng, 80000) - 40000;
+    cluster.config.count = members;
+    for (uint32_t i = 0; i < members; i++)
         cluster.config.member[i] =
             (struct raft_member){.node = (raft_node)(i + 1), .incarnation = 100 + i, .voter = true};
     for (uint32_t i = 0; i < NODES_MAX; i++)
@@ -164,7 +216,44 @@ static void open_cluster(uint32_t count, uint64_t seed, bool faults)
         start(i);
 }
 
-/* A healed cluster commits on every node within `turns`. */
+/* The lowest commit index of those who should have it: the members, as the newest leader knows them. */
+static raft_index slowest_commit(void)
+{
+    const struct raft *leader = NULL;
+    raft_index slowest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < cluster.count; i++) {
+        const struct node *n = &cluster.node[i];
+        if (n->up && raft_role(n->raft) == RAFT_LEADER &&
+            (leader == NULL || raft_term_now(n->raft) > raft_term_now(leader)))
+            leader = n->raft;
+    }
+    if (leader == NULL || raft_config(leader)->joint)
+        return 0;
+    for (uint32_t k = 0; k < raft_config(leader)->count; k++) {
+        const struct node *n = &cluster.node[raft_config(leader)->member[k].node - 1];
+        const raft_index commit = n->up ? n->commit : 0;
+        slowest = commit < slowest ? commit : slowest;
+    }
+    return slowest;
+}
+
+static void print_node(uint32_t i)
+{
+    const struct node *n = &cluster.node[i];
+    const struct raft_config *config = raft_config(n->raft);
+
+    print_message("node %u: up %d role %d term %" PRIu64 " leader %u last %" PRIu64
+                  " commit %" PRIu64 " of %" PRIu64 ", members",
+                  i + 1, n->up, raft_role(n->raft), raft_term_now(n->raft), raft_leader(n->raft),
+                  raft_last(n->raft), n->commit, cluster.commit_max);
+    for (uint32_t k = 0; k < config->count; k++)
+        print_message(" %u%s%s%s", config->member[k].node, config->member[k].voter ? "v" : "",
+                      config->member[k].voter_old ? "o" : "", config->member[k].leaves ? "x" : "");
+    print_message("\n");
+}
+
+/* A healed cluster commits on every member within `turns`. */
 static void must_commit(uint32_t turns)
 {
     const raft_index before = cluster.commit_max;
@@ -173,26 +262,17 @@ static void must_commit(uint32_t turns)
     cluster.faults = false;
     for (uint32_t k = 0; k < turns && slowest <= before; k++) {
         turn();
-        slowest = UINT64_MAX;
-        for (uint32_t i = 0; i < cluster.count; i++) {
-            const struct node *n = &cluster.node[i];
-            const raft_index commit = n->up ? n->commit : 0;
-            slowest = commit < slowest ? commit : slowest;
-        }
+        slowest = slowest_commit();
     }
     for (uint32_t i = 0; i < cluster.count && slowest <= before; i++)
-        print_message("node %u: up %d role %d term %" PRIu64 " leader %u last %" PRIu64
-                      " commit %" PRIu64 " of %" PRIu64 "\n",
-                      i + 1, cluster.node[i].up, raft_role(cluster.node[i].raft),
-                      raft_term_now(cluster.node[i].raft), raft_leader(cluster.node[i].raft),
-                      raft_last(cluster.node[i].raft), cluster.node[i].commit, cluster.commit_max);
+        print_node(i);
     assert_true(slowest > before);
 }
 
 static void perfect_network_commits(void **state)
 {
     (void)state;
-    open_cluster(3, 1, false);
+    open_cluster(3, 3, 1, false);
     for (uint32_t k = 0; k < 4000; k++)
         turn();
     assert_int_equal(cluster.elections, 1);
@@ -201,7 +281,7 @@ static void perfect_network_commits(void **state)
     must_commit(400);
 }
 
-static void faulty_network_keeps_promises(void **state)
+static void run_seeds(bool changes)
 {
     const char *only = getenv("CLUSTER_SEED");
     uint64_t elections = 0;
@@ -209,27 +289,48 @@ static void faulty_network_keeps_promises(void **state)
     uint64_t crashes = 0;
     uint64_t loads = 0;
     uint64_t commits = 0;
+    uint64_t changed = 0;
+    uint64_t transfers = 0;
+    uint64_t lease_reads = 0;
     const char *seeds = getenv("CLUSTER_SEEDS");
     const uint64_t seed_count = seeds == NULL ? 300 : strtoull(seeds, NULL, 10);
 
-    (void)state;
     for (uint64_t seed = 1; seed <= seed_count; seed++) {
         if (only != NULL && strtoull(only, NULL, 10) != seed)
             continue;
         cluster_seed = seed;
-        open_cluster(seed % 2 == 0 ? 3 : 5, seed, true);
+        if (changes)
+            open_cluster(5, 1 + seed % 4, seed, true);
+        else
+            open_cluster(seed % 2 == 0 ? 3 : 5, seed % 2 == 0 ? 3 : 5, seed, true);
         for (uint32_t k = 0; k < 6000; k++)
             turn();
-        must_commit(8000);
+        must_commit(12000);
         elections += cluster.elections;
         reads += cluster.reads;
         crashes += cluster.crashes;
         loads += cluster.loads;
         commits += cluster.commit_max;
+        changed += cluster.changes;
+        transfers += cluster.transfers;
+        lease_reads += cluster.lease_reads;
     }
     print_message("%" PRIu64 " commits, %" PRIu64 " elections, %" PRIu64 " reads, %" PRIu64
-                  " crashes, %" PRIu64 " loads\n",
-                  commits, elections, reads, crashes, loads);
+                  " crashes, %" PRIu64 " loads, %" PRIu64 " changes, %" PRIu64
+                  " transfers, %" PRIu64 " reads by lease\n",
+                  commits, elections, reads, crashes, loads, changed, transfers, lease_reads);
+}
+
+static void faulty_network_keeps_promises(void **state)
+{
+    (void)state;
+    run_seeds(false);
+}
+
+static void changing_members_keep_promises(void **state)
+{
+    (void)state;
+    run_seeds(true);
 }
 
 static int close_cluster(void **state)
@@ -246,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perfect_network_commits),
         cmocka_unit_test(faulty_network_keeps_promises),
+        cmocka_unit_test(changing_members_keep_promises),
     };
     return cmocka_run_group_tests(tests, NULL, close_cluster);
 }

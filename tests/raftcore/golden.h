@@ -37,6 +37,8 @@ struct golden_seen {
     raft_index commit;
     uint64_t convicted;
     uint64_t ignored;
+    struct raft_config config;
+    raft_node transfer;
     size_t text_bytes;
 };
 

@@ -5,13 +5,19 @@
  *         passes if the trace is the same to the byte. --write puts the new trace in the file.
  *
  * Script lines (names and numbers as in raft.h; times in ms; seqs count from 1):
- *   node N [members=1,2,3] [learners=4] [term=] [vote=] [commit=] [base=I@T] [log=(I@T ...)]
- *          [append_max=] [inflight=] [inflight_bytes=] [window=] [config_index=]
+ *   node N [members=1,2,3] [term=] [vote=] [commit=] [base=I@T] [log=(I@T ...)] [lease] [fresh]
+ *          [append_max=] [inflight=] [inflight_bytes=] [window=] [lag=] [promote=MS]
+ *          [config_index=] [config_next=]   the latter stands in the last entry of the log
  *   recv from=N TYPE term=T ...        fields as send lines of the trace show them
  *   tick [MS] | wait MS                time passes (tick alone: until the next is due)
  *   durable SEQ|all | propose COUNT [bytes=] | send [to=2,3] [memory_first=] | read NUMBER
  *   loaded peer=N first=I entries=(...) | campaign | boot N | bootstrap members=1,2,3
+ *   transfer N (0: to the best) | change members=1,2,4 [forced] [incarnation= of the first]
  *   lead                               campaign and win with everybody's vote, without a trace
+ * Script and trace write a member as its node id, then nothing (voter), l (learner), a (learner that
+ * is promoted by itself), and in a joint configuration b (votes in both halves), o (in the old one,
+ * then leaves), d (in the old one, then a learner), x (learner that leaves); then :PRIORITY, /REPLACES.
+ * The clock of a node starts an election_min after its start, unless it is `fresh`.
  * An entry is I@T, then xBYTES if not 100 bytes, then * if it is the CONFIG entry of config=1,2,3.
  */
 #include "tests/raftcore/golden.h"

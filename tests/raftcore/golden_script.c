@@ -58,15 +58,40 @@ static void place_of(const char *line, const char *key, raft_index *index, raft_
     *term = *end == '@' ? strtoull(end + 1, NULL, 10) : 0;
 }
 
-static void members_of(struct golden *g, const char *line, const char *key, bool voter)
+/* The letters behind a node id; golden_run.c has the list. Returns where they end. */
+static const char *flags_of(struct raft_member *m, const char *at)
 {
-    const char *value = value_of(line, key);
     char *end;
 
-    for (const char *at = value; at != NULL && *at >= '1' && *at <= '9'; at = end + (*end == ',')) {
+    m->voter = strchr("laodx", *at) == NULL || *at == '\0';
+    m->promote = *at == 'a';
+    m->voter_old = *at == 'o' || *at == 'd' || *at == 'b';
+    m->leaves = *at == 'o' || *at == 'x';
+    at += *at >= 'a' && *at <= 'z';
+    if (*at == ':') {
+        m->priority = (uint8_t)strtoul(at + 1, &end, 10);
+        at = end;
+    }
+    if (*at == '/') {
+        m->replaces = (raft_node)strtoul(at + 1, &end, 10);
+        at = end;
+    }
+    return at;
+}
+
+static void members_of(struct raft_config *config, const char *line, const char *key)
+{
+    const char *at = value_of(line, key);
+
+    *config = (struct raft_config){.count = 0};
+    while (at != NULL && *at >= '1' && *at <= '9') {
+        char *end;
         const raft_node node = (raft_node)strtoul(at, &end, 10);
-        g->config.member[g->config.count++] =
-            (struct raft_member){.node = node, .incarnation = 100u + node, .voter = voter};
+        struct raft_member *m = &config->member[config->count++];
+        *m = (struct raft_member){.node = node, .incarnation = 100u + node};
+        at = flags_of(m, end);
+        config->joint = config->joint || m->voter_old;
+        at += *at == ',';
     }
 }
 
@@ -131,8 +156,7 @@ static void run_node(struct golden *g, const char *line)
     struct raft_recovered recovered = {.runs = runs, .term = 0};
 
     g->node = (raft_node)first_number(line);
-    members_of(g, line, "members", true);
-    members_of(g, line, "learners", false);
+    members_of(&g->config, line, "members");
     place_of(line, "base", &recovered.base, &recovered.base_term);
     recovered.last = recovered.base + log_count;
     for (uint32_t i = 0; i < log_count; i++) {
@@ -145,9 +169,14 @@ static void run_node(struct golden *g, const char *line)
     recovered.vote = (raft_node)number_of(line, "vote", 0);
     recovered.vote_incarnation = recovered.vote == 0 ? 0 : 100u + recovered.vote;
     recovered.commit = number_of(line, "commit", recovered.base);
-    recovered.config_index =
-        g->config.count == 0 || recovered.last == 0 ? 0 : number_of(line, "config_index", 1);
-    recovered.config = g->config;
+    recovered.config_count = g->config.count > 0 && recovered.last > 0;
+    recovered.configs[0].index = number_of(line, "config_index", recovered.base + 1);
+    recovered.configs[0].config = g->config;
+    if (value_of(line, "config_next") != NULL) {
+        recovered.configs[1].index = recovered.last;
+        members_of(&recovered.configs[1].config, line, "config_next");
+        recovered.config_count = 2;
+    }
 
     const uint32_t append_max = (uint32_t)number_of(line, "append_max", 1000);
     const struct raft_options options = {
@@ -163,9 +192,15 @@ static void run_node(struct golden *g, const char *line)
         .inflight_msgs_max = (uint32_t)number_of(line, "inflight", 8),
         .inflight_bytes_max = (uint32_t)number_of(line, "inflight_bytes", 8 * (uint64_t)append_max),
         .window = (uint32_t)number_of(line, "window", 64),
+        .caught_up_lag = (uint32_t)number_of(line, "lag", 0),
+        .promote_ns = number_of(line, "promote", 0) * GOLDEN_MS,
+        .lease_reads = has_word(line, "lease"),
     };
     g->memory = malloc(raft_bytes(&options));
     g->raft = raft_init(g->memory, &options, &recovered, g->now_ns);
+    /* What holds only right after a start would be in the way of every script but its own. */
+    if (!has_word(line, "fresh"))
+        g->now_ns += options.election_min_ns;
 }
 
 static void run_recv(struct golden *g, const char *line)
@@ -175,6 +210,8 @@ static void run_recv(struct golden *g, const char *line)
         .from = (raft_node)number_of(line, "from", 0),
         .to = g->node,
         .reject = has_word(line, "rejected"),
+        .transfer = has_word(line, "transfer"),
+        .incarnation = number_of(line, "incarnation", 100 + number_of(line, "from", 0)),
         .term = number_of(line, "term", 0),
         .commit = number_of(line, "commit", 0),
         .match = number_of(line, "match", 0),
@@ -194,10 +231,8 @@ static void run_recv(struct golden *g, const char *line)
     place_of(line, "hint", &m.hint_index, &m.hint_term);
     if (m.type == RAFT_MSG_READ_INDEX_REPLY)
         m.number += GOLDEN_SEQ_FIRST;
-    if (value_of(line, "config") != NULL) {
-        g->config.count = 0;
-        members_of(g, line, "config", true);
-    }
+    if (value_of(line, "config") != NULL)
+        members_of(&g->config, line, "config");
     m.count = (uint16_t)entries_of(g, line, "entries");
     for (uint32_t i = 0; i < m.count; i++)
         m.bytes += g->entries[i].bytes;
@@ -214,6 +249,7 @@ static void run_lead(struct golden *g)
             struct raft_msg m = {.type = round == 0 ? RAFT_MSG_PREVOTE_REPLY : RAFT_MSG_VOTE_REPLY,
                                  .from = g->config.member[i].node,
                                  .to = g->node,
+                                 .incarnation = g->config.member[i].incarnation,
                                  .term = raft_term_now(g->raft) + (round == 0)};
             if (m.from != g->node)
                 step(g, (struct raft_event){.type = RAFT_EV_MESSAGE, .msg = &m});
@@ -272,10 +308,19 @@ static void run_other(struct golden *g, const char *line, const char *verb)
         ev.type = RAFT_EV_PEER_BOOT;
         ev.peer = (raft_node)first_number(line);
     } else if (strcmp(verb, "bootstrap") == 0) {
-        g->config.count = 0;
-        members_of(g, line, "members", true);
+        members_of(&g->config, line, "members");
         ev.type = RAFT_EV_BOOTSTRAP;
         ev.config = &g->config;
+    } else if (strcmp(verb, "transfer") == 0) {
+        ev.type = RAFT_EV_TRANSFER;
+        ev.peer = (raft_node)first_number(line);
+    } else if (strcmp(verb, "change") == 0) {
+        members_of(&g->config, line, "members");
+        if (value_of(line, "incarnation") != NULL)
+            g->config.member[0].incarnation = number_of(line, "incarnation", 0);
+        ev.type = RAFT_EV_CHANGE;
+        ev.config = &g->config;
+        ev.forced = has_word(line, "forced");
     } else {
         golden_fail("unknown line", line);
     }

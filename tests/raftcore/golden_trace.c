@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *const type_name[] = {
 #define TYPE_NAME(name, value, text) [RAFT_MSG_##name] = text,
@@ -67,8 +68,8 @@ static void trace_send(struct golden *g, const struct raft_send *send)
 {
     const struct raft_msg *m = &send->msg;
 
-    golden_trace(g, "send to=%u %s term=%" PRIu64 "%s", m->to, golden_type_name(m->type), m->term,
-                 m->reject ? " rejected" : "");
+    golden_trace(g, "send to=%u %s term=%" PRIu64 "%s%s", m->to, golden_type_name(m->type), m->term,
+                 m->reject ? " rejected" : "", m->transfer ? " transfer" : "");
     switch (m->type) {
     case RAFT_MSG_PREVOTE:
     case RAFT_MSG_VOTE:
@@ -124,8 +125,36 @@ struct golden_seen golden_look(const struct golden *g)
 {
     const struct raft *r = g->raft;
 
-    return (struct golden_seen){raft_role(r),      raft_term_now(r), raft_leader(r), raft_commit(r),
-                                raft_convicted(r), raft_ignored(r),  g->text_bytes};
+    return (struct golden_seen){raft_role(r),    raft_term_now(r),        raft_leader(r),
+                                raft_commit(r),  raft_convicted(r),       raft_ignored(r),
+                                *raft_config(r), raft_transfer_target(r), g->text_bytes};
+}
+
+static char letter_of(const struct raft_member *m)
+{
+    if (m->voter_old)
+        return m->voter ? 'b' : m->leaves ? 'o' : 'd';
+    if (m->leaves)
+        return 'x';
+    if (m->promote)
+        return 'a';
+    return m->voter ? '\0' : 'l';
+}
+
+static void trace_config(struct golden *g, const struct raft_config *config)
+{
+    golden_trace(g, "config%s", config->count == 0 ? " none" : "");
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct raft_member *m = &config->member[i];
+        golden_trace(g, "%c%u", i == 0 ? ' ' : ',', m->node);
+        if (letter_of(m) != '\0')
+            golden_trace(g, "%c", letter_of(m));
+        if (m->priority != 0)
+            golden_trace(g, ":%u", m->priority);
+        if (m->replaces != 0)
+            golden_trace(g, "/%u", m->replaces);
+    }
+    golden_trace(g, "\n");
 }
 
 void golden_trace_step(struct golden *g, const struct golden_seen *before)
@@ -134,9 +163,14 @@ void golden_trace_step(struct golden *g, const struct golden_seen *before)
     const struct golden_seen now = golden_look(g);
 
     trace_persist(g, fx);
-    if (fx->read.number != 0)
-        golden_trace(g, "read number=%" PRIu64 " index=%" PRIu64 "\n", fx->read.number,
-                     fx->read.index);
+    if (fx->refusal != RAFT_REFUSAL_NONE)
+        golden_trace(g, "refused: %s\n", raft_refusal_text(fx->refusal));
+    if (fx->read.number != 0) {
+        golden_trace(g, "read number=%" PRIu64 " index=%" PRIu64, fx->read.number, fx->read.index);
+        if (fx->read.until_ns != 0)
+            golden_trace(g, " for=%" PRIu64 "us", (fx->read.until_ns - g->now_ns) / 1000);
+        golden_trace(g, "\n");
+    }
     for (uint32_t i = 0; i < fx->load_count; i++)
         golden_trace(g, "load peer=%u first=%" PRIu64 " term=%" PRIu64 " last=%" PRIu64 "\n",
                      fx->load[i].peer, fx->load[i].first, fx->load[i].term, fx->load[i].last);
@@ -145,6 +179,10 @@ void golden_trace_step(struct golden *g, const struct golden_seen *before)
     if (now.role != before->role || now.term != before->term || now.leader != before->leader)
         golden_trace(g, "now %s term=%" PRIu64 " leader=%u\n", golden_role_name(now.role), now.term,
                      now.leader);
+    if (memcmp(&now.config, &before->config, sizeof now.config) != 0)
+        trace_config(g, &now.config);
+    if (now.transfer != before->transfer && now.role == RAFT_LEADER)
+        golden_trace(g, "transfer to=%u room=%" PRIu32 "\n", now.transfer, raft_room(g->raft));
     if (now.commit != before->commit)
         golden_trace(g, "commit %" PRIu64 "\n", now.commit);
     if (now.convicted != before->convicted)

@@ -28,8 +28,30 @@ const struct raft_options *options_of(uint32_t i)
         .inflight_msgs_max = 4,
         .inflight_bytes_max = 3000,
         .window = 64,
+        .caught_up_lag = 4,
+        .promote_ns = 20 * MS,
+        .lease_reads = cluster.changes_on,
     };
     return &options;
+}
+
+uint64_t clock_of(uint32_t i)
+{
+    return cluster.now_ns + (uint64_t)((int64_t)cluster.now_ns / MS * cluster.drift_ppm[i]);
+}
+
+/* The configurations above `commit`, and the newest at or below it. */
+static void recover_configs(const struct node *n, struct raft_recovered *recovered)
+{
+    for (raft_index k = 1; k <= n->disk_last; k++) {
+        if (n->disk[k].config == 0)
+            continue;
+        if (k <= n->disk_commit)
+            recovered->config_count = 0;
+        assert_true(recovered->config_count < RAFT_CONFIGS_MAX);
+        recovered->configs[recovered->config_count++] =
+            (struct raft_config_at){.index = k, .config = cluster.configs[n->disk[k].config]};
+    }
 }
 
 void start(uint32_t i)
@@ -47,12 +69,9 @@ void start(uint32_t i)
     for (raft_index k = 1; k <= n->disk_last; k++) {
         if (k == 1 || n->disk[k].term != n->disk[k - 1].term)
             runs[recovered.run_count++] = (struct raft_run){k, n->disk[k].term};
-        if (n->disk[k].config) {
-            recovered.config_index = k;
-            recovered.config = cluster.config;
-        }
     }
-    n->raft = raft_init(n->memory, options_of(i), &recovered, cluster.now_ns);
+    recover_configs(n, &recovered);
+    n->raft = raft_init(n->memory, options_of(i), &recovered, clock_of(i));
     n->write_count = 0;
     n->gated_count = 0;
     n->commit = recovered.commit;
@@ -72,7 +91,7 @@ static void send_all(uint32_t i, const struct raft_event *ev)
         for (uint32_t e = 0; e < letter.msg.count; e++) {
             const struct disk_entry *entry = &n->log[letter.msg.prev_index + 1 + e];
             letter.entry[e] = (struct raft_entry){.term = entry->term, .bytes = entry->bytes};
-            letter.entry[e].config = entry->config ? &cluster.config : NULL;
+            letter.entry[e].config = entry->config != 0 ? &cluster.configs[entry->config] : NULL;
             bytes += entry->bytes;
         }
         if (ev->type == RAFT_EV_LOADED)
@@ -111,13 +130,19 @@ static void persist(uint32_t i, const struct raft_event *ev)
     w->first = fx.append.first;
     w->last = fx.append.last;
     for (uint32_t k = 0; k < count; k++) {
-        struct disk_entry entry = {fx.append.term, 64, fx.append.config};
-        if (fx.append.config)
-            entry.bytes = 64 + RAFT_CONFIG_HEAD_BYTES + cluster.count * RAFT_CONFIG_MEMBER_BYTES;
+        struct disk_entry entry = {fx.append.term, 64, 0};
+        if (fx.append.config) {
+            const struct raft_config *config = raft_config(n->raft);
+            assert_true(++cluster.config_count < CONFIGS_MAX);
+            cluster.configs[cluster.config_count] = *config;
+            entry.config = cluster.config_count;
+            entry.bytes = 64 + RAFT_CONFIG_HEAD_BYTES + config->count * RAFT_CONFIG_MEMBER_BYTES;
+        }
         if (!fx.append.empty) {
             const struct raft_entry *from = &given[given_count - count + k];
             entry.bytes = from->bytes;
-            entry.config = from->config != NULL;
+            if (from->config != NULL)
+                entry.config = (uint32_t)(from->config - cluster.configs);
             if (entry.term == 0)
                 entry.term = from->term;
         }
@@ -133,7 +158,8 @@ static void check(uint32_t i)
     const struct raft *r = n->raft;
 
     assert_int_equal(raft_convicted(r), 0);
-    assert_int_equal(raft_ignored(r), 0);
+    if (!cluster.changes_on) /* who is no member any more still answers */
+        assert_int_equal(raft_ignored(r), 0);
     if (raft_role(r) == RAFT_LEADER) {
         raft_node *leader = &cluster.leader_of[raft_term_now(r) % TERMS_MAX];
         cluster.elections += *leader == 0;
@@ -156,13 +182,16 @@ static void check(uint32_t i)
         if (k + 64 > n->read_number)
             assert_true(fx.read.index >= n->read_floor[k % 64]);
     }
+    if (fx.read.until_ns != 0)
+        assert_true(clock_of(i) < fx.read.until_ns);
+    cluster.lease_reads += fx.read.until_ns != 0;
     n->read_confirmed = fx.read.number;
     cluster.reads++;
 }
 
 void step(uint32_t i, struct raft_event ev)
 {
-    ev.now_ns = cluster.now_ns;
+    ev.now_ns = clock_of(i);
     memset(&fx, 0x5a, sizeof fx);
     raft_step(cluster.node[i].raft, &ev, &fx);
     persist(i, &ev);

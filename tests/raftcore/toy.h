@@ -10,6 +10,7 @@ enum {
     NODES_MAX = 5,
     LOG_MAX = 4096,
     TERMS_MAX = 4096,
+    CONFIGS_MAX = 4096,
     NET_MAX = 512,
     WRITES_MAX = 256,
     GATED_MAX = 1024,
@@ -20,7 +21,7 @@ enum {
 struct disk_entry {
     raft_term term;
     uint32_t bytes;
-    bool config;
+    uint32_t config; /* place in cluster.configs; 0: none */
 };
 
 struct write {
@@ -76,14 +77,19 @@ struct cluster {
     raft_node leader_of[TERMS_MAX];
     raft_term committed[LOG_MAX];
     raft_index commit_max;
-    uint64_t reads, elections, crashes, loads;
-    struct raft_config config;
+    uint64_t reads, lease_reads, elections, crashes, loads, changes, transfers;
+    struct raft_config config;               /* the first one */
+    struct raft_config configs[CONFIGS_MAX]; /* all that were ever appended, from 1 on */
+    uint32_t config_count;
+    bool changes_on; /* members change, leadership is handed over, reads go by lease */
+    int64_t drift_ppm[NODES_MAX];
 };
 
 extern struct cluster cluster;
 extern struct raft_effects fx; /* of the last step */
 
 const struct raft_options *options_of(uint32_t i);
+uint64_t clock_of(uint32_t i);                   /* each node's own runs a little fast or slow */
 void start(uint32_t i);                          /* with what its disk holds */
 void step(uint32_t i, struct raft_event ev);     /* and checks what must hold after each */
 void load(uint32_t i);                           /* answers the loads the last step asked for */
