@@ -11,6 +11,25 @@
 /* A start should not wait for the zeros of a whole segment. */
 enum { RECOVERY_SEGMENT_DIVISOR = 8 };
 
+/* The newest header may have been read from a cache: who wrote it was killed in front of its flush.
+ * What this start writes will rely on it, so it must be on the disk first. Older headers were flushed
+ * before the next segment was begun. */
+static int flush_newest(struct recovery *r)
+{
+    const struct wal *w = r->w;
+
+    if (w->segment_count == 0)
+        return 0; /* a first start */
+    const struct disk_op op = {
+        .kind = DISK_OP_SYNC,
+        .slot = w->segment[w->segment_count - 1].slot,
+    };
+    const int64_t result = wal_do(r->w, &op);
+    if (result < 0)
+        return REFUSE(r, (int)result, "the log can't be flushed: %s", strerror((int)-result));
+    return 0;
+}
+
 /* The segment this boot writes to, without a header yet. */
 static int create_segment(struct recovery *r, uint64_t copies_bytes, struct wal_segment *out)
 {
@@ -218,8 +237,10 @@ static int write_mark(struct recovery *r)
 
 int recovery_resume(struct recovery *r)
 {
-    int result = go_on_in_new_segment(r);
+    int result = flush_newest(r);
 
+    if (result == 0)
+        result = go_on_in_new_segment(r);
     if (result == 0)
         result = write_mark(r);
     if (result == 0)

@@ -62,8 +62,7 @@ size_t wal_bytes(const struct wal_options *options)
     return layout_of(options).end;
 }
 
-int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
-             struct wal_recovered *recovered)
+struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *options)
 {
     struct wal *w = memory;
     uint8_t *const bytes = memory;
@@ -83,6 +82,13 @@ int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal
     w->view.run_term = (raft_term *)(bytes + l.run_term);
     w->view.runs_max = options->runs_max;
     w->config_payload = bytes + l.config;
+    return w;
+}
+
+int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
+             struct wal_recovered *recovered)
+{
+    struct wal *w = wal_init(memory, disk, options);
 
     const int result = wal_recover(w, recovered);
     *out = result == 0 ? w : NULL;

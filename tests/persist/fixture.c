@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/record.h"
 #include "persist/segment.h"
 
@@ -40,6 +41,55 @@ struct fixture *fixture_new(uint64_t seed)
     ASSERT(f->disk != NULL);
     ASSERT(f->records != NULL);
     return f;
+}
+
+struct fixture *fixture_lives(uint64_t seed)
+{
+    struct fixture *f = fixture_new(seed);
+
+    for (uint32_t life = 0; life < 3; life++) {
+        const int opened = fixture_open(f);
+        ASSERT(opened == 0);
+        for (uint32_t i = 0; i < 16; i++) {
+            fixture_append_random(f);
+            fixture_turn(f, 100 * 1000);
+        }
+        if (life == 2)
+            fixture_idle(f);
+        else
+            fixture_settle(f);
+        disk_sim_power_cut(f->disk);
+    }
+    return f;
+}
+
+struct fixture *fixture_twin(const struct fixture *f)
+{
+    struct fixture *t = malloc(sizeof *t);
+
+    ASSERT(t != NULL);
+    *t = *f;
+    t->memory = NULL;
+    t->wal = NULL;
+    t->disk = disk_sim_fork(f->disk, 1);
+    t->records = aligned_alloc(DISK_SECTOR, FIXTURE_BATCH_BYTES);
+    ASSERT(t->disk != NULL);
+    ASSERT(t->records != NULL);
+    return t;
+}
+
+uint64_t fixture_hash(struct fixture *f)
+{
+    static char names[DISK_FILES_MAX][DISK_NAME_BYTES];
+    const uint32_t count = (uint32_t)disk_list(f->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+    uint64_t hash = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t length;
+        const uint8_t *bytes = disk_sim_bytes(f->disk, names[i], &length);
+        hash = hash_u64(hash, crc32c(crc32c(0, names[i], strlen(names[i])), bytes, length));
+    }
+    return hash;
 }
 
 void fixture_delete(struct fixture *f)

@@ -55,6 +55,13 @@ struct fixture {
 struct fixture *fixture_new(uint64_t seed);
 void fixture_delete(struct fixture *f);
 
+/* Three lives, rolls, replacements; everything is durable, the mark says so, and the power is cut. */
+struct fixture *fixture_lives(uint64_t seed);
+/* The same log once more, to be damaged or crashed; not open. */
+struct fixture *fixture_twin(const struct fixture *f);
+/* Over the names and the stable bytes of all segments. */
+uint64_t fixture_hash(struct fixture *f);
+
 /* One boot more, then wal_open(); checks what is reported against the model and reads every record
  * back. Negative: refused, and f->error says why. */
 int fixture_open(struct fixture *f);
