@@ -10,9 +10,9 @@
 
 #include <stdbool.h>
 
-#define PLANTED_BUG_LIST(X)                                                                        \
-    X(ACK_BEFORE_FLUSH, "ack-before-flush")                                                        \
-    X(VOTE_NOT_PERSISTED, "vote-not-persisted")                                                    \
+#define PLANTED_BUG_LIST(X)                     \
+    X(ACK_BEFORE_FLUSH, "ack-before-flush")     \
+    X(VOTE_NOT_PERSISTED, "vote-not-persisted") \
     X(COMMIT_BEYOND_VERIFIED, "commit-beyond-verified")
 
 enum planted_bug {
@@ -20,7 +20,7 @@ enum planted_bug {
 #define PLANTED_ENUM(name, text) PLANTED_##name,
     PLANTED_BUG_LIST(PLANTED_ENUM)
 #undef PLANTED_ENUM
-    PLANTED_COUNT
+        PLANTED_COUNT
 };
 
 /* Chooses the bug of this process; false if there is none of that name. */
@@ -28,12 +28,14 @@ bool planted_choose(const char *name);
 const char *planted_name(enum planted_bug bug);
 
 #ifdef PLANTED_BUGS
+enum { PLANTED_BUILD = 1 };
 extern enum planted_bug planted_chosen;
 static inline bool planted(enum planted_bug bug)
 {
     return bug == planted_chosen;
 }
 #else
+enum { PLANTED_BUILD = 0 };
 static inline bool planted(enum planted_bug bug)
 {
     (void)bug;

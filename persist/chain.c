@@ -133,6 +133,9 @@ static int find_newest(struct recovery *r, uint32_t *newest, struct segment_head
             return 0;
         if (verdict != SEGMENT_BAD || has_new_batch(r))
             return recovery_refuse_header(r, segment_generation(r->w->names[i - 1]), verdict, h);
+        if (r->scan.unreadable > 0) /* and so it may have one */
+            return REFUSE(r, -EIO, "%s: %u sectors can't be read", r->w->names[i - 1],
+                          r->scan.unreadable);
     }
     *newest = r->file_count;
     return 0;

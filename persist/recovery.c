@@ -216,6 +216,10 @@ static int judge(struct recovery *r)
     const int result = look_behind(r, &behind);
     if (result != 0)
         return result;
+    /* The mark may stand in a sector that can't be read: then nobody knows what was durable. */
+    if (r->number > r->mark_number && r->scan.unreadable > 0)
+        return REFUSE(r, -EIO, "%u sectors of the log can't be read: where it ends is not known",
+                      r->scan.unreadable);
     if (r->number > r->mark_number)
         return 0;
     r->out->torn_batches = 0;

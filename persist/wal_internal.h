@@ -220,6 +220,7 @@ struct wal_scan {
     struct wal_place place;
     uint64_t bytes; /* valid in the window */
     uint64_t bytes_read;
+    uint32_t unreadable; /* sectors */
 };
 
 /* The bytes from `place` on, `need` of them; sectors that can't be read are zeros. NULL: they are
