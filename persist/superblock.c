@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "base/planted.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -81,7 +82,7 @@ static int write_copy(struct disk *d, uint8_t *buffer, const struct superblock *
         .boot = s->boot,
     };
     const struct disk_op op = {
-        .kind = DISK_OP_WRITE_DSYNC,
+        .kind = planted(PLANTED_BOOT_UNFLUSHED) ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC,
         .slot = SUPERBLOCK_SLOT,
         .offset = s->generation % SUPERBLOCK_COPIES * DISK_SECTOR,
         .bytes = buffer,

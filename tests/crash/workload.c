@@ -17,7 +17,7 @@ struct script {
     uint32_t full_in_16; /* chances of a disk that has no room for a segment for a while */
 };
 
-enum { SCRIPTS = 12, TURN_NS = 60 * 1000, IDLE_TURNS = 60, FULL_CREATES = 3 };
+enum { SCRIPTS = 12, TURN_NS = 60 * 1000, IDLE_TURNS = 60, TURNS_MAX = 100000, FULL_CREATES = 3 };
 
 static const struct script scripts[SCRIPTS] = {
     {"appends", {.count_max = 4, .payload_max = 200}, 24, 5, 24, 1, 0, 0},
@@ -138,6 +138,7 @@ static bool next_life(struct workload *w)
     if (w->full) /* a start needs room */
         disk_sim_fail(f->disk, &(struct disk_sim_fault){.nth = 0});
     w->full = false;
+    w->turns = 0;
     w->steps_left = w->script->steps;
     w->has_step = false;
     w->polled = true;
@@ -182,7 +183,7 @@ static bool go_on(struct workload *w)
 {
     struct fixture *f = w->f;
 
-    if (wal_failed(f->wal) != 0)
+    if (wal_failed(f->wal) != 0 || w->turns++ == TURNS_MAX)
         return false;
     if (!w->polled) {
         fixture_poll(f);

@@ -18,6 +18,7 @@ struct workload {
     uint32_t turns_left; /* before the next step */
     int started;         /* what the newest start said */
     uint64_t version;    /* of the disk at the last point */
+    uint32_t turns;      /* of this life */
     bool polled;         /* what has completed was seen by the log */
     bool full;           /* the disk was told to have no room for a while */
     bool has_step;       /* drawn, and not taken yet */
@@ -32,7 +33,8 @@ int workload_start(struct workload *w);
 void workload_delete(struct workload *w);
 const char *workload_name(uint32_t shape);
 
-/* Goes on to the next point. False: it is over, or the log has failed or did not start again. */
+/* Goes on to the next point. False: it is over, or the log has failed, did not start again, or takes
+ * no step for far too long; lives_left is 0 only when it is over. */
 bool workload_next(struct workload *w);
 
 #endif
