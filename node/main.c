@@ -4,6 +4,7 @@
 #include "node/control_socket.h"
 #include "node/exit_code.h"
 #include "node/init.h"
+#include "node/inspect.h"
 #include "node/status.h"
 #include "node/wiring.h"
 
@@ -21,6 +22,11 @@ static const char usage[] =
     "  skiff status --config FILE [FILE...] table of these nodes\n"
     "  skiff status ... -o json             the same and more, as JSON\n"
     "  skiff check --config FILE            say what is wrong in a configuration\n"
+    "  skiff inspect wal DIR                what the log in a data directory contains: segments,\n"
+    "                                       ranges, terms, damage with its place\n"
+    "  skiff inspect superblock DIR         whose data directory it is\n"
+    "  skiff inspect ... --verify           exit code 3 if anything is damaged\n"
+    "  skiff inspect ... -o json            as JSON\n"
     "  skiff --help | --version\n"
     "\n"
     "Three nodes on this machine with one command: scripts/quickstart\n"
@@ -31,6 +37,7 @@ struct arguments {
     const char *config;
     const char *folder;
     bool json;
+    bool verify;
     int rest; /* index of the first argument behind the options */
 };
 
@@ -47,6 +54,7 @@ static int parse(int argc, char **argv, struct arguments *out)
         {"config", required_argument, NULL, 'c'},
         {"dir", required_argument, NULL, 'd'},
         {"output", required_argument, NULL, 'o'},
+        {"verify", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -64,6 +72,9 @@ static int parse(int argc, char **argv, struct arguments *out)
             out->json = strcmp(optarg, "json") == 0;
             if (!out->json && strcmp(optarg, "table") != 0)
                 return complain_usage("-o takes table or json, not ", optarg);
+            break;
+        case 'v':
+            out->verify = true;
             break;
         default: /* getopt has said what it does not know */
             return complain_usage("that is no option of this command", "");
@@ -138,6 +149,24 @@ static int command_status(int argc, char **argv, const struct arguments *argumen
     return status_print(paths, count, arguments->json);
 }
 
+static int command_inspect(int argc, char **argv, const struct arguments *arguments)
+{
+    if (argc - arguments->rest != 2)
+        return complain_usage(
+            "inspect takes what and where: inspect wal DIR, or inspect superblock DIR", "");
+    const char *what = argv[arguments->rest];
+    const struct inspect_request request = {
+        .directory = argv[arguments->rest + 1],
+        .json = arguments->json,
+        .verify = arguments->verify,
+    };
+    if (strcmp(what, "wal") == 0)
+        return inspect_log(&request);
+    if (strcmp(what, "superblock") == 0)
+        return inspect_superblock(&request);
+    return complain_usage("inspect knows wal and superblock, not ", what);
+}
+
 static int with_config(const struct arguments *arguments, int (*command)(const struct config *))
 {
     struct config *config = NULL;
@@ -175,6 +204,8 @@ int main(int argc, char **argv)
         return code;
     if (strcmp(command, "status") == 0)
         return command_status(argc - 1, argv + 1, &arguments);
+    if (strcmp(command, "inspect") == 0)
+        return command_inspect(argc - 1, argv + 1, &arguments);
     if (arguments.rest < argc - 1)
         return complain_usage("one argument too many: ", argv[1 + arguments.rest]);
     if (strcmp(command, "init") == 0)

@@ -2,6 +2,7 @@
 #include "persist/batch.h"
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 
 #include <string.h>
 
@@ -67,7 +68,11 @@ bool batch_check_body(const struct batch_header *header, const uint8_t *records,
 
     ASSERT(cluster != 0);
     for (uint32_t i = 0; i < header->record_count; i++) {
-        if (record_check(records + at, header->record_bytes - at, cluster) != RECORD_OK)
+        const enum record_verdict verdict =
+            planted(PLANTED_BODY_UNCHECKED)
+                ? record_check_header(record_at(records + at), header->record_bytes - at, cluster)
+                : record_check(records + at, header->record_bytes - at, cluster);
+        if (verdict != RECORD_OK)
             return false;
         struct record_header record;
         memcpy(&record, records + at, sizeof record);

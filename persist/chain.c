@@ -133,6 +133,9 @@ static int find_newest(struct recovery *r, uint32_t *newest, struct segment_head
             return 0;
         if (verdict != SEGMENT_BAD || has_new_batch(r))
             return recovery_refuse_header(r, segment_generation(r->w->names[i - 1]), verdict, h);
+        if (r->scan.unreadable > 0) /* and so it may have one */
+            return REFUSE(r, -EIO, "%s: %u sectors can't be read", r->w->names[i - 1],
+                          r->scan.unreadable);
     }
     *newest = r->file_count;
     return 0;
@@ -145,24 +148,6 @@ static uint32_t file_of_generation(const struct recovery *r, uint64_t generation
     while (i < r->file_count && segment_generation(r->w->names[i]) != generation)
         i++;
     return i;
-}
-
-/* The newest header may have been read from a cache: who wrote it was killed in front of its flush.
- * What this start writes will rely on it, so it must be on the disk first. Older headers were flushed
- * before the next segment was begun. */
-static int flush_newest(struct recovery *r)
-{
-    const struct wal *w = r->w;
-    const struct disk_op op = {
-        .kind = DISK_OP_SYNC,
-        .slot = w->segment[w->segment_count - 1].slot,
-    };
-
-    ASSERT(w->segment_count > 0);
-    const int64_t result = wal_do(r->w, &op);
-    if (result < 0)
-        return REFUSE(r, (int)result, "the log can't be flushed: %s", strerror((int)-result));
-    return 0;
 }
 
 /* Fills w->segment with the chain from its beginning to the newest segment. */
@@ -209,5 +194,5 @@ int recovery_load_chain(struct recovery *r)
     memmove(w->segment, w->segment + WAL_SEGMENTS_MAX - count, count * sizeof w->segment[0]);
     w->segment_count = count;
     wal_scan_forget(&r->scan);
-    return flush_newest(r);
+    return 0;
 }

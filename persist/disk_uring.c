@@ -39,6 +39,7 @@ struct disk {
     int directory_fd;
     int event_fd;
     bool direct;
+    bool read_only;
     bool enabled;
     bool closing; /* by another thread than the ring's: it may wait for completions, no more */
     bool submit_pending; /* sqes that the kernel did not take yet */
@@ -135,17 +136,19 @@ int disk_uring_open(const char *directory, const struct disk_uring_options *opti
     result = -errno;
     if (d->event_fd < 0)
         goto close_directory;
+    d->read_only = options->read_only;
     what = "io_uring can't be set up (is it disabled by sysctl kernel.io_uring_disabled?)";
-    result = make_ring(d);
+    result = d->read_only ? 0 : make_ring(d);
     if (result != 0)
         goto close_event;
     what = "the control thread can't be prepared";
     result = disk_control_open(&d->control, d->directory_fd, d->event_fd,
-                               O_RDWR | O_CLOEXEC | (d->direct ? O_DIRECT : 0));
+                               (d->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+                                   (d->direct ? O_DIRECT : 0));
     if (result != 0)
         goto exit_ring;
     what = "leftovers (*.new) can't be removed";
-    result = disk_control_sweep(&d->control);
+    result = d->read_only ? 0 : disk_control_sweep(&d->control);
     if (result != 0)
         goto close_control;
     *out = d;
@@ -154,7 +157,8 @@ int disk_uring_open(const char *directory, const struct disk_uring_options *opti
 close_control:
     disk_control_close(&d->control);
 exit_ring:
-    io_uring_queue_exit(&d->ring);
+    if (!d->read_only)
+        io_uring_queue_exit(&d->ring);
 close_event:
     (void)close(d->event_fd);
 close_directory:
@@ -169,6 +173,7 @@ fail:
 int disk_uring_enable(struct disk *d)
 {
     ASSERT(!d->enabled);
+    ASSERT(!d->read_only); /* it has no ring */
     ASSERT(d->in_flight == 0);
     ASSERT(d->done_count == 0);
     int result =
@@ -241,6 +246,8 @@ static int64_t perform_now(struct disk *d, const struct disk_op *op)
     ssize_t result = -1;
 
     ASSERT(!d->enabled);
+    if (d->read_only && op->kind != DISK_OP_READ)
+        return -EROFS;
     switch ((enum disk_op_kind)op->kind) {
     case DISK_OP_WRITE:
         result = pwritev2(fd, &vector, 1, (off_t)op->offset, 0);
@@ -478,7 +485,8 @@ void disk_uring_close(struct disk *d)
         (void)poll(NULL, 0, d->in_flight > 0 ? 1 : 0);
     }
     disk_control_close(&d->control);
-    io_uring_queue_exit(&d->ring);
+    if (!d->read_only)
+        io_uring_queue_exit(&d->ring);
     for (uint32_t i = 0; i < DISK_FILES_MAX; i++) {
         if (d->fd[i] >= 0)
             (void)close(d->fd[i]);

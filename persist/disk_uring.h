@@ -24,6 +24,8 @@
 
 struct disk_uring_options {
     bool buffered; /* never O_DIRECT */
+    bool
+        read_only; /* nothing is swept, made or written: such operations end with -EROFS; no ring */
 };
 
 /* 0, or a negative errno with a sentence in `error`. */

@@ -12,6 +12,8 @@
  */
 #include "persist/wal_internal.h"
 
+#include "base/planted.h"
+
 #include <string.h>
 
 uint32_t wal_slot_free(const struct wal *w)
@@ -83,7 +85,9 @@ static uint32_t write_header(struct wal *w)
     memset(w->prepare.header, 0, DISK_SECTOR);
     memcpy(w->prepare.header, &h, sizeof h);
     const struct disk_op op = {
-        .kind = w->options.sync_by_fsync ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC,
+        .kind = w->options.sync_by_fsync || planted(PLANTED_SEGMENT_HEADER_UNFLUSHED)
+                    ? DISK_OP_WRITE
+                    : DISK_OP_WRITE_DSYNC,
         .slot = s->slot,
         .bytes = w->prepare.header,
         .length = DISK_SECTOR,
@@ -123,6 +127,8 @@ static void on_created(struct wal *w, int64_t result)
         w->prepare.state = WAL_PREPARE_UNWRITTEN;
         return;
     }
+    if (planted(PLANTED_CREATE_FAILURE_STOPS))
+        wal_fail(w, result);
     w->prepare.state = WAL_PREPARE_NONE;
     w->prepare.retry_ns = w->now_ns + WAL_PREPARE_RETRY_NS;
 }
@@ -134,9 +140,11 @@ void wal_prepare_on_done(struct wal *w, int64_t result)
         on_created(w, result);
         return;
     case WAL_PREPARE_WRITING:
-        if (result != DISK_SECTOR)
+        if (result != DISK_SECTOR && !planted(PLANTED_SEGMENT_HEADER_FAILURE))
             wal_fail(w, result);
-        w->prepare.state = w->options.sync_by_fsync ? WAL_PREPARE_UNSYNCED : WAL_PREPARE_READY;
+        w->prepare.state = w->options.sync_by_fsync && !planted(PLANTED_SEGMENT_HEADER_UNFLUSHED)
+                               ? WAL_PREPARE_UNSYNCED
+                               : WAL_PREPARE_READY;
         return;
     case WAL_PREPARE_SYNCING:
         if (result != 0)

@@ -44,6 +44,10 @@ struct recovery {
 #define REFUSE(r, code, ...) \
     (snprintf((r)->out->refusal, sizeof(r)->out->refusal, __VA_ARGS__), (code))
 
+/* recovery.c. In this order, with recovery_load_chain() between the two: they only read. */
+void recovery_begin(struct recovery *r, struct wal *w, struct wal_recovered *out);
+int recovery_read(struct recovery *r);
+
 /* chain.c. Fills w->segment with the segments of the log, oldest first; 0 or the refusal. */
 int recovery_load_chain(struct recovery *r);
 enum segment_verdict recovery_read_header(struct recovery *r, uint32_t segment,
@@ -54,7 +58,7 @@ int recovery_refuse_header(struct recovery *r, uint64_t generation, enum segment
 bool recovery_header_at(struct recovery *r, struct wal_place place, uint64_t limit,
                         struct batch_header *out);
 
-/* resume.c. Steps 1 to 5 of docs/recovery.md. */
+/* resume.c. Steps 0 to 5 of docs/recovery.md: from here on there are writes. */
 int recovery_resume(struct recovery *r);
 
 #endif

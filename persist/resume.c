@@ -5,11 +5,32 @@
  */
 #include "persist/recovery_internal.h"
 
+#include "base/planted.h"
+
 #include <errno.h>
 #include <string.h>
 
 /* A start should not wait for the zeros of a whole segment. */
 enum { RECOVERY_SEGMENT_DIVISOR = 8 };
+
+/* The newest header may have been read from a cache: who wrote it was killed in front of its flush.
+ * What this start writes will rely on it, so it must be on the disk first. Older headers were flushed
+ * before the next segment was begun. */
+static int flush_newest(struct recovery *r)
+{
+    const struct wal *w = r->w;
+
+    if (w->segment_count == 0 || planted(PLANTED_NEWEST_UNFLUSHED))
+        return 0; /* a first start */
+    const struct disk_op op = {
+        .kind = DISK_OP_SYNC,
+        .slot = w->segment[w->segment_count - 1].slot,
+    };
+    const int64_t result = wal_do(r->w, &op);
+    if (result < 0)
+        return REFUSE(r, (int)result, "the log can't be flushed: %s", strerror((int)-result));
+    return 0;
+}
 
 /* The segment this boot writes to, without a header yet. */
 static int create_segment(struct recovery *r, uint64_t copies_bytes, struct wal_segment *out)
@@ -37,6 +58,16 @@ static int create_segment(struct recovery *r, uint64_t copies_bytes, struct wal_
         .slot = op.slot,
     };
     return 0;
+}
+
+/* Only for a planted bug. */
+static int write_only(struct wal *w, const struct disk_op *op)
+{
+    struct disk_op write = *op;
+
+    ASSERT(PLANTED_BUILD);
+    write.kind = DISK_OP_WRITE;
+    return wal_do(w, &write) == (int64_t)op->length ? 0 : -EIO;
 }
 
 /* Writes one batch above the mark anew, behind the others in the new segment. */
@@ -69,7 +100,8 @@ static int copy_batch(struct recovery *r, const struct kept *kept, const struct 
     memcpy(bytes, &h, sizeof h);
     const struct disk_op op = {
         .slot = to->slot, .offset = to->end, .bytes = bytes, .length = kept->bytes};
-    const int result = wal_do_write(w, &op);
+    const int result =
+        planted(PLANTED_COPIES_UNFLUSHED) ? write_only(w, &op) : wal_do_write(w, &op);
     wal_scan_forget(&r->scan); /* the window now holds what we made of it */
     if (result != 0)
         return REFUSE(r, result, "the log can't be written: %s", strerror(-result));
@@ -136,6 +168,21 @@ static void join_segment(struct recovery *r, const struct wal_segment *to, const
     ASSERT(offset == to->end);
 }
 
+/* Only for a planted bug: what was copied is removed before the copies count. */
+static int remove_behind(struct recovery *r, const struct kept *mark)
+{
+    struct wal *w = r->w;
+
+    ASSERT(PLANTED_BUILD);
+    for (uint32_t i = mark->number > 0 ? mark->place.segment + 1 : 0; i < w->segment_count; i++) {
+        struct disk_op op = {.kind = DISK_OP_REMOVE, .slot = w->segment[i].slot};
+        segment_name(op.name, w->segment[i].generation);
+        if (wal_do(w, &op) < 0)
+            return -EIO;
+    }
+    return 0;
+}
+
 /* Steps 1 to 3. */
 static int go_on_in_new_segment(struct recovery *r)
 {
@@ -144,6 +191,8 @@ static int go_on_in_new_segment(struct recovery *r)
     uint64_t copies_bytes = 0;
     struct kept mark = {0};
 
+    if (planted(PLANTED_READ_TRUSTED))
+        r->mark_number = r->number - 1;
     if (r->mark_number > 0)
         mark = r->kept[r->mark_number % KEPT_RING];
     ASSERT(r->mark_number < r->number);
@@ -156,8 +205,12 @@ static int go_on_in_new_segment(struct recovery *r)
 
     int result = create_segment(r, copies_bytes, &to);
     w->previous_crc = mark.header_crc;
+    if (result == 0 && planted(PLANTED_HEADER_BEFORE_COPIES))
+        result = write_segment_header(r, &to, &mark);
     for (uint64_t n = mark.number + 1; result == 0 && n < r->number; n++)
         result = copy_batch(r, &r->kept[n % KEPT_RING], &mark, &to);
+    if (result == 0 && planted(PLANTED_REMOVED_TOO_EARLY))
+        result = remove_behind(r, &mark);
     if (result == 0)
         result = write_segment_header(r, &to, &mark);
     if (result == 0)
@@ -186,7 +239,7 @@ static int remove_dead_files(struct recovery *r)
         struct disk_op op = {.kind = DISK_OP_REMOVE, .slot = WAL_SLOT_FIRST + i};
         memcpy(op.name, w->names[i], DISK_NAME_BYTES);
         const int64_t result = wal_do(w, &op);
-        if (result < 0)
+        if (result < 0 && !planted(PLANTED_REMOVED_TOO_EARLY))
             return REFUSE(r, (int)result, "%s can't be removed: %s", op.name,
                           strerror((int)-result));
     }
@@ -218,8 +271,10 @@ static int write_mark(struct recovery *r)
 
 int recovery_resume(struct recovery *r)
 {
-    int result = go_on_in_new_segment(r);
+    int result = flush_newest(r);
 
+    if (result == 0)
+        result = go_on_in_new_segment(r);
     if (result == 0)
         result = write_mark(r);
     if (result == 0)

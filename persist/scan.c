@@ -1,9 +1,11 @@
 /* persist/scan.c: reading whole segments at a start, through one large window.
  *
- * A read that fails counts as damage of just the sectors that fail (a read error is like a checksum
- * mismatch): they are tried one by one and are zeros if they can't be read.
+ * A read that fails concerns just the sectors that fail: they are tried one by one, are zeros if they
+ * can't be read, and are counted, because a start must not take them for the end of the log.
  */
 #include "persist/wal_internal.h"
+
+#include "base/planted.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,8 +40,10 @@ static void read_by_sector(struct wal_scan *s, struct disk_op op, uint64_t lengt
     ASSERT(length <= s->window_bytes_max);
     op.length = DISK_SECTOR;
     for (uint64_t at = 0; at < length; at += DISK_SECTOR) {
-        if (wal_do(s->wal, &op) != DISK_SECTOR)
+        if (wal_do(s->wal, &op) != DISK_SECTOR) {
             memset(op.bytes, 0, DISK_SECTOR);
+            s->unreadable += !planted(PLANTED_UNREADABLE_IS_EMPTY);
+        }
         op.bytes += DISK_SECTOR;
         op.offset += DISK_SECTOR;
     }

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "base/planted.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -17,7 +18,6 @@ enum {
     SUPERBLOCK_MAGIC = 0x50534b53, /* "SKSP" */
     SUPERBLOCK_VERSION = 1,
     SUPERBLOCK_SLOT = 0, /* the log's files have the others */
-    SUPERBLOCK_COPIES = 2,
 };
 
 static const char superblock_name[] = "superblock";
@@ -38,19 +38,17 @@ static_assert(sizeof(struct superblock_bytes) == 64, "the struct is the format")
 static_assert(offsetof(struct superblock_bytes, crc) == 60, "the checksum comes last");
 static_assert(sizeof superblock_name <= DISK_NAME_BYTES, "a name fits");
 
-enum copy_verdict { COPY_VALID, COPY_BAD, COPY_EMPTY, COPY_OTHER_VERSION };
-
-static enum copy_verdict judge(const uint8_t *sector, struct superblock *out)
+static enum superblock_state judge(const uint8_t *sector, struct superblock *out)
 {
     struct superblock_bytes b;
     static const uint8_t zeros[sizeof b];
 
     memcpy(&b, sector, sizeof b);
     if (memcmp(&b, zeros, sizeof b) == 0)
-        return COPY_EMPTY;
+        return SUPERBLOCK_EMPTY;
     if (b.magic != SUPERBLOCK_MAGIC ||
         b.crc != crc32c(0, &b, offsetof(struct superblock_bytes, crc)))
-        return COPY_BAD;
+        return SUPERBLOCK_BAD;
     *out = (struct superblock){
         .cluster = b.cluster,
         .incarnation = b.incarnation,
@@ -59,7 +57,7 @@ static enum copy_verdict judge(const uint8_t *sector, struct superblock *out)
         .node = b.node,
         .version = b.version,
     };
-    return b.version == SUPERBLOCK_VERSION ? COPY_VALID : COPY_OTHER_VERSION;
+    return b.version == SUPERBLOCK_VERSION ? SUPERBLOCK_VALID : SUPERBLOCK_OTHER_VERSION;
 }
 
 static int64_t perform(struct disk *d, const struct disk_op *op)
@@ -84,7 +82,7 @@ static int write_copy(struct disk *d, uint8_t *buffer, const struct superblock *
         .boot = s->boot,
     };
     const struct disk_op op = {
-        .kind = DISK_OP_WRITE_DSYNC,
+        .kind = planted(PLANTED_BOOT_UNFLUSHED) ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC,
         .slot = SUPERBLOCK_SLOT,
         .offset = s->generation % SUPERBLOCK_COPIES * DISK_SECTOR,
         .bytes = buffer,
@@ -122,17 +120,9 @@ int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *
     return write_copy(d, buffer, &s);
 }
 
-int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
+void superblock_look(struct disk *d, uint8_t *buffer, struct superblock_copy *out)
 {
-    uint32_t count[COPY_OTHER_VERSION + 1] = {0};
-    const int64_t size = disk_open(d, superblock_name, SUPERBLOCK_SLOT);
-
     ASSERT((uintptr_t)buffer % DISK_SECTOR == 0);
-    if (size == -ENOENT)
-        return -ENODATA;
-    if (size < 0)
-        return (int)size;
-    out->generation = 0;
     for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
         const struct disk_op op = {
             .kind = DISK_OP_READ,
@@ -141,22 +131,52 @@ int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
             .bytes = buffer,
             .length = DISK_SECTOR,
         };
-        struct superblock copy;
-        const bool read = perform(d, &op) == DISK_SECTOR;
-        const enum copy_verdict verdict = read ? judge(buffer, &copy) : COPY_BAD;
-        count[verdict]++;
-        if (verdict == COPY_VALID && copy.generation > out->generation)
-            *out = copy;
+        out[i] = (struct superblock_copy){.state = SUPERBLOCK_BAD};
+        if (perform(d, &op) == DISK_SECTOR)
+            out[i].state = judge(buffer, &out[i].content);
+    }
+}
+
+const char *superblock_state_text(enum superblock_state state)
+{
+    static const char *const text[] = {
+        [SUPERBLOCK_EMPTY] = "empty",
+        [SUPERBLOCK_VALID] = "valid",
+        [SUPERBLOCK_BAD] = "damaged",
+        [SUPERBLOCK_OTHER_VERSION] = "of another version",
+    };
+
+    ASSERT(state < sizeof text / sizeof text[0]);
+    return text[state];
+}
+
+int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
+{
+    uint32_t count[SUPERBLOCK_OTHER_VERSION + 1] = {0};
+    struct superblock_copy copy[SUPERBLOCK_COPIES];
+    const int64_t size = disk_open(d, superblock_name, SUPERBLOCK_SLOT);
+
+    ASSERT((uintptr_t)buffer % DISK_SECTOR == 0);
+    if (size == -ENOENT)
+        return -ENODATA;
+    if (size < 0)
+        return (int)size;
+    out->generation = 0;
+    superblock_look(d, buffer, copy);
+    for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
+        count[copy[i].state]++;
+        if (copy[i].state == SUPERBLOCK_VALID && copy[i].content.generation > out->generation)
+            *out = copy[i].content;
     }
     /* A copy of another version may be the newer one: its writer knows, we do not. */
-    if (count[COPY_OTHER_VERSION] > 0)
+    if (count[SUPERBLOCK_OTHER_VERSION] > 0)
         return -EPROTO;
-    if (count[COPY_VALID] > 0) {
+    if (count[SUPERBLOCK_VALID] > 0) {
         /* The bad copy may have been the newer one, and its boot one more: never give it again. */
-        out->boot += count[COPY_BAD];
+        out->boot += count[SUPERBLOCK_BAD];
         return 0;
     }
-    return count[COPY_EMPTY] == SUPERBLOCK_COPIES ? -ENODATA : -EBADMSG;
+    return count[SUPERBLOCK_EMPTY] == SUPERBLOCK_COPIES ? -ENODATA : -EBADMSG;
 }
 
 int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout)

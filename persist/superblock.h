@@ -24,9 +24,26 @@ struct superblock {
     uint16_t version;
 };
 
+enum { SUPERBLOCK_COPIES = 2 };
+
+enum superblock_state {
+    SUPERBLOCK_EMPTY, /* zeros: not written yet */
+    SUPERBLOCK_VALID,
+    SUPERBLOCK_BAD, /* damaged, or it can't be read */
+    SUPERBLOCK_OTHER_VERSION,
+};
+
+struct superblock_copy {
+    enum superblock_state state;
+    struct superblock content; /* of a valid copy, or one of another version */
+};
+
 /* `buffer`: DISK_SECTOR bytes, DISK_SECTOR aligned, for the time of the call. */
 int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *fresh);
 int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out);
+/* Each copy by itself; the file must have been opened by superblock_read(). */
+void superblock_look(struct disk *d, uint8_t *buffer, struct superblock_copy *out);
+const char *superblock_state_text(enum superblock_state state);
 int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout);
 
 #endif

@@ -8,6 +8,7 @@
 #include "persist/wal_internal.h"
 
 #include "base/crc32c.h"
+#include "base/planted.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,8 +63,7 @@ size_t wal_bytes(const struct wal_options *options)
     return layout_of(options).end;
 }
 
-int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
-             struct wal_recovered *recovered)
+struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *options)
 {
     struct wal *w = memory;
     uint8_t *const bytes = memory;
@@ -83,6 +83,13 @@ int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal
     w->view.run_term = (raft_term *)(bytes + l.run_term);
     w->view.runs_max = options->runs_max;
     w->config_payload = bytes + l.config;
+    return w;
+}
+
+int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
+             struct wal_recovered *recovered)
+{
+    struct wal *w = wal_init(memory, disk, options);
 
     const int result = wal_recover(w, recovered);
     *out = result == 0 ? w : NULL;
@@ -179,6 +186,18 @@ static void count_records(struct wal *w, struct wal_buffer *b, const struct wal_
         b->first_index = step->first;
 }
 
+/* What holds after a batch. */
+static void state_to_header(const struct wal *w, struct batch_header *h)
+{
+    h->term = w->term;
+    h->vote = planted(PLANTED_VOTE_LEFT_OUT) ? 0 : w->vote;
+    h->vote_incarnation = w->vote_incarnation;
+    h->commit = w->commit;
+    h->last_index = w->view.last;
+    h->last_term = w->view.last_term;
+    h->last_chain = w->view.last_chain;
+}
+
 int wal_append(struct wal *w, const struct wal_step *step)
 {
     const bool has_records = step->first <= step->last;
@@ -212,17 +231,17 @@ int wal_append(struct wal *w, const struct wal_step *step)
     w->vote = step->vote;
     w->vote_incarnation = step->vote_incarnation;
     w->commit = step->commit > w->commit ? step->commit : w->commit;
+    const bool keeps = planted(PLANTED_HARD_STATE_OF_FIRST) && b->has_steps;
     if (!b->has_steps)
         b->header.first_seq = step->seq;
     b->has_steps = true;
     b->header.last_seq = step->seq;
-    b->header.term = w->term;
-    b->header.vote = w->vote;
-    b->header.vote_incarnation = w->vote_incarnation;
-    b->header.commit = w->commit;
-    b->header.last_index = w->view.last;
-    b->header.last_term = w->view.last_term;
-    b->header.last_chain = w->view.last_chain;
+    const struct batch_header before = b->header;
+    state_to_header(w, &b->header);
+    if (keeps) {
+        b->header.term = before.term;
+        b->header.vote = before.vote;
+    }
     return 0;
 }
 
@@ -257,7 +276,7 @@ static void seal(struct wal *w, struct wal_buffer *b, uint64_t bytes)
     h->offset = b->place.offset;
     h->number = w->submit_number;
     h->mark_seq = w->durable_seq;
-    h->mark_number = w->durable_number;
+    h->mark_number = planted(PLANTED_MARK_TOO_HIGH) ? w->submit_number - 1 : w->durable_number;
     h->previous_crc = w->previous_crc;
     batch_seal(h);
     memcpy(b->bytes, h, sizeof *h);
@@ -275,7 +294,8 @@ static bool submit_next(struct wal *w)
         return false;
     seal(w, b, bytes);
     const struct disk_op op = {
-        .kind = w->options.sync_by_fsync ? DISK_OP_WRITE : DISK_OP_WRITE_DSYNC,
+        .kind = w->options.sync_by_fsync || planted(PLANTED_DSYNC_LEFT_OUT) ? DISK_OP_WRITE
+                                                                            : DISK_OP_WRITE_DSYNC,
         .slot = wal_current(w)->slot,
         .offset = b->place.offset,
         .bytes = b->bytes,
@@ -315,13 +335,7 @@ bool wal_submit_mark(struct wal *w)
     struct wal_buffer *b = open_buffer(w);
     ASSERT(b != NULL);
     ASSERT(!b->has_steps);
-    b->header.term = w->term;
-    b->header.vote = w->vote;
-    b->header.vote_incarnation = w->vote_incarnation;
-    b->header.commit = w->commit;
-    b->header.last_index = w->view.last;
-    b->header.last_term = w->view.last_term;
-    b->header.last_chain = w->view.last_chain;
+    state_to_header(w, &b->header);
     if (submit_next(w))
         return true;
     b->state = WAL_BUFFER_FREE;
@@ -338,7 +352,10 @@ static uint32_t submit_sync(struct wal *w, uint64_t number)
     };
 
     ASSERT(number < w->submit_number);
-    if (b->state != WAL_BUFFER_UNSYNCED || disk_submit(w->disk, &op) != 0)
+    const bool due = b->state == WAL_BUFFER_UNSYNCED ||
+                     (planted(PLANTED_FLUSH_BESIDE_WRITE) && w->options.sync_by_fsync &&
+                      b->state == WAL_BUFFER_WRITING);
+    if (!due || disk_submit(w->disk, &op) != 0)
         return 0;
     b->state = WAL_BUFFER_SYNCING;
     return 1;
@@ -361,8 +378,10 @@ static void advance_durable(struct wal *w)
         if (b->state != WAL_BUFFER_FLUSHED)
             return;
         ASSERT(b->header.number == w->durable_number + 1);
-        ASSERT(b->header.last_seq >= w->durable_seq);
-        w->durable_seq = b->header.last_seq;
+        if (!planted(PLANTED_DURABLE_NEWEST)) {
+            ASSERT(b->header.last_seq >= w->durable_seq);
+            w->durable_seq = b->header.last_seq;
+        }
         w->durable_number = w->oldest_number;
         w->durable_end = b->place;
         w->durable_end.offset += batch_bytes(b->header.record_bytes);
@@ -380,17 +399,22 @@ static void on_flushed(struct wal *w, struct wal_buffer *b)
     w->flights -= b->has_steps;
     w->counters.flushes++;
     w->counters.flush_ns_last = w->now_ns - b->submitted_ns;
+    if (planted(PLANTED_DURABLE_NEWEST) && b->header.last_seq > w->durable_seq)
+        w->durable_seq = b->header.last_seq;
     advance_durable(w);
 }
 
 static void on_batch_written(struct wal *w, struct wal_buffer *b, int64_t result)
 {
+    if (planted(PLANTED_FLUSH_BESIDE_WRITE) && b->state != WAL_BUFFER_WRITING)
+        return;
     ASSERT(b->state == WAL_BUFFER_WRITING);
-    if (result != (int64_t)batch_bytes(b->header.record_bytes)) {
+    const bool whole = result == (int64_t)batch_bytes(b->header.record_bytes);
+    if (!whole && !(planted(PLANTED_SHORT_WRITE_WHOLE) && result > 0)) {
         wal_fail(w, result); /* never retried: see wal.h */
         return;
     }
-    if (w->options.sync_by_fsync)
+    if (w->options.sync_by_fsync && !planted(PLANTED_FLUSH_SKIPPED))
         b->state = WAL_BUFFER_UNSYNCED;
     else
         on_flushed(w, b);
@@ -399,6 +423,10 @@ static void on_batch_written(struct wal *w, struct wal_buffer *b, int64_t result
 static void on_batch_synced(struct wal *w, struct wal_buffer *b, int64_t result)
 {
     ASSERT(b->state == WAL_BUFFER_SYNCING);
+    if (result != 0 && planted(PLANTED_FLUSH_RETRIED)) {
+        b->state = WAL_BUFFER_UNSYNCED;
+        return;
+    }
     if (result != 0) {
         wal_fail(w, result);
         return;

@@ -202,7 +202,9 @@ static inline struct batch_place wal_batch_place(const struct wal *w, struct wal
     };
 }
 
-/* wal.c. A failed or short operation of the log: nothing is submitted any more. */
+/* wal.c. The memory of a log, laid out and empty. */
+struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *options);
+/* A failed or short operation of the log: nothing is submitted any more. */
 void wal_fail(struct wal *w, int64_t result);
 /* Writes a batch without records; nothing may be queued. False: the disk takes none now. */
 bool wal_submit_mark(struct wal *w);
@@ -218,6 +220,7 @@ struct wal_scan {
     struct wal_place place;
     uint64_t bytes; /* valid in the window */
     uint64_t bytes_read;
+    uint32_t unreadable; /* sectors */
 };
 
 /* The bytes from `place` on, `need` of them; sectors that can't be read are zeros. NULL: they are

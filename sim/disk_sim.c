@@ -7,76 +7,23 @@
  */
 #include "sim/disk_sim.h"
 
-#include "base/assert.h"
-#include "base/prng.h"
+#include "sim/disk_sim_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    FILES_MAX = 2 * DISK_FILES_MAX, /* names, and files without a name that late writes may reach */
-    PENDING_MAX = 4 * DISK_OPS_MAX, /* in flight, cached, and late ones of dead processes */
-    KINDS = DISK_OP_REMOVE + 1,
-    PER_MILLION = 1000000,
-};
-
-struct sim_file {
-    bool used;
-    bool linked; /* has its name; else only slots and late writes know it */
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
-    uint8_t *stable;
-};
-
-enum pending_state {
-    PENDING_FREE,
-    PENDING_FLIGHT, /* submitted */
-    PENDING_DONE,   /* completed, waits for disk_reap() */
-    PENDING_CACHED, /* a completed write, `copy` holds its bytes */
-    PENDING_LATE,   /* a write of a dead process that will still land, likewise */
-};
-
-struct pending {
-    enum pending_state state;
-    struct disk_op op;
-    uint32_t file; /* index, or FILES_MAX */
-    uint64_t due_ns;
-    uint64_t order; /* of submission; of completion once done */
-    int64_t result;
-    uint8_t *copy;
-};
-
-struct disk {
-    struct disk_sim_options options;
-    struct prng prng;
-    uint64_t now_ns;
-    uint64_t order_next;
-    uint64_t bytes_used;
-    uint64_t next_due_ns; /* no operation is due before */
-    uint64_t completed[KINDS];
-    struct disk_sim_fault fault;
-    uint32_t fail_all_after; /* completions until all fail; 0: off */
-    bool dead;               /* all operations fail */
-    bool held;
-    uint32_t flight_count;
-    uint32_t done_count;
-    uint32_t pending_end;               /* entries at and above it are free */
-    uint32_t slot_file[DISK_FILES_MAX]; /* file index + 1; 0: closed */
-    struct sim_file file[FILES_MAX];
-    struct pending pending[PENDING_MAX];
-};
-
-static struct sim_file *file_of(struct disk *d, uint32_t file)
+static void slot_set(struct disk *d, uint32_t slot, uint32_t file)
 {
-    ASSERT(file < FILES_MAX);
-    ASSERT(d->file[file].used);
-    return &d->file[file];
+    ASSERT(slot < DISK_FILES_MAX);
+    d->slot_file[slot] = file + 1;
+    if (slot >= d->slot_end)
+        d->slot_end = slot + 1;
 }
 
 static uint32_t file_find(const struct disk *d, const char *name)
 {
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
+    for (uint32_t i = 0; i < d->file_end; i++) {
         if (d->file[i].used && d->file[i].linked && strcmp(d->file[i].name, name) == 0)
             return i;
     }
@@ -87,7 +34,7 @@ static bool file_wanted(const struct disk *d, uint32_t file)
 {
     if (d->file[file].linked)
         return true;
-    for (uint32_t i = 0; i < DISK_FILES_MAX; i++) {
+    for (uint32_t i = 0; i < d->slot_end; i++) {
         if (d->slot_file[i] == file + 1)
             return true;
     }
@@ -98,10 +45,9 @@ static bool file_wanted(const struct disk *d, uint32_t file)
     return false;
 }
 
-/* Files that nothing can reach any more give their memory back. */
-static void file_collect(struct disk *d)
+void disk_sim_file_collect(struct disk *d)
 {
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
+    for (uint32_t i = 0; i < d->file_end; i++) {
         struct sim_file *f = &d->file[i];
         if (!f->used || file_wanted(d, i))
             continue;
@@ -120,6 +66,8 @@ static uint32_t file_add(struct disk *d, const char *name, uint64_t length)
         f->stable = calloc(1, length);
         if (f->stable == NULL)
             return FILES_MAX;
+        if (i >= d->file_end)
+            d->file_end = i + 1;
         f->used = true;
         f->linked = true;
         f->length = length;
@@ -148,12 +96,12 @@ void disk_sim_delete(struct disk *d)
 {
     for (uint32_t i = 0; i < d->pending_end; i++)
         free(d->pending[i].copy);
-    for (uint32_t i = 0; i < FILES_MAX; i++)
+    for (uint32_t i = 0; i < d->file_end; i++)
         free(d->file[i].stable);
     free(d);
 }
 
-static uint8_t *copy_bytes(const uint8_t *bytes, uint64_t length)
+uint8_t *disk_sim_copy_bytes(const uint8_t *bytes, uint64_t length)
 {
     uint8_t *copy = malloc(length);
 
@@ -162,39 +110,51 @@ static uint8_t *copy_bytes(const uint8_t *bytes, uint64_t length)
     return copy;
 }
 
+static void file_assign(struct sim_file *to, const struct sim_file *from)
+{
+    uint8_t *stable = to->stable;
+
+    if (to->length != from->length || from->stable == NULL) {
+        free(stable);
+        stable = from->stable == NULL ? NULL : malloc(from->length);
+        ASSERT(stable != NULL || from->stable == NULL);
+    }
+    *to = *from;
+    to->stable = stable;
+    if (stable != NULL)
+        memcpy(stable, from->stable, from->length);
+}
+
+void disk_sim_assign(struct disk *to, const struct disk *from, uint64_t seed)
+{
+    const uint32_t files = to->file_end > from->file_end ? to->file_end : from->file_end;
+    const uint32_t slots = to->slot_end > from->slot_end ? to->slot_end : from->slot_end;
+    const uint32_t pending = to->pending_end;
+
+    for (uint32_t i = 0; i < pending; i++)
+        free(to->pending[i].copy);
+    /* Entries at and above the two ends are zeros in both. */
+    memcpy(to, from, offsetof(struct disk, slot_file));
+    prng_seed(&to->prng, seed);
+    memcpy(to->slot_file, from->slot_file, slots * sizeof to->slot_file[0]);
+    for (uint32_t i = 0; i < files; i++)
+        file_assign(&to->file[i], &from->file[i]);
+    memcpy(to->pending, from->pending,
+           (pending > from->pending_end ? pending : from->pending_end) * sizeof to->pending[0]);
+    for (uint32_t i = 0; i < to->pending_end; i++) {
+        if (from->pending[i].copy != NULL)
+            to->pending[i].copy =
+                disk_sim_copy_bytes(from->pending[i].copy, from->pending[i].op.length);
+    }
+}
+
 struct disk *disk_sim_fork(const struct disk *d, uint64_t seed)
 {
-    struct disk *fork = malloc(sizeof *fork);
+    struct disk *fork = calloc(1, sizeof *fork);
 
-    if (fork == NULL)
-        return NULL;
-    memcpy(fork, d, sizeof *fork);
-    prng_seed(&fork->prng, seed);
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
-        if (d->file[i].used)
-            fork->file[i].stable = copy_bytes(d->file[i].stable, d->file[i].length);
-    }
-    for (uint32_t i = 0; i < fork->pending_end; i++) {
-        if (d->pending[i].copy != NULL)
-            fork->pending[i].copy = copy_bytes(d->pending[i].copy, d->pending[i].op.length);
-    }
+    if (fork != NULL)
+        disk_sim_assign(fork, d, seed);
     return fork;
-}
-
-static bool is_write(const struct pending *p)
-{
-    return p->op.kind == DISK_OP_WRITE || p->op.kind == DISK_OP_WRITE_DSYNC;
-}
-
-/* A completed write that is not stable: reads see it, a power cut may not. */
-static bool is_cached(const struct pending *p)
-{
-    return p->state == PENDING_CACHED || (p->state == PENDING_DONE && p->copy != NULL);
-}
-
-static const uint8_t *write_bytes(const struct pending *p)
-{
-    return p->copy != NULL ? p->copy : p->op.bytes;
 }
 
 static bool overlaps(const struct disk_op *op, uint64_t offset, uint64_t length)
@@ -225,7 +185,7 @@ static void supersede(struct disk *d, uint32_t file, const struct disk_op *op, c
     }
 }
 
-static void pending_free(struct disk *d, struct pending *p)
+void disk_sim_pending_free(struct disk *d, struct pending *p)
 {
     free(p->copy);
     *p = (struct pending){0};
@@ -233,8 +193,7 @@ static void pending_free(struct disk *d, struct pending *p)
         d->pending_end--;
 }
 
-/* The cached write of `file` that completed first at or after `order`. */
-static struct pending *next_cached(struct disk *d, uint32_t file, uint64_t order)
+struct pending *disk_sim_next_cached(struct disk *d, uint32_t file, uint64_t order)
 {
     struct pending *found = NULL;
 
@@ -260,7 +219,7 @@ static struct pending *next_done(struct disk *d)
 }
 
 /* A subset of the pieces of a write lands. Extremes are drawn often: they are where bugs are. */
-static void land_some(struct disk *d, struct pending *p)
+void disk_sim_land_some(struct disk *d, struct pending *p)
 {
     struct sim_file *f = file_of(d, p->file);
     const uint64_t pieces = p->op.length / DISK_SIM_PIECE;
@@ -298,10 +257,10 @@ static int64_t do_read(struct disk *d, struct pending *p)
     const uint64_t length =
         op->length < f->length - op->offset ? op->length : f->length - op->offset;
     memcpy(op->bytes, f->stable + op->offset, length);
-    struct pending *c = next_cached(d, p->file, 0);
+    struct pending *c = disk_sim_next_cached(d, p->file, 0);
     while (c != NULL) {
         copy_overlap(op->bytes, op->offset, length, c->copy, &c->op);
-        c = next_cached(d, p->file, c->order + 1);
+        c = disk_sim_next_cached(d, p->file, c->order + 1);
     }
     return (int64_t)length;
 }
@@ -309,7 +268,7 @@ static int64_t do_read(struct disk *d, struct pending *p)
 /* Makes stable what had completed before the SYNC was submitted. */
 static void do_sync(struct disk *d, const struct pending *sync)
 {
-    struct pending *c = next_cached(d, sync->file, 0);
+    struct pending *c = disk_sim_next_cached(d, sync->file, 0);
 
     while (c != NULL && c->order < sync->order) {
         const uint64_t order = c->order;
@@ -317,8 +276,8 @@ static void do_sync(struct disk *d, const struct pending *sync)
         free(c->copy);
         c->copy = NULL;
         if (c->state == PENDING_CACHED)
-            pending_free(d, c);
-        c = next_cached(d, sync->file, order + 1);
+            disk_sim_pending_free(d, c);
+        c = disk_sim_next_cached(d, sync->file, order + 1);
     }
 }
 
@@ -334,8 +293,8 @@ static int64_t do_create(struct disk *d, struct pending *p)
     const uint32_t file = file_add(d, op->name, op->length);
     if (file == FILES_MAX)
         return -ENFILE;
-    d->slot_file[op->slot] = file + 1;
-    file_collect(d);
+    slot_set(d, op->slot, file);
+    disk_sim_file_collect(d);
     return (int64_t)op->length;
 }
 
@@ -347,11 +306,11 @@ static int64_t do_remove(struct disk *d, struct pending *p)
     if (file == FILES_MAX)
         return -ENOENT;
     d->file[file].linked = false;
-    file_collect(d);
+    disk_sim_file_collect(d);
     return 0;
 }
 
-static int64_t perform(struct disk *d, struct pending *p)
+int64_t disk_sim_perform(struct disk *d, struct pending *p)
 {
     switch ((enum disk_op_kind)p->op.kind) {
     case DISK_OP_WRITE:
@@ -379,9 +338,13 @@ static bool fault_applies(struct disk *d, const struct pending *p)
 {
     if (d->fail_all_after > 0 && --d->fail_all_after == 0)
         d->dead = true;
+    if (d->die_at > 0 && p->op.kind != DISK_OP_READ && --d->die_at == 0) {
+        d->dead = true;
+        d->keeps = true;
+    }
     if (d->dead)
         return true;
-    if (d->fault.nth == 0 || d->fault.kind != p->op.kind)
+    if (d->fault.nth == 0 || (d->fault.kind != p->op.kind && !d->fault.any_kind))
         return false;
     if (d->fault.nth > 1) {
         d->fault.nth--;
@@ -395,24 +358,31 @@ static int64_t faulty_result(struct disk *d, struct pending *p)
     if (d->dead)
         return -EIO; /* the write stays what it was: it may land in part at the crash */
     const int64_t result = d->fault.result;
-    if (!d->fault.sticky)
+    d->failed_kinds |= 1u << p->op.kind;
+    if (!d->fault.sticky && d->fault.count <= 1)
         d->fault.nth = 0;
+    else if (!d->fault.sticky)
+        d->fault.count--;
     if (is_write(p))
-        land_some(d, p);
-    return result == DISK_SIM_SHORT ? (int64_t)(p->op.length / 2) : result;
+        disk_sim_land_some(d, p);
+    if (result != DISK_SIM_SHORT)
+        return result;
+    return p->op.length > 0 ? (int64_t)(p->op.length / 2) : -EIO;
 }
 
 static void complete(struct disk *d, struct pending *p)
 {
     ASSERT(p->state == PENDING_FLIGHT);
     if (fault_applies(d, p)) {
-        if (d->dead && is_write(p))
-            land_some(d, p);
+        if (d->keeps && is_write(p))
+            p->copy = disk_sim_copy_bytes(p->op.bytes, p->op.length);
+        else if (d->dead && is_write(p))
+            disk_sim_land_some(d, p);
         p->result = faulty_result(d, p);
     } else {
-        p->result = perform(d, p);
+        p->result = disk_sim_perform(d, p);
         if (p->op.kind == DISK_OP_WRITE)
-            p->copy = copy_bytes(p->op.bytes, p->op.length);
+            p->copy = disk_sim_copy_bytes(p->op.bytes, p->op.length);
     }
     d->completed[p->op.kind]++;
     p->state = PENDING_DONE;
@@ -423,9 +393,9 @@ static void complete(struct disk *d, struct pending *p)
 
 static void land_late(struct disk *d, struct pending *p)
 {
-    land_some(d, p);
-    pending_free(d, p);
-    file_collect(d);
+    disk_sim_land_some(d, p);
+    disk_sim_pending_free(d, p);
+    disk_sim_file_collect(d);
 }
 
 /* What is due first among those in flight and those that land late. */
@@ -446,8 +416,7 @@ static struct pending *earliest(struct disk *d, bool flights_only)
     return found;
 }
 
-/* Notes when there is something to do next; what a held disk delayed is due now. */
-static void schedule(struct disk *d)
+void disk_sim_schedule(struct disk *d)
 {
     const struct pending *p = earliest(d, false);
 
@@ -470,7 +439,7 @@ void disk_sim_advance(struct disk *d, uint64_t now_ns)
             land_late(d, p);
         p = earliest(d, false);
     }
-    schedule(d);
+    disk_sim_schedule(d);
 }
 
 uint64_t disk_sim_next_ns(const struct disk *d)
@@ -546,7 +515,7 @@ static struct disk_done take_done(struct disk *d, struct pending *p)
     if (p->copy != NULL)
         p->state = PENDING_CACHED;
     else
-        pending_free(d, p);
+        disk_sim_pending_free(d, p);
     return done;
 }
 
@@ -583,7 +552,7 @@ int64_t disk_open(struct disk *d, const char *name, uint32_t slot)
     ASSERT(slot < DISK_FILES_MAX);
     if (file == FILES_MAX)
         return -ENOENT;
-    d->slot_file[slot] = file + 1;
+    slot_set(d, slot, file);
     return (int64_t)d->file[file].length;
 }
 
@@ -592,7 +561,7 @@ int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BY
 {
     uint32_t found = 0;
 
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
+    for (uint32_t i = 0; i < d->file_end; i++) {
         const struct sim_file *f = &d->file[i];
         if (!f->used || !f->linked || strncmp(f->name, prefix, strlen(prefix)) != 0)
             continue;
@@ -608,84 +577,19 @@ uint32_t disk_in_flight(const struct disk *d)
     return d->flight_count;
 }
 
-static void restart(struct disk *d)
-{
-    memset(d->slot_file, 0, sizeof d->slot_file);
-    d->fail_all_after = 0;
-    d->dead = false;
-    d->held = false;
-    d->flight_count = 0;
-    d->done_count = 0;
-    file_collect(d);
-    schedule(d);
-}
-
-/* CREATE and REMOVE of the control thread: done, or not begun. */
-static void end_control(struct disk *d, struct pending *p)
-{
-    if (!d->dead && prng_chance(&d->prng, PER_MILLION / 2))
-        (void)perform(d, p);
-}
-
-void disk_sim_power_cut(struct disk *d)
-{
-    for (uint32_t i = 0; i < d->pending_end; i++) {
-        if (d->pending[i].state == PENDING_FLIGHT && d->pending[i].file == FILES_MAX)
-            end_control(d, &d->pending[i]);
-    }
-    for (uint32_t file = 0; file < FILES_MAX; file++) {
-        /* Completed writes in their order, then those in flight, which may come in any. */
-        struct pending *c = d->file[file].used ? next_cached(d, file, 0) : NULL;
-        while (c != NULL) {
-            land_some(d, c);
-            c = next_cached(d, file, c->order + 1);
-        }
-    }
-    for (uint32_t i = 0; i < d->pending_end; i++) {
-        struct pending *p = &d->pending[i];
-        if (p->state == PENDING_LATE || (p->state == PENDING_FLIGHT && is_write(p)))
-            land_some(d, p);
-    }
-    while (d->pending_end > 0)
-        pending_free(d, &d->pending[d->pending_end - 1]);
-    restart(d);
-}
-
-/* What becomes of a write in flight when its process is killed. */
-static void orphan(struct disk *d, struct pending *p)
-{
-    if (prng_chance(&d->prng, PER_MILLION / 2)) {
-        land_some(d, p);
-        p->state = PENDING_DONE; /* to be freed */
-        return;
-    }
-    p->copy = copy_bytes(p->op.bytes, p->op.length);
-    p->state = PENDING_LATE;
-    p->due_ns = d->now_ns + prng_below(&d->prng, DISK_SIM_LATE_NS);
-}
-
-void disk_sim_kill(struct disk *d)
-{
-    for (uint32_t i = 0; i < d->pending_end; i++) {
-        struct pending *p = &d->pending[i];
-        if (p->state == PENDING_FLIGHT && p->file == FILES_MAX)
-            end_control(d, p);
-        else if (p->state == PENDING_FLIGHT && is_write(p))
-            orphan(d, p);
-        else if (p->state == PENDING_DONE && p->copy != NULL)
-            p->state = PENDING_CACHED;
-    }
-    for (uint32_t i = d->pending_end; i > 0; i--) {
-        struct pending *p = &d->pending[i - 1];
-        if (p->state == PENDING_FLIGHT || p->state == PENDING_DONE)
-            pending_free(d, p);
-    }
-    restart(d);
-}
-
 void disk_sim_fail(struct disk *d, const struct disk_sim_fault *fault)
 {
     d->fault = *fault;
+}
+
+bool disk_sim_faulty(const struct disk *d)
+{
+    return d->fault.nth != 0;
+}
+
+uint32_t disk_sim_failed_kinds(const struct disk *d)
+{
+    return d->failed_kinds;
 }
 
 void disk_sim_fail_all_after(struct disk *d, uint32_t nth)
@@ -694,15 +598,27 @@ void disk_sim_fail_all_after(struct disk *d, uint32_t nth)
     d->dead = false;
 }
 
+void disk_sim_die_at(struct disk *d, uint32_t nth)
+{
+    d->die_at = nth;
+    d->dead = false;
+    d->keeps = false;
+}
+
 void disk_sim_hold(struct disk *d, bool held)
 {
     d->held = held;
-    schedule(d);
+    disk_sim_schedule(d);
 }
 
 uint64_t disk_sim_completed(const struct disk *d, enum disk_op_kind kind)
 {
     return d->completed[kind];
+}
+
+uint64_t disk_sim_version(const struct disk *d)
+{
+    return d->order_next;
 }
 
 bool disk_sim_flushed(const struct disk *d, uint32_t slot, uint64_t offset, uint64_t length)

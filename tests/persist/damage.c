@@ -22,42 +22,6 @@
 
 enum { NAMES_MAX = 32 };
 
-/* Three lives, rolls, replacements; everything is durable and the mark says so. */
-static struct fixture *log_new(uint64_t seed)
-{
-    struct fixture *f = fixture_new(seed);
-
-    for (uint32_t life = 0; life < 3; life++) {
-        assert_int_equal(fixture_open(f), 0);
-        for (uint32_t i = 0; i < 16; i++) {
-            fixture_append_random(f);
-            fixture_turn(f, 100 * 1000);
-        }
-        if (life == 2)
-            fixture_idle(f);
-        else
-            fixture_settle(f);
-        disk_sim_power_cut(f->disk);
-    }
-    return f;
-}
-
-/* The same log once more, to be damaged. */
-static struct fixture *twin(const struct fixture *f)
-{
-    struct fixture *t = malloc(sizeof *t);
-
-    assert_non_null(t);
-    *t = *f;
-    t->memory = NULL;
-    t->wal = NULL;
-    t->disk = disk_sim_fork(f->disk, 1);
-    t->records = aligned_alloc(DISK_SECTOR, FIXTURE_BATCH_BYTES);
-    assert_non_null(t->disk);
-    assert_non_null(t->records);
-    return t;
-}
-
 enum harm { HARM_FLIP, HARM_ZERO, HARM_STALE, HARM_KINDS };
 
 static void damage(struct fixture *t, uint8_t *sector, enum harm harm, uint8_t *other)
@@ -77,7 +41,7 @@ static void every_damaged_sector_is_seen(void **state)
     uint32_t harmless = 0;
 
     for (uint64_t seed = 0; seed < 6; seed++) {
-        struct fixture *f = log_new(seed);
+        struct fixture *f = fixture_lives(seed);
         static char names[NAMES_MAX][DISK_NAME_BYTES];
         const int64_t count = disk_list(f->disk, SEGMENT_NAME_PREFIX, names, NAMES_MAX);
         assert_in_range(count, 3, NAMES_MAX);
@@ -85,7 +49,7 @@ static void every_damaged_sector_is_seen(void **state)
             uint64_t length;
             (void)disk_sim_bytes(f->disk, names[i], &length);
             for (uint64_t at = 0; at < length * HARM_KINDS; at += DISK_SECTOR) {
-                struct fixture *t = twin(f);
+                struct fixture *t = fixture_twin(f);
                 uint8_t *bytes = disk_sim_bytes(t->disk, names[i], &length);
                 uint64_t other_length;
                 uint8_t *other = disk_sim_bytes(t->disk, names[(i + 1) % count], &other_length);
@@ -249,7 +213,7 @@ static void damaged_copy_without_a_mark(void **state)
         fixture_turn(f, 10 * 1000); /* flushed, and no mark yet */
     disk_sim_power_cut(f->disk);
     for (uint32_t nth = 1; nth < 40 && refused == 0; nth++) {
-        struct fixture *t = twin(f);
+        struct fixture *t = fixture_twin(f);
         struct batch_header h;
         char name[DISK_NAME_BYTES];
         uint64_t length;
@@ -338,7 +302,7 @@ static void seal_anew(uint8_t *sector, struct segment_header *h)
 static void files_from_elsewhere_are_refused(void **state)
 {
     (void)state;
-    struct fixture *f = log_new(12);
+    struct fixture *f = fixture_lives(12);
     static const struct {
         const char *says;
         int result;
@@ -348,7 +312,7 @@ static void files_from_elsewhere_are_refused(void **state)
     };
 
     for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct fixture *t = twin(f);
+        struct fixture *t = fixture_twin(f);
         struct segment_header h;
         char name[DISK_NAME_BYTES];
         uint64_t length;
@@ -382,7 +346,7 @@ static void files_from_elsewhere_are_refused(void **state)
 static void read_error_is_tried_by_sector(void **state)
 {
     (void)state;
-    struct fixture *f = log_new(13);
+    struct fixture *f = fixture_lives(13);
     const struct disk_sim_fault fault = {.kind = DISK_OP_READ, .nth = 1, .result = -EIO};
 
     disk_sim_fail(f->disk, &fault);

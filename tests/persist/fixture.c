@@ -1,14 +1,24 @@
 #include "tests/persist/fixture.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/record.h"
 #include "persist/segment.h"
 
 enum { READ_BYTES = FIXTURE_BATCH_BYTES };
+
+/* Of a state only what it has entries for: the whole table is megabytes. */
+static void copy_state(struct fixture_state *to, const struct fixture_state *from)
+{
+    memcpy(to, from,
+           offsetof(struct fixture_state, entry) +
+               (size_t)(from->last + 1) * sizeof from->entry[0]);
+}
 
 struct fixture *fixture_new(uint64_t seed)
 {
@@ -40,6 +50,67 @@ struct fixture *fixture_new(uint64_t seed)
     ASSERT(f->disk != NULL);
     ASSERT(f->records != NULL);
     return f;
+}
+
+struct fixture *fixture_lives(uint64_t seed)
+{
+    struct fixture *f = fixture_new(seed);
+
+    for (uint32_t life = 0; life < 3; life++) {
+        const int opened = fixture_open(f);
+        ASSERT(opened == 0);
+        for (uint32_t i = 0; i < 16; i++) {
+            fixture_append_random(f);
+            fixture_turn(f, 100 * 1000);
+        }
+        if (life == 2)
+            fixture_idle(f);
+        else
+            fixture_settle(f);
+        disk_sim_power_cut(f->disk);
+    }
+    return f;
+}
+
+void fixture_assign(struct fixture *to, const struct fixture *from, uint64_t seed)
+{
+    const struct fixture own = {.disk = to->disk,
+                                .memory = to->memory,
+                                .memory_bytes = to->memory_bytes,
+                                .records = to->records};
+
+    memcpy(to, from, offsetof(struct fixture, state));
+    to->disk = own.disk;
+    to->memory = own.memory;
+    to->memory_bytes = own.memory_bytes;
+    to->records = own.records;
+    to->wal = NULL;
+    prng_seed(&to->prng, seed);
+    disk_sim_assign(to->disk, from->disk, seed);
+    for (uint32_t i = 0; i < from->state_count; i++)
+        copy_state(&to->state[i], &from->state[i]);
+}
+
+struct fixture *fixture_twin(const struct fixture *f)
+{
+    struct fixture *t = fixture_new(1);
+
+    fixture_assign(t, f, 1);
+    return t;
+}
+
+uint64_t fixture_hash(struct fixture *f)
+{
+    static char names[DISK_FILES_MAX][DISK_NAME_BYTES];
+    const uint32_t count = (uint32_t)disk_list(f->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+    uint64_t hash = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t length;
+        const uint8_t *bytes = disk_sim_bytes(f->disk, names[i], &length);
+        hash = hash_u64(hash, crc32c(crc32c(0, names[i], strlen(names[i])), bytes, length));
+    }
+    return hash;
 }
 
 void fixture_delete(struct fixture *f)
@@ -94,16 +165,27 @@ static bool records_match(struct fixture *f, const struct fixture_state *s)
     return index == s->last + 1;
 }
 
+static void take_memory(struct fixture *f)
+{
+    const size_t bytes = wal_bytes(&f->options);
+
+    if (bytes > f->memory_bytes) {
+        free(f->memory);
+        f->memory = aligned_alloc(DISK_SECTOR, bytes);
+        f->memory_bytes = bytes;
+    }
+    ASSERT(f->memory != NULL);
+}
+
 int fixture_try_open(struct fixture *f)
 {
     f->options.boot++;
     f->seq = (raft_seq)f->options.boot << RAFT_SEQ_COUNTER_BITS;
-    free(f->memory);
-    f->memory = aligned_alloc(DISK_SECTOR, wal_bytes(&f->options));
-    ASSERT(f->memory != NULL);
+    take_memory(f);
     const int result = wal_open(&f->wal, f->memory, f->disk, &f->options, &f->recovered);
-    memcpy(f->error, f->recovered.refusal, sizeof f->error);
-    disk_sim_fail_all_after(f->disk, 0); /* was meant for the opening */
+    snprintf(f->error, sizeof f->error, "%s", f->recovered.refusal);
+    disk_sim_fail_all_after(f->disk, 0); /* was meant for the opening, as was the other */
+    disk_sim_die_at(f->disk, 0);
     if (result != 0)
         return result;
 
@@ -124,7 +206,8 @@ int fixture_try_open(struct fixture *f)
     }
     f->state_count = match;
     f->durable = match - 1; /* recovery reports what is durable */
-    if (!records_match(f, fixture_now(f))) {
+    /* With a fault to come the reading would meet it. */
+    if (!disk_sim_faulty(f->disk) && !records_match(f, fixture_now(f))) {
         snprintf(f->error, sizeof f->error, "records read back differ");
         return -1;
     }
@@ -179,7 +262,7 @@ int fixture_append(struct fixture *f, const struct fixture_step *step)
 {
     ASSERT(f->state_count < FIXTURE_STATES_MAX);
     struct fixture_state *next = &f->state[f->state_count];
-    *next = *fixture_now(f);
+    copy_state(next, fixture_now(f));
     const uint32_t length = step->count > 0 ? encode(f, step, next) : 0;
 
     next->seq = f->seq + 1;
@@ -229,33 +312,48 @@ void fixture_extend(struct fixture *f, uint32_t count, uint32_t payload)
     fixture_append_wait(f, &step);
 }
 
-void fixture_append_random(struct fixture *f)
+struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mix)
 {
     const struct fixture_state *now = fixture_now(f);
     const uint64_t kind = prng_below(&f->prng, 16);
     struct fixture_step step = {
         .first = now->last + 1,
-        .count = (uint32_t)prng_between(&f->prng, 1, 8),
-        .payload = (uint32_t)prng_below(&f->prng, 1200),
+        .count = (uint32_t)prng_between(&f->prng, 1, mix->count_max),
+        .payload = (uint32_t)prng_below(&f->prng, mix->payload_max),
         .term = now->term > 0 ? now->term : 1,
         .vote = now->vote,
     };
 
-    if (kind == 0) { /* a vote alone */
+    if (kind < mix->votes) {
         step.count = 0;
         step.term = now->term + 1;
         step.vote = (raft_node)prng_between(&f->prng, 1, 5);
-    } else if (kind == 1) { /* a new term, with or without a replaced tail */
+    } else if (kind < mix->votes + mix->replaces) {
         step.term = now->term + 1;
         step.vote = 0;
-        step.first = now->last + 1 - prng_below(&f->prng, now->last < 6 ? now->last + 1 : 6);
-    } else if (kind == 2) {
+        step.first =
+            now->last + 1 -
+            prng_below(&f->prng, now->last < mix->tail_max ? now->last + 1 : mix->tail_max);
+    } else if (kind < mix->votes + mix->replaces + mix->configs) {
         step.config = true;
     }
+    return step;
+}
+
+void fixture_append_random(struct fixture *f)
+{
+    static const struct fixture_mix mix = {.count_max = 8,
+                                           .payload_max = 1200,
+                                           .votes = 1,
+                                           .replaces = 1,
+                                           .configs = 1,
+                                           .tail_max = 6};
+    const struct fixture_step step = fixture_draw(f, &mix);
+
     fixture_append_wait(f, &step);
 }
 
-void fixture_turn(struct fixture *f, uint64_t step_ns)
+void fixture_advance(struct fixture *f, uint64_t step_ns)
 {
     const uint64_t due = disk_sim_next_ns(f->disk);
 
@@ -263,10 +361,20 @@ void fixture_turn(struct fixture *f, uint64_t step_ns)
     if (due < f->now_ns)
         f->now_ns = due;
     disk_sim_advance(f->disk, f->now_ns);
+}
+
+void fixture_poll(struct fixture *f)
+{
     (void)wal_poll(f->wal, f->now_ns);
     const raft_seq durable = wal_durable(f->wal);
     while (f->durable + 1 < f->state_count && f->state[f->durable + 1].seq <= durable)
         f->durable++;
+}
+
+void fixture_turn(struct fixture *f, uint64_t step_ns)
+{
+    fixture_advance(f, step_ns);
+    fixture_poll(f);
 }
 
 void fixture_settle(struct fixture *f)

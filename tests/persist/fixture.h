@@ -39,10 +39,11 @@ struct fixture_state {
 struct fixture {
     struct disk *disk;
     void *memory;
+    size_t memory_bytes;
     struct wal *wal; /* NULL: not open */
     struct wal_options options;
     struct wal_recovered recovered;
-    char error[256];
+    char error[512];
     struct prng prng;
     uint64_t now_ns;
     raft_seq seq;
@@ -54,6 +55,15 @@ struct fixture {
 
 struct fixture *fixture_new(uint64_t seed);
 void fixture_delete(struct fixture *f);
+
+/* Three lives, rolls, replacements; everything is durable, the mark says so, and the power is cut. */
+struct fixture *fixture_lives(uint64_t seed);
+/* The same log once more, to be damaged or crashed; not open. */
+struct fixture *fixture_twin(const struct fixture *f);
+/* The same into a fixture that is there already: quicker. `seed` is for its own chances. */
+void fixture_assign(struct fixture *to, const struct fixture *from, uint64_t seed);
+/* Over the names and the stable bytes of all segments. */
+uint64_t fixture_hash(struct fixture *f);
 
 /* One boot more, then wal_open(); checks what is reported against the model and reads every record
  * back. Negative: refused, and f->error says why. */
@@ -77,10 +87,23 @@ int fixture_append(struct fixture *f, const struct fixture_step *step);
 void fixture_append_wait(struct fixture *f, const struct fixture_step *step);
 /* `count` records more, of the newest term. */
 void fixture_extend(struct fixture *f, uint32_t count, uint32_t payload);
-/* A step drawn at random: mostly some records, at times a vote, a replacement, a configuration. */
+/* What is drawn for a step; the chances are of 16. */
+struct fixture_mix {
+    uint32_t count_max; /* records */
+    uint32_t payload_max;
+    uint32_t votes;    /* a hard state alone */
+    uint32_t replaces; /* a new term, with or without a replaced tail */
+    uint32_t configs;
+    uint32_t tail_max; /* so many entries are replaced at most */
+};
+struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mix);
+/* A step drawn at random, waited for: mostly some records. */
 void fixture_append_random(struct fixture *f);
 
-/* Advances the time by at most `step_ns` and polls; notes what is durable. */
+/* The two halves of a turn: the time goes on by at most `step_ns`, to the next completion; the log is
+ * polled, and what is durable noted. */
+void fixture_advance(struct fixture *f, uint64_t step_ns);
+void fixture_poll(struct fixture *f);
 void fixture_turn(struct fixture *f, uint64_t step_ns);
 /* Until everything appended is durable and the next segment is prepared. */
 void fixture_settle(struct fixture *f);
