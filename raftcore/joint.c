@@ -4,9 +4,11 @@
  * the flag of each half. While it is in force everything needs a majority of either half, so no
  * moment has two disjoint majorities, whatever the two have in common.
  */
-#include "raftcore/raft_internal.h"
+#include "raftcore/joint.h"
 
+#include "base/assert.h"
 #include "base/record.h"
+#include "raftcore/raft.h"
 
 #include <stddef.h>
 

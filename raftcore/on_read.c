@@ -14,19 +14,12 @@
 
 #include <stddef.h>
 
-static bool local_reads_wait(const struct raft *r)
-{
-    ASSERT(r->read_confirmed <= r->read_wanted);
-    return r->read_wanted > r->read_confirmed &&
-           (!r->round_running || r->read_wanted > r->read_running);
-}
-
 static bool reads_wait(const struct raft *r)
 {
     const uint32_t count = raft_config_in_force(r)->count;
 
-    ASSERT(count <= RAFT_MEMBERS_MAX);
-    if (local_reads_wait(r))
+    ASSERT(!r->round_running); /* its reads are confirmed when it ends */
+    if (r->read_wanted > r->read_confirmed)
         return true;
     for (uint32_t i = 0; i < count; i++) {
         if (r->peer[i].read_waiting != 0)

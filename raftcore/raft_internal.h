@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/planted.h"
 #include "base/prng.h"
+#include "raftcore/joint.h"
 #include "raftcore/log.h"
 #include "raftcore/raft.h"
 
@@ -180,15 +181,6 @@ uint32_t raft_config_room(const struct raft *r);
 struct raft_peer *raft_find_peer(struct raft *r, raft_node node); /* NULL: not a member */
 bool raft_is_voter(const struct raft *r);                         /* are we? */
 bool raft_is_needed(const struct raft *r); /* or were, until the change is committed? */
-
-/* joint.c: configurations as values; raft_config_is_sound() too. */
-uint32_t raft_config_bytes(const struct raft_config *config);
-bool raft_config_is_equal(const struct raft_config *a, const struct raft_config *b);
-bool raft_config_has_same_voters(const struct raft_config *a, const struct raft_config *b);
-const struct raft_member *raft_config_find(const struct raft_config *config, raft_node node);
-bool raft_config_join(const struct raft_config *from, const struct raft_config *to,
-                      struct raft_config *joint); /* false: too many members */
-void raft_config_leave(const struct raft_config *joint, struct raft_config *out);
 
 /* commit.c: what a majority has. */
 raft_index raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX]);

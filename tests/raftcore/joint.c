@@ -9,7 +9,8 @@
 #include <cmocka.h>
 
 #include "base/prng.h"
-#include "raftcore/raft_internal.h"
+#include "raftcore/joint.h"
+#include "raftcore/raft.h"
 
 enum { PAIRS = 100000, NODES = 12 };
 

@@ -178,12 +178,77 @@ static void agrees_with_model(void **state)
     }
 }
 
+/* The proof that the core asserts must itself see each way to break the invariant. */
+static void unsound_is_seen(void **state)
+{
+    struct raft_run runs[3];
+    struct raft_log log;
+
+    (void)state;
+    for (uint32_t i = 0; i < 13; i++) {
+        runs[0] = (struct raft_run){.first = 6, .term = 2};
+        runs[1] = (struct raft_run){.first = 8, .term = 3};
+        runs[2] = (struct raft_run){.first = 9, .term = 5};
+        log = (struct raft_log){.base = 5,
+                                .base_term = 2,
+                                .last = 10,
+                                .durable = 8,
+                                .window = 4,
+                                .run_count = 3,
+                                .run = runs};
+        assert_true(raft_log_is_sound(&log));
+        switch (i) {
+        case 0:
+            log.durable = 4;
+            break;
+        case 1:
+            log.durable = 11;
+            break;
+        case 2:
+            log.window = 1;
+            break;
+        case 3:
+            log.run_count = RAFT_TERM_RUNS_MAX + 1;
+            break;
+        case 4:
+            log.run_count = 0;
+            break;
+        case 5:
+            log.last = log.durable = 5;
+            break;
+        case 6:
+            runs[0].first = 5;
+            break;
+        case 7:
+            runs[2].first = 8;
+            break;
+        case 8:
+            runs[2].first = 11;
+            break;
+        case 9:
+            runs[2].term = 3;
+            break;
+        case 10:
+            log.base_term = 3;
+            break;
+        case 11:
+            runs[0].first = 7;
+            break;
+        default:
+            runs[0].term = 0;
+            break;
+        }
+        assert_false(raft_log_is_sound(&log));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(terms_by_run),   cmocka_unit_test(back_up_by_term),
-        cmocka_unit_test(empty_log),      cmocka_unit_test(durable_is_a_prefix),
-        cmocka_unit_test(window_forgets), cmocka_unit_test(agrees_with_model),
+        cmocka_unit_test(terms_by_run),    cmocka_unit_test(back_up_by_term),
+        cmocka_unit_test(empty_log),       cmocka_unit_test(durable_is_a_prefix),
+        cmocka_unit_test(window_forgets),  cmocka_unit_test(agrees_with_model),
+        cmocka_unit_test(unsound_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
