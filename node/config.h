@@ -42,10 +42,9 @@ enum {
       false) /* flushes under way beside which a small batch waits for company */            \
     X(term_runs, 65536, 64, 65536, false)
 
-/* Logical bytes of keys and values; the cluster's quota is the first leader's. */
-#define CONFIG_STORE_LIST(X)              \
-    X(quota_mib, 512, 16, 1 << 20, false) \
-    X(keys_max, 2000000, 1000, 1000000000, false)
+/* Keys, values and a charge for each key; the cluster's quota is the first leader's. The most is
+ * STORE_QUOTA_BYTES_MAX. */
+#define CONFIG_STORE_LIST(X) X(quota_mib, 512, 16, 65536, false)
 
 /* Who may have how much under way. Rings need powers of two. */
 #define CONFIG_LIMITS_LIST(X)                                                                     \

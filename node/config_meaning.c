@@ -80,8 +80,8 @@ static void check_members(struct config_source *source, const struct config *con
         snprintf(path, sizeof path, "members[%u].client", i);
         if (!config_split_address(config->members[i].client, host, &port))
             config_complain(source, config_source_line(source, path),
-                            "members[].client is \"%s\"; allowed is a numeric address with a port, "
-                            "as in 127.0.0.1:12379",
+                            "members[].client is \"%s\"; allowed is a numeric address with a port "
+                            "from 1 to 65535, as in 127.0.0.1:12379",
                             config->members[i].client);
         for (uint32_t j = i + 1; j < config->members_count; j++)
             check_member_pair(source, config, i, j);

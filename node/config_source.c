@@ -22,6 +22,19 @@ void config_complain(struct config_source *source, size_t line, const char *form
     fputc('\n', source->complaints);
 }
 
+/* The line of what stopped the parser. Its reader, which meets bytes that are no text, knows only
+ * the offset. */
+static size_t line_of_problem(const struct config_source *source, const yaml_parser_t *parser)
+{
+    size_t line = 1;
+
+    if (parser->error != YAML_READER_ERROR)
+        return parser->problem_mark.line + 1;
+    for (size_t i = 0; i < parser->problem_offset && i < source->text_bytes; i++)
+        line += source->text[i] == '\n';
+    return line;
+}
+
 int config_source_parse(struct config_source *source)
 {
     yaml_parser_t parser;
@@ -30,7 +43,7 @@ int config_source_parse(struct config_source *source)
         return -ENOMEM;
     yaml_parser_set_input_string(&parser, (const unsigned char *)source->text, source->text_bytes);
     if (!yaml_parser_load(&parser, &source->document)) {
-        config_complain(source, parser.problem_mark.line + 1,
+        config_complain(source, line_of_problem(source, &parser),
                         "this is not YAML: %s%s%s; check the indentation, the colons and the "
                         "brackets here and on the line before",
                         parser.problem != NULL ? parser.problem : "unreadable",

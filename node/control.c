@@ -21,6 +21,8 @@
 enum {
     TURN_MS = 50,                  /* how often links are looked after */
     DRAIN_NS = 1000 * 1000 * 1000, /* how long clients may take to leave */
+    /* A segment is in the making for less time than this, unless there is no room for it. */
+    NO_ROOM_NS = 1000 * 1000 * 1000,
 };
 
 enum source { SOURCE_SIGNAL, SOURCE_SOCKET, SOURCE_LCORES, SOURCE_COUNT };
@@ -33,6 +35,8 @@ struct control {
     uint32_t signals; /* asked to end so often */
     uint64_t drain_until_ns;
     uint64_t role, leader, term; /* as last said */
+    uint64_t room_ns;            /* when there last was room for the log */
+    bool no_room;                /* as last said */
 };
 
 int control_block_signals(void)
@@ -132,6 +136,27 @@ static void watch_role(struct control *c)
         say(c, "%s in term %" PRIu64 ", no leader known", report_role_name(role), term);
 }
 
+/* A full disk stops writes, and nothing else; whoever wonders why finds it in the log. */
+static void watch_disk(struct control *c)
+{
+    const uint64_t now_ns = lcore_clock_ns();
+    const struct config *config = c->node->config;
+
+    if (published_get(&c->node->counters->no_room) == 0)
+        c->room_ns = now_ns;
+    const bool no_room = now_ns - c->room_ns > NO_ROOM_NS;
+    if (no_room == c->no_room)
+        return;
+    c->no_room = no_room;
+    if (no_room)
+        say(c,
+            "no room in %s for the next %" PRIu64 " MiB of log: no writes are taken until there "
+            "is; make room on that file system",
+            config->data, (uint64_t)config->log.segment_mib);
+    else
+        say(c, "there is room in %s again: writes are taken", config->data);
+}
+
 static void control_turn(struct control *c)
 {
     struct epoll_event events[SOURCE_COUNT];
@@ -153,6 +178,7 @@ static void control_turn(struct control *c)
     }
     port_dpdk_supervise(c->node->port, lcore_clock_ns());
     watch_role(c);
+    watch_disk(c);
 }
 
 /* The errno of an lcore that could not begin; 0: none. */
@@ -223,7 +249,8 @@ static int last_words(const struct control *c)
 
 int control_run(struct node *n, int signal_fd, int listen_fd)
 {
-    struct control c = {.node = n, .signal_fd = signal_fd, .listen_fd = listen_fd};
+    struct control c = {
+        .node = n, .signal_fd = signal_fd, .listen_fd = listen_fd, .room_ns = lcore_clock_ns()};
     const int result = open_epoll(&c);
 
     if (result != 0) {

@@ -77,10 +77,9 @@ static int take_lock(struct datadir *d, char *error, size_t error_bytes)
     d->lock_fd = openat(d->fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (d->lock_fd < 0) {
         const int result = -errno;
-        snprintf(
-            error, error_bytes,
-            "data directory %s can't be written: %s; it must belong to the user who runs skiff",
-            d->path, strerror(-result));
+        snprintf(error, error_bytes, "data directory %s can't be written: %s%s", d->path,
+                 strerror(-result),
+                 result == -EACCES ? "; it must belong to the user who runs skiff" : "");
         return result;
     }
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == 0)
@@ -128,6 +127,14 @@ static int open_and_lock(struct datadir *d, const char *path, char *error, size_
 /* Whether it holds anything but the lock. */
 static int check_empty(const struct datadir *d, char *error, size_t error_bytes)
 {
+    /* First of all the name that says most. */
+    if (faccessat(d->fd, SUPERBLOCK_NAME, F_OK, 0) == 0) {
+        snprintf(error, error_bytes,
+                 "data directory %s is initialised already (it has a %s); start the node "
+                 "with: skiff run --config FILE",
+                 d->path, SUPERBLOCK_NAME);
+        return -EEXIST;
+    }
     const int copy = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = copy >= 0 ? fdopendir(copy) : NULL;
     int result = 0;
@@ -145,13 +152,10 @@ static int check_empty(const struct datadir *d, char *error, size_t error_bytes)
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK_NAME) == 0)
             continue;
-        result = strcmp(name, SUPERBLOCK_NAME) == 0 ? -EEXIST : -ENOTEMPTY;
+        result = -ENOTEMPTY;
         snprintf(error, error_bytes,
-                 result == -EEXIST
-                     ? "data directory %s is initialised already (it has a %s); start the node "
-                       "with: skiff run --config FILE"
-                     : "data directory %s is not empty (it has a %s); init makes a new one, so "
-                       "name another as `data` or empty this one",
+                 "data directory %s is not empty (it has a %s); init makes a new one, so name "
+                 "another as `data` or empty this one",
                  d->path, name);
     }
     closedir(folder);

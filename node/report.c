@@ -113,6 +113,7 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "flushes", &c->flushes);
     json_word(out, "flushed_bytes", &c->flushed_bytes);
     json_word(out, "flush_ns", &c->flush_ns);
+    json_word(out, "no_room", &c->no_room);
     json_frames(out, c);
     json_links(n, out);
     json_lcores(n, out);
@@ -128,6 +129,8 @@ static void row_remarks(const struct node *n, FILE *out)
     for (uint32_t i = 0; i < links; i++)
         up += port_link_up(n->port, i);
     fprintf(out, "%u of %u up", up, links);
+    if (published_get(&n->counters->no_room) != 0)
+        fprintf(out, "; no room on the disk, takes no writes");
     for (uint32_t i = 0; i < n->lcore_count; i++) {
         const uint64_t preempted = published_get(&n->lcore[i].report.preempted);
         if (n->lcore[i].idle == CONFIG_IDLE_BUSY && preempted > LCORE_SWITCHES_MAX)

@@ -50,9 +50,11 @@ static bool ask(const char *config_path, const char *question, char *answer, cha
         snprintf(answer, CONTROL_ANSWER_BYTES,
                  "does not answer within %d ms: is it stopped, or is the machine overloaded?",
                  CONTROL_WAIT_MS);
+    else if (result == -ECONNREFUSED || result == -ENOENT)
+        snprintf(answer, CONTROL_ANSWER_BYTES, "does not answer: it is not running; skiff run --config %s starts it",
+                 config_path);
     else if (result < 0)
-        snprintf(answer, CONTROL_ANSWER_BYTES, "does not answer (%s): is it running?",
-                 strerror(-result));
+        snprintf(answer, CONTROL_ANSWER_BYTES, "does not answer: %s", strerror(-result));
     config_free(config);
     return result >= 0;
 }

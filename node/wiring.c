@@ -123,7 +123,6 @@ static struct replica_options make_options(const struct node *n)
         .resend_ns = c->timing.resend_ms * MS_NS,
         .request_timeout_ns = c->timing.request_timeout_ms * MS_NS,
         .quota_bytes = c->store.quota_mib * MIB,
-        .keys_max = c->store.keys_max,
         .record_memory_bytes = l->record_memory_mib * MIB,
         .record_payload_bytes_max = RECORD_PAYLOAD_BYTES_MAX,
         .window = (uint32_t)l->window,
@@ -267,13 +266,15 @@ static int make_folders(const struct config *config, char *error, size_t error_b
 static int open_replica(struct node *n, char *error, size_t error_bytes)
 {
     const struct replica_options options = make_options(n);
+    char reason[NODE_ERROR_BYTES] = "";
 
     n->replica_bytes = rounded(replica_bytes(&options));
     n->replica_memory = map(n->replica_bytes, error, error_bytes);
     if (n->replica_memory == NULL)
         return EXIT_START;
-    if (replica_open(&n->replica, n->replica_memory, &options, error, error_bytes) == 0)
+    if (replica_open(&n->replica, n->replica_memory, &options, reason, sizeof reason) == 0)
         return 0;
+    snprintf(error, error_bytes, "data directory %s: %s", n->datadir.path, reason);
     munmap(n->replica_memory, n->replica_bytes);
     return EXIT_DATA;
 }

@@ -211,10 +211,9 @@ void chunks_on_frame(struct replica *r, const struct frame *f)
 
 static void acknowledge(struct replica *r, struct peer *peer, struct chunk_receive *in)
 {
-    struct frame f = {.type = FRAME_CHUNK_ACK, .chunk = in->key};
-
     if (!in->ack_due || !in->active)
         return;
+    struct frame f = {.type = FRAME_CHUNK_ACK, .chunk = in->key};
     f.chunk.offset = 0;
     f.chunk.first_missing = in->first_missing;
     f.chunk.bitmap = 0;

@@ -217,11 +217,12 @@ void forward_ack_due(struct replica *r)
 
     for (uint32_t i = 0; i < role->peer_count; i++) {
         struct peer *peer = &role->peer[i];
+        if (!peer->forward_ack_due)
+            continue;
         struct frame f = {
             .type = FRAME_FORWARD_ACK,
             .forward = {.term = peer->forward_term, .position = peer->forward_next},
         };
-        if (peer->forward_ack_due && emit_frame(r, peer, &f, 0, NULL))
-            peer->forward_ack_due = false;
+        peer->forward_ack_due = !emit_frame(r, peer, &f, 0, NULL);
     }
 }

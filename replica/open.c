@@ -116,7 +116,7 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
 static struct replica *lay_out(struct carve *c, const struct replica_options *o, struct areas *areas)
 {
     const struct raft_options core = core_options(o);
-    const struct store_options store = {.quota_bytes = o->quota_bytes, .keys_max = o->keys_max};
+    const struct store_options store = {.quota_bytes = o->quota_bytes};
     struct replica *r = carve(c, sizeof *r, CACHE_LINE_BYTES);
 
     if (r != NULL)

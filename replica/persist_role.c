@@ -70,6 +70,7 @@ static void publish(struct replica *r)
 
     published_set(&r->options.view->durable, wal_durable(wal));
     published_set(&r->disk_room, r->persist.taken_bytes + wal_room(wal));
+    published_set(&r->options.counters->no_room, !wal_has_room(wal));
     published_set(&r->options.counters->flushes, counters->flushes);
     published_set(&r->options.counters->flushed_bytes, counters->bytes);
     published_set(&r->options.counters->flush_ns, counters->flush_ns_last);

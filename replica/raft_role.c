@@ -60,6 +60,14 @@ static uint32_t take_tick(struct replica *r)
     return 1;
 }
 
+/* Entries go from the leader, requests to it; followers have nothing for each other. */
+static bool may_need_credit(const struct replica *r, const struct peer *peer)
+{
+    const raft_node leader = raft_leader(r->raft.raft);
+    return peer->node != r->options.node &&
+           (leader == r->options.node || leader == peer->node);
+}
+
 /* A peer without credit learns of lost grants by an answer to this: the number it has used. A probe
  * that finds no room stays due: heartbeats fill a small ring to tx at just these moments. */
 static void probe_credit(struct replica *r)
@@ -71,13 +79,18 @@ static void probe_credit(struct replica *r)
         role->probe_ns = role->now_ns + r->options.heartbeat_ns;
     for (uint32_t i = 0; i < role->peer_count; i++) {
         struct peer *peer = &role->peer[i];
-        const bool blocked =
-            i != role->self && peer->boot != 0 && credit_send_room(&peer->credit_out) == 0;
+        const bool blocked = may_need_credit(r, peer) && peer->boot != 0 &&
+                             credit_send_room(&peer->credit_out) == 0;
         peer->probe_due = blocked && (peer->probe_due || round);
         if (!peer->probe_due)
             continue;
         struct frame f = {.type = FRAME_CREDIT, .number = peer->credit_out.sent};
-        peer->probe_due = !emit_frame(r, peer, &f, 0, NULL);
+        if (f.number == 0) { /* that would be a grant: who has sent nothing yet asks by a HELLO */
+            peer->hello_ask = true;
+            peer->probe_due = false;
+        } else {
+            peer->probe_due = !emit_frame(r, peer, &f, 0, NULL);
+        }
     }
 }
 

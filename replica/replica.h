@@ -63,6 +63,7 @@ struct replica_counters {
     struct published forwards_sent, forwards_taken;
     struct published gate_held;  /* messages that waited for the disk */
     struct published flushes, flushed_bytes, flush_ns; /* persist; the last is of the newest */
+    struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
 };
 
 /* Slots of the rings; each a power of two, at least 2. */
@@ -82,8 +83,7 @@ struct replica_options {
     struct raft_config members; /* initial ones, incarnations 0, ascending by node */
     uint64_t heartbeat_ns, election_min_ns, election_max_ns, resend_ns;
     uint64_t request_timeout_ns; /* a request no leader took is answered TIMED_OUT after that */
-    uint64_t quota_bytes;        /* proposed as the cluster's at bootstrap */
-    uint64_t keys_max;           /* sizes the store's memory, with quota_bytes */
+    uint64_t quota_bytes;        /* of the store; proposed as the cluster's at bootstrap */
     uint64_t record_memory_bytes; /* a power of two, at least 4 largest records */
     uint32_t record_payload_bytes_max; /* RECORD_PAYLOAD_BYTES_MAX; the simulator takes less */
     uint32_t window;             /* see raft.h; a power of two */

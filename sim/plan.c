@@ -50,7 +50,6 @@ static void draw_sizes(struct plan *plan, struct prng *p)
     struct replica_options *o = &plan->options;
 
     o->quota_bytes = 4 << 20; /* more than all keys with their largest values */
-    o->keys_max = 256;
     o->record_payload_bytes_max = PLAN_PAYLOAD_BYTES_MAX;
     o->record_memory_bytes = power_of_two(p, 17, 20);
     o->window = power_of_two(p, 8, 11); /* the replica wants a few full proposals */

@@ -34,7 +34,6 @@ enum { STORE_KEY_CHARGE_BYTES = 48 }; /* revisions, lease, lengths */
 
 struct store_options {
     uint64_t quota_bytes; /* what the memory is sized for; at most STORE_QUOTA_BYTES_MAX */
-    uint64_t keys_max;    /* not looked at: the quota bounds the keys, store_quota_keys() */
 };
 
 /* Where results go. The caller lends it to each store_work(); the store appends whole items. */

@@ -8,7 +8,6 @@ enum {
     FAKE_BURST = 64,
     FAKE_ANSWER_BYTES = 8 << 20,
     FAKE_SINK_BYTES = sizeof(struct result_header) + COMMAND_ITEM_BYTES_MAX,
-    FAKE_STORE_KEYS = 1 << 16,
     FAKE_STORE_BYTES = 64 << 20,
     FAKE_WORK_BUDGET = 256,
 };
@@ -24,8 +23,7 @@ static void publish(struct fake_node *n);
 
 void fake_node_open(struct fake_node *n, uint32_t ring_slots)
 {
-    const struct store_options options = {.quota_bytes = FAKE_STORE_BYTES,
-                                          .keys_max = FAKE_STORE_KEYS};
+    const struct store_options options = {.quota_bytes = FAKE_STORE_BYTES};
     const size_t store_size = (store_bytes(&options) + 63) & ~(size_t)63;
 
     memset(n, 0, sizeof *n);

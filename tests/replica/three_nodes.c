@@ -71,7 +71,6 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .resend_ns = 50000000,
         .request_timeout_ns = 7000000000,
         .quota_bytes = 64 << 20,
-        .keys_max = 10000,
         .record_memory_bytes = 16 << 20,
         .record_payload_bytes_max = RECORD_PAYLOAD_BYTES_MAX,
         .window = 4096,
