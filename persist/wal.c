@@ -140,14 +140,40 @@ static uint64_t queued_bytes(const struct wal *w)
     return w->closed_bytes + (is_filling(w) ? batch_bytes(b->header.record_bytes) : 0);
 }
 
-static bool has_room(const struct wal *w, uint32_t more)
+/* For steps without records when no segment can be prepared any more. */
+static uint64_t reserve_bytes(const struct wal *w)
+{
+    const uint64_t part =
+        w->options.segment_bytes / WAL_RESERVE_DIVISOR / DISK_SECTOR * DISK_SECTOR;
+
+    ASSERT(part < w->options.segment_bytes);
+    return part > WAL_RESERVE_BYTES_MIN ? part : WAL_RESERVE_BYTES_MIN;
+}
+
+/* Batches of so many bytes in sum surely find their place in the segments that there are. */
+static uint64_t free_bytes(const struct wal *w)
 {
     const struct wal_segment *s = &w->segment[w->segment_count - 1];
+    const uint64_t rest = s->bytes - s->end;
+    const uint64_t queued = queued_bytes(w);
+    uint64_t space = rest;
 
     ASSERT(w->segment_count > 0);
-    if (w->prepare.state == WAL_PREPARE_READY)
-        return true;
-    return queued_bytes(w) + batch_bytes(more) + WAL_VOTES_RESERVE <= s->bytes - s->end;
+    if (w->prepare.state == WAL_PREPARE_READY) {
+        /* The batch that does not fit any more leaves less than itself unused. */
+        const uint64_t next = w->prepare.segment.bytes - w->prepare.segment.end;
+        space = next + (rest > w->options.batch_bytes ? rest - w->options.batch_bytes : 0);
+    }
+    return space > queued ? space - queued : 0;
+}
+
+/* What was promised by wal_room() is kept though half of the reserve was used since. */
+static bool takes(const struct wal *w, const struct wal_step *step)
+{
+    const uint64_t kept = step->from_reserve ? 0 : reserve_bytes(w) / 2;
+
+    ASSERT(step->length > 0);
+    return batch_bytes(step->length) + kept <= free_bytes(w);
 }
 
 /* Takes the records that were just copied to `records` into the account of the batch. */
@@ -206,10 +232,11 @@ int wal_append(struct wal *w, const struct wal_step *step)
     ASSERT(step->seq >> RAFT_SEQ_COUNTER_BITS == w->options.boot);
     ASSERT(has_records == (step->length > 0));
     ASSERT(step->length <= wal_step_bytes_max(&w->options));
+    ASSERT(!step->from_reserve || step->length <= DISK_SECTOR - BATCH_HEADER_BYTES);
     ASSERT(step->term >= w->term);
     if (w->failed != 0)
         return -EIO; /* never one of the codes that mean: later */
-    if (has_records && !has_room(w, step->length))
+    if (has_records && !takes(w, step))
         return -ENOSPC;
     struct wal_buffer *b = open_buffer(w);
     if (b != NULL &&
@@ -478,7 +505,9 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns)
     while (submit_due(w) && submit_next(w))
         work++;
     work += wal_prepare_poll(w);
-    if (w->mark_wanted && is_idle(w) && now_ns - w->idle_since_ns >= WAL_IDLE_MARK_NS)
+    /* A mark is not worth the reserve. */
+    if (w->mark_wanted && is_idle(w) && free_bytes(w) > reserve_bytes(w) &&
+        now_ns - w->idle_since_ns >= WAL_IDLE_MARK_NS)
         work += wal_submit_mark(w);
     return work;
 }
@@ -493,15 +522,30 @@ int wal_failed(const struct wal *w)
     return w->failed;
 }
 
+uint64_t wal_room(const struct wal *w)
+{
+    const uint64_t space = free_bytes(w);
+    const uint64_t reserve = reserve_bytes(w);
+
+    ASSERT(w->segment_count > 0);
+    return space > reserve ? space - reserve : 0;
+}
+
+uint64_t wal_step_cost(uint32_t length)
+{
+    return batch_bytes(length);
+}
+
 bool wal_has_room(const struct wal *w)
 {
-    return has_room(w, wal_step_bytes_max(&w->options));
+    return wal_room(w) >= wal_step_cost(wal_step_bytes_max(&w->options));
 }
 
 uint64_t wal_next_ns(const struct wal *w)
 {
     const uint64_t prepare = wal_prepare_next_ns(w);
-    const uint64_t mark = w->mark_wanted ? w->idle_since_ns + WAL_IDLE_MARK_NS : UINT64_MAX;
+    const bool marks = w->mark_wanted && free_bytes(w) > reserve_bytes(w);
+    const uint64_t mark = marks ? w->idle_since_ns + WAL_IDLE_MARK_NS : UINT64_MAX;
 
     ASSERT(w->segment_count > 0);
     return mark < prepare ? mark : prepare;

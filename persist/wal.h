@@ -91,6 +91,7 @@ struct wal_step {
     raft_index first, last; /* records; first > last: none. They replace whatever is at >= first */
     const uint8_t *bytes;   /* records back to back */
     uint32_t length;
+    bool from_reserve; /* small, and must not wait for room: a new leader's own entry */
 };
 
 struct wal_read {
@@ -120,7 +121,12 @@ int wal_append(struct wal *w, const struct wal_step *step);
 uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);
 int wal_failed(const struct wal *w); /* 0, or the negative errno that stops the node */
-/* The largest step would be taken: a segment is prepared, or the current one has space enough. */
+/* Room in bytes: steps with records whose wal_step_cost() is not more in sum will be taken, also when
+ * no segment can be prepared any more and a few steps without records come between. */
+uint64_t wal_room(const struct wal *w);
+/* What a step of `length` bytes of records takes of it at most: a batch of its own. */
+uint64_t wal_step_cost(uint32_t length);
+/* The largest step would be taken. */
 bool wal_has_room(const struct wal *w);
 /* When wal_poll() must be called next though nothing arrives; UINT64_MAX: no need. */
 uint64_t wal_next_ns(const struct wal *w);

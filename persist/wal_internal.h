@@ -30,7 +30,9 @@ enum {
     WAL_PLACES_MAX = 16384, /* one each 64 KiB of a log of 1 GiB */
     WAL_CONFIGS_MAX = 64,   /* not committed ones can be undone, and there are one or two of them */
     WAL_REAP_MAX = 64,      /* completions in one turn */
-    WAL_VOTES_RESERVE = 4 * DISK_SECTOR, /* of the last segment, for steps without records */
+    /* Of the last segment, for steps without records: so much at least, and one part in so many. */
+    WAL_RESERVE_BYTES_MIN = 4 * DISK_SECTOR,
+    WAL_RESERVE_DIVISOR = 16,
 };
 
 /* Disk full while a segment was being prepared: tried again so much later. */

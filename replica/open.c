@@ -258,7 +258,7 @@ static void open_roles(struct replica *r)
     role->durable_seen = wal_durable(r->persist.wal);
     published_set(&o->view->durable, wal_durable(r->persist.wal));
     published_set(&o->view->stop, REPLICA_STOP_NONE);
-    published_set(&r->disk_room, wal_has_room(r->persist.wal));
+    published_set(&r->disk_room, wal_room(r->persist.wal));
     r->rx = (struct rx){
         .port = o->port,
         .cluster = o->cluster,

@@ -39,6 +39,7 @@ static uint32_t take_steps(struct replica *r)
         role->has_pending = wal_append(role->wal, &role->pending.step) != 0;
         if (role->has_pending)
             break;
+        role->taken_bytes += persist_cost(&role->pending.step);
         published_set(&r->persist_done, published_get(&r->persist_done) + 1);
         work++;
     }
@@ -68,7 +69,7 @@ static void publish(struct replica *r)
     const struct wal_counters *counters = wal_counters(wal);
 
     published_set(&r->options.view->durable, wal_durable(wal));
-    published_set(&r->disk_room, wal_has_room(wal));
+    published_set(&r->disk_room, r->persist.taken_bytes + wal_room(wal));
     published_set(&r->options.counters->no_room, !wal_has_room(wal));
     published_set(&r->options.counters->flushes, counters->flushes);
     published_set(&r->options.counters->flushed_bytes, counters->bytes);

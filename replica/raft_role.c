@@ -249,7 +249,7 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     role->now_ns = now_ns;
     if (must_stop(r))
         return 0;
-    if (published_get(&r->disk_room) != 0)
+    if (step_disk_room(r, wal_step_bytes_max(&r->options.wal)))
         role->room_ns = now_ns;
     work += take_durable(r);
     work += take_frames(r, r->control, CONTROL_BURST, true);

@@ -40,6 +40,12 @@ struct persist_item {
     struct wal_step step;
 };
 
+/* What it takes of the room that persist has published. A new leader's entry has the log's reserve. */
+static inline uint64_t persist_cost(const struct wal_step *step)
+{
+    return step->length == 0 || step->from_reserve ? 0 : wal_step_cost(step->length);
+}
+
 /* raft -> store: committed entries back to back, or a read whose turn has come. */
 struct store_item {
     const uint8_t *bytes; /* NULL: a read */
@@ -67,7 +73,8 @@ struct replica_raft {
     uint64_t hard_vote_incarnation;
     uint64_t hello_ns;      /* next round of HELLO */
     uint64_t probe_ns;      /* next round of credit probes */
-    uint64_t room_ns;       /* when the log last had room for entries */
+    uint64_t room_ns;       /* when the log last had room for the largest step */
+    uint64_t given_bytes;   /* persist_cost() of all steps given to persist */
     bool bootstrapped;
     bool log_was_empty;     /* and nothing was appended since: see bootstrap.c */
     struct record_memory memory;
@@ -95,6 +102,7 @@ struct replica_persist {
     struct wal *wal;
     struct persist_item pending; /* popped, but the log had no buffer */
     bool has_pending;
+    uint64_t taken_bytes; /* persist_cost() of all steps that the log has taken */
     struct load *reading;
     struct wal_read read;
 };
@@ -140,7 +148,10 @@ struct replica {
 
     struct published persist_done; /* handoffs that persist has copied */
     struct published store_done;   /* runs that store has applied */
-    struct published disk_room;    /* persist: a segment is prepared */
+    /* persist: raft may give steps of this persist_cost() in sum, since the start. A running total, so
+     * what is on its way is not promised twice, and no step of records waits in the log for room
+     * while votes stand behind it. */
+    struct published disk_room;
     struct published log_failed;   /* persist: enum replica_stop */
     struct published store_failed; /* store: likewise */
 };
@@ -153,6 +164,8 @@ void raft_role_stop(struct replica *r, enum replica_stop why);
 
 /* step.c: one raft_step() and the handing over of its effects */
 bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control);
+/* The log has room for a step of so many bytes of records. */
+bool step_disk_room(const struct replica *r, uint32_t bytes);
 void step_event(struct replica *r, struct raft_event *ev);
 /* `records`: the bytes of the event's entries, back to back. */
 void step_message(struct replica *r, const struct raft_msg *msg, const uint8_t *records);

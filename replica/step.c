@@ -10,6 +10,11 @@
 #include <stdalign.h>
 #include <string.h>
 
+bool step_disk_room(const struct replica *r, uint32_t bytes)
+{
+    return r->raft.given_bytes + wal_step_cost(bytes) <= published_get(&r->disk_room);
+}
+
 bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
 {
     struct replica_raft *role = &r->raft;
@@ -21,8 +26,8 @@ bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
 
     if (!step_deliver(r))
         return false;
-    if (!control && published_get(&r->disk_room) == 0)
-        return false; /* no segment is prepared: votes and heartbeats go on, entries wait */
+    if (!control && !step_disk_room(r, (uint32_t)bytes))
+        return false; /* votes and heartbeats go on, entries wait */
     if (spsc_room(r->to_persist, reserve) < reserve)
         return false;
     /* A follower's window is the core's business: it refuses what would outrun it. */
@@ -56,10 +61,12 @@ static void give_persist(struct replica *r, const uint8_t *bytes, uint32_t lengt
             .last = appends ? fx->append.last : 0,
             .bytes = bytes,
             .length = length,
+            .from_reserve = appends && fx->append.empty,
         },
     };
     const uint32_t taken = spsc_push(r->to_persist, &item, sizeof item, 1);
     ASSERT(taken == 1); /* step_can() */
+    role->given_bytes += persist_cost(&item.step);
     role->memory.reader[0].given++;
     role->pushes++;
 }

@@ -155,6 +155,58 @@ static void no_segment_prepared_is_no_space(void **state)
     fixture_delete(f);
 }
 
+/* What wal_room() promised is taken, whatever the sizes, whatever votes come between, though no segment
+ * can be made any more; and behind it votes become durable. */
+static void promised_room_is_kept(void **state)
+{
+    (void)state;
+    const struct disk_sim_fault full = {
+        .kind = DISK_OP_CREATE, .nth = 1, .result = -ENOSPC, .sticky = true};
+
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        struct fixture *f = fixture_new(300 + seed);
+        f->options.sync_by_fsync = seed % 2 == 1;
+        f->options.buffer_count = 2 + seed % 5;
+        f->options.segment_bytes = (12 + seed % 20) * DISK_SECTOR;
+        assert_int_equal(fixture_open(f), 0);
+        fixture_settle(f); /* the next segment is prepared: the last one */
+        disk_sim_fail(f->disk, &full);
+        uint64_t room = wal_room(f->wal);
+        uint32_t votes = 0;
+        for (;;) {
+            const struct fixture_step step = {
+                .first = fixture_now(f)->last + 1,
+                .count = 1 + (uint32_t)prng_below(&f->prng, 4),
+                .payload = (uint32_t)prng_below(&f->prng, 2400),
+                .term = fixture_now(f)->term + 1,
+            };
+            const uint64_t cost = wal_step_cost(step.count * (step.payload + 72));
+            if (cost > room)
+                break;
+            room -= cost;
+            int result = fixture_append(f, &step);
+            while (result == -EAGAIN) { /* a buffer comes */
+                fixture_turn(f, 100 * 1000);
+                result = fixture_append(f, &step);
+            }
+            assert_int_equal(result, 0);
+            if (votes < 2 && prng_chance(&f->prng, 200000)) {
+                const struct fixture_step vote = {.term = fixture_now(f)->term + 1, .vote = 2};
+                votes += fixture_append(f, &vote) == 0;
+            }
+        }
+        for (uint32_t i = 0; i < 200; i++)
+            fixture_turn(f, 100 * 1000);
+        assert_true(wal_durable(f->wal) == f->seq);
+        const struct fixture_step vote = {.term = fixture_now(f)->term + 1, .vote = 3};
+        assert_int_equal(fixture_append(f, &vote), 0);
+        for (uint32_t i = 0; i < 200; i++)
+            fixture_turn(f, 100 * 1000);
+        assert_true(wal_durable(f->wal) == f->seq);
+        fixture_delete(f);
+    }
+}
+
 /* Short, EIO, ECANCELED, ENOSPC: of a write or of its flush; nothing is durable after it. */
 static void failed_write_stops_the_log(void **state)
 {
@@ -221,6 +273,7 @@ int main(void)
         cmocka_unit_test(random_steps_survive_restarts_with_fsync),
         cmocka_unit_test(idle_log_writes_one_mark),
         cmocka_unit_test(no_segment_prepared_is_no_space),
+        cmocka_unit_test(promised_room_is_kept),
         cmocka_unit_test(failed_write_stops_the_log),
         cmocka_unit_test(hanging_disk_is_told_by_age),
     };
