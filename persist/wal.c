@@ -450,7 +450,8 @@ static void on_batch_written(struct wal *w, struct wal_buffer *b, int64_t result
 static void on_batch_synced(struct wal *w, struct wal_buffer *b, int64_t result)
 {
     ASSERT(b->state == WAL_BUFFER_SYNCING);
-    if (result != 0 && planted(PLANTED_FLUSH_RETRIED)) {
+    /* Not in a start, which would wait for it for ever. */
+    if (result != 0 && w->now_ns != 0 && planted(PLANTED_FLUSH_RETRIED)) {
         b->state = WAL_BUFFER_UNSYNCED;
         return;
     }
