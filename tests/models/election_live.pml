@@ -14,8 +14,8 @@
  * Bounds        NODES nodes; terms and logs at the start up to START_MAX; votes at the start are for
  *               node 0 or the node itself (START_VOTES: for anybody).
  * Assumption    Node 0 reaches, and is reached by, a majority with itself, of which none has a newer log. A
- *               connected majority always has such a member. (Without one nobody can win in Raft: the limit
- *               against Omni-Paxos that docs/raft.md names.)
+ *               connected majority always has such a member. (Without one nobody can win in Raft; Omni-Paxos
+ *               asks for less.)
  * Properties    from some tick on one leader with a quorum leads, and nobody else (ltl lasting);
  *               one leader a term.
  * Planted bugs  BUG_NO_LOG_CHECK      PreVote granted to an older log
@@ -197,7 +197,7 @@ inline campaign(n)
     fi
 }
 
-/* One leader, and at least ELECTION_MAX ticks of patience left. */
+/* What the tick was like, and time goes on. */
 inline observe()
 {
     m = 0;
