@@ -45,6 +45,9 @@ enum api_error error_of_answer(uint8_t status, uint8_t refusal)
         return API_ERROR_NO_SPACE;
     case ANSWER_BAD:
         return API_ERROR_REFUSED_AS_MALFORMED;
+    case ANSWER_NOT_LEADER:
+    case ANSWER_REFUSED:
+        break; /* of requests that api does not make */
     }
     ASSERT(false); /* an answer status that base/request.h does not list */
     return API_ERROR_REFUSED_AS_MALFORMED;

@@ -1,7 +1,7 @@
 /* base/request.h: the door between those who ask (api, a load generator, the simulator's clients)
  * and the replica that answers. It is all that api knows of a node.
  *
- * Way        requests: asker -> raft role (propose, read) and asker -> store role (local read).
+ * Way        requests: asker -> raft role (propose, read, admin) and asker -> store role (local read).
  *            answers: raft role -> asker (refusals), store role -> asker (results). All are SPSC
  *            rings of one struct request_door; each asker has a door of its own.
  * Names      `tag` is the asker's, never used twice in one boot of the node, and carries the door's
@@ -37,6 +37,7 @@ enum request_kind {
     REQUEST_PROPOSE,    /* bytes: a command (store/command.h) for the log */
     REQUEST_READ,       /* bytes: a query (store/command.h), linearizable */
     REQUEST_READ_LOCAL, /* the same, served from what this node has applied; to store's ring */
+    REQUEST_ADMIN,      /* bytes: a struct admin_request (base/admin.h) */
 };
 
 struct request {
@@ -52,7 +53,9 @@ struct request {
     X(UNKNOWN)    /* its fate can't be known any more */                                           \
     X(BUSY)       /* refused: too many requests wait already; never applied */                     \
     X(NO_ROOM)    /* refused: a majority of disks is full */                                       \
-    X(BAD)        /* refused: not a command or query */
+    X(BAD)        /* refused: not a command or query */                                            \
+    X(NOT_LEADER) /* ADMIN: another node leads */                                                  \
+    X(REFUSED)    /* ADMIN: nothing has changed, and why */
 
 enum answer_status {
 #define ANSWER_STATUS_ENUM(name) ANSWER_##name,
@@ -62,12 +65,15 @@ enum answer_status {
 
 struct answer {
     uint64_t tag;
-    uint64_t index;    /* log index that was applied; for reads, applied when it was read */
+    union {
+        uint64_t index;  /* log index that was applied; for reads, applied when it was read */
+        uint64_t leader; /* NOT_LEADER: the node that leads, 0: none known */
+    };
     uint64_t revision; /* the store's head revision after it */
     const uint8_t *bytes; /* result (store/command.h) in answer memory; NULL: none */
     uint32_t length;
     uint8_t status; /* enum answer_status */
-    uint8_t refusal; /* enum store_refusal of store/command.h, when status is OK */
+    uint8_t refusal; /* OK: enum store_refusal of store/command.h; REFUSED: enum admin_refusal */
     bool more;      /* pieces follow */
 };
 

@@ -173,17 +173,6 @@ raft_node raft_transfer_target(const struct raft *r)
     return r->role == RAFT_LEADER ? r->transfer_to : 0;
 }
 
-const char *raft_refusal_text(enum raft_refusal refusal)
-{
-    static const char *const text[] = {
-#define RAFT_REFUSAL_TEXT(name, words) [RAFT_REFUSAL_##name] = words,
-        RAFT_REFUSAL_LIST(RAFT_REFUSAL_TEXT)
-#undef RAFT_REFUSAL_TEXT
-    };
-    ASSERT(refusal < sizeof text / sizeof *text);
-    return text[refusal];
-}
-
 uint64_t raft_convicted(const struct raft *r)
 {
     return r->convicted;

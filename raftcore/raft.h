@@ -24,6 +24,7 @@
 
 #include <stddef.h>
 
+#include "base/admin.h"
 #include "raftcore/raft_types.h"
 
 struct raft;
@@ -107,23 +108,11 @@ enum raft_event_type {
     RAFT_EV_CHANGE,    /* config, forced: the leader makes it the configuration; not joint */
 };
 
-/* Why a RAFT_EV_TRANSFER or RAFT_EV_CHANGE was not taken; nothing has changed then. */
-#define RAFT_REFUSAL_LIST(X)                                              \
-    X(NONE, "taken")                                                      \
-    X(NOT_LEADER, "this node does not lead")                              \
-    X(TRANSFER, "leadership is being handed over")                        \
-    X(TARGET, "no other voter is there to take over")                     \
-    X(PENDING, "another change of the members is not finished")           \
-    X(MALFORMED, "not a configuration that could be in force")            \
-    X(UNCHANGED, "the members are these already")                         \
-    X(INCARNATION, "a node id is given once: a wiped node needs another") \
-    X(TOO_MANY, "old and new members together are too many")              \
-    X(UNHEALTHY, "too few of the new voters are connected and caught up") \
-    X(NO_ROOM, "the log takes no entry now")
-
+/* Why a RAFT_EV_TRANSFER or RAFT_EV_CHANGE was not taken; nothing has changed then. The list is in
+ * base/admin.h, for those who tell the operator and don't know the core. */
 enum raft_refusal {
 #define RAFT_REFUSAL_ENUM(name, text) RAFT_REFUSAL_##name,
-    RAFT_REFUSAL_LIST(RAFT_REFUSAL_ENUM)
+    ADMIN_CORE_REFUSAL_LIST(RAFT_REFUSAL_ENUM)
 #undef RAFT_REFUSAL_ENUM
 };
 
@@ -218,7 +207,6 @@ uint32_t raft_room(const struct raft *r);
 raft_index raft_match(const struct raft *r, raft_node peer); /* leader: acknowledged durable */
 /* Leader: who is to take over; 0: nobody. */
 raft_node raft_transfer_target(const struct raft *r);
-const char *raft_refusal_text(enum raft_refusal refusal);
 /* Messages that contradicted what their sender, or the leader's office, had promised. */
 uint64_t raft_convicted(const struct raft *r);
 /* Messages ignored for their form: not a member, another's, absurd numbers. */

@@ -48,8 +48,10 @@ static uint32_t take_door(struct replica *r, struct request_door *door)
            spsc_pop(door->to_raft, &request, sizeof request, 1) == 1) {
         if (request.kind == REQUEST_PROPOSE)
             take_write(r, &request);
-        else
+        else if (request.kind == REQUEST_READ)
             take_read(r, &request);
+        else
+            refuse(r, request.tag, ANSWER_BAD);
         taken++;
     }
     return taken;

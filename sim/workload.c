@@ -209,6 +209,10 @@ static enum history_fate fate_of(struct sim *s, const struct answer *answer)
     case ANSWER_BAD:
         check_fail(&s->report, "exact-fate", "a well-formed call is refused as bad");
         break;
+    case ANSWER_NOT_LEADER:
+    case ANSWER_REFUSED:
+        check_fail(&s->report, "exact-fate", "a call is answered as if it was an admin request");
+        break;
     case ANSWER_TIMED_OUT:
     case ANSWER_BUSY:
     case ANSWER_NO_ROOM:

@@ -164,7 +164,7 @@ void golden_trace_step(struct golden *g, const struct golden_seen *before)
 
     trace_persist(g, fx);
     if (fx->refusal != RAFT_REFUSAL_NONE)
-        golden_trace(g, "refused: %s\n", raft_refusal_text(fx->refusal));
+        golden_trace(g, "refused: %s\n", admin_refusal_text((enum admin_refusal)fx->refusal));
     if (fx->read.number != 0) {
         golden_trace(g, "read number=%" PRIu64 " index=%" PRIu64, fx->read.number, fx->read.index);
         if (fx->read.until_ns != 0)
