@@ -152,13 +152,13 @@ static bool recovery_failed(struct sim *s, struct sim_node *n, const char *error
         disk_sim_kill(n->disk);
     else
         disk_sim_power_cut(n->disk);
-    n->down_until_ns = s->now_ns + sim_around(s, s->plan.faults.down_ns);
+    n->down_until_ns = s->now_ns + sim_around(&s->prng, s->plan.down_ns);
     return false;
 }
 
 bool cluster_start(struct sim *s, struct sim_node *n)
 {
-    const bool crash = !s->healed && sim_chance(s, s->plan.faults.recovery_crash);
+    const bool crash = !s->healed && sim_chance(s, s->plan.recovery_crash);
     struct superblock super;
     char error[ERROR_BYTES] = "superblock";
 

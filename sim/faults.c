@@ -1,35 +1,29 @@
 /* sim/faults.c: what goes wrong in phase one, and the healing that begins phase two. */
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "sim/sim_internal.h"
 
-static uint64_t down_time(struct sim *s)
+#include <errno.h>
+#include <string.h>
+
+static uint64_t down_time(struct sim *s, struct prng *p)
 {
-    return sim_around(s, s->plan.faults.down_ns);
+    return sim_around(p, s->plan.down_ns);
 }
 
-static uint64_t interval_of(const struct sim *s, enum sim_fault fault)
+static void schedule(struct sim *s, enum plan_fault strike)
 {
-    const struct plan_faults *f = &s->plan.faults;
-    const uint64_t interval[FAULT_COUNT] = {
-        [FAULT_CRASH] = f->crash_ns,         [FAULT_CRASH_ALL] = f->crash_all_ns,
-        [FAULT_PARTITION] = f->partition_ns, [FAULT_PAUSE] = f->pause_ns,
-        [FAULT_HANG] = f->hang_ns,           [FAULT_DISK_ERROR] = f->disk_error_ns,
-    };
-    return interval[fault];
-}
-
-static void schedule(struct sim *s, enum sim_fault fault)
-{
-    const uint64_t interval = interval_of(s, fault);
-    s->fault_ns[fault] = interval == 0 ? UINT64_MAX : s->now_ns + sim_around(s, interval);
+    const uint64_t every_ns = s->plan.every_ns[strike];
+    s->strike_ns[strike] =
+        every_ns == 0 ? UINT64_MAX : s->now_ns + sim_around(&s->strike_prng[strike], every_ns);
 }
 
 void faults_plan_next(struct sim *s)
 {
-    s->fault_next_ns = UINT64_MAX;
-    for (uint32_t fault = 0; fault < FAULT_COUNT; fault++)
-        if (s->fault_ns[fault] < s->fault_next_ns)
-            s->fault_next_ns = s->fault_ns[fault];
+    s->fault_next_ns = s->heal_ns;
+    for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++)
+        if (s->strike_ns[strike] < s->fault_next_ns)
+            s->fault_next_ns = s->strike_ns[strike];
     for (uint32_t i = 0; i < s->node_count; i++) {
         const struct sim_node *n = &s->node[i];
         if (n->replica != NULL && n->hung_until_ns != 0 && n->hung_until_ns < s->fault_next_ns)
@@ -39,35 +33,49 @@ void faults_plan_next(struct sim *s)
 
 void faults_begin(struct sim *s)
 {
-    for (uint32_t fault = 0; fault < FAULT_COUNT; fault++)
-        schedule(s, (enum sim_fault)fault);
-    s->fault_ns[FAULT_HEAL] = UINT64_MAX;
+    for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++) {
+        const char *name = plan_fault_name((enum plan_fault)strike);
+        prng_seed(&s->strike_prng[strike],
+                  hash_u64(hash_u64(s->plan.seed, 5), crc32c(0, name, strlen(name))));
+        schedule(s, (enum plan_fault)strike);
+    }
+    s->heal_ns = UINT64_MAX;
     faults_plan_next(s);
 }
 
-static struct sim_node *draw_living(struct sim *s)
+/* NULL: that one is dead, and left in peace. */
+static struct sim_node *draw_living(struct sim *s, struct prng *p)
 {
-    struct sim_node *n = &s->node[prng_below(&s->prng, s->node_count)];
+    struct sim_node *n = &s->node[prng_below(p, s->node_count)];
     return n->replica != NULL ? n : NULL;
 }
 
-static void crash_one(struct sim *s, struct sim_node *n, bool may_ambush)
+static void crash(struct sim *s, struct prng *p, struct sim_node *n)
 {
-    if (may_ambush && sim_chance(s, s->plan.faults.ambush)) {
-        n->ambush = true;
-        return;
-    }
-    const bool cut = sim_chance(s, s->plan.faults.power_cut);
-    sim_trace(s, "node %u: %s", sim_id(n), cut ? "power cut" : "killed");
-    cluster_crash(s, n, cut ? SIM_LOSE_UNSYNCED : SIM_KILL);
-    n->down_until_ns = s->now_ns + down_time(s);
+    const bool kill = s->plan.kill != 0 && prng_chance(p, s->plan.kill);
+
+    sim_trace(s, "node %u: %s", sim_id(n), kill ? "killed" : "power cut");
+    cluster_crash(s, n, kill ? SIM_KILL : SIM_LOSE_UNSYNCED);
+    n->down_until_ns = s->now_ns + down_time(s, p);
 }
 
-static void crash_all(struct sim *s)
+static void crash_one(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = draw_living(s, p);
+
+    if (n == NULL)
+        return;
+    if (s->plan.ambush != 0 && prng_chance(p, s->plan.ambush))
+        n->ambush = true;
+    else
+        crash(s, p, n);
+}
+
+static void crash_all(struct sim *s, struct prng *p)
 {
     for (uint32_t i = 0; i < s->node_count; i++)
         if (s->node[i].replica != NULL)
-            crash_one(s, &s->node[i], false);
+            crash(s, p, &s->node[i]);
 }
 
 static void cut_both(struct sim *s, uint32_t a, uint32_t b)
@@ -83,9 +91,9 @@ static void cut_isolate(struct sim *s, uint32_t node)
             cut_both(s, node, other);
 }
 
-static void cut_bisect(struct sim *s)
+static void cut_bisect(struct sim *s, struct prng *p)
 {
-    const uint64_t side = prng_between(&s->prng, 1, (1ULL << s->node_count) - 2);
+    const uint64_t side = prng_between(p, 1, (1ULL << s->node_count) - 2);
 
     for (uint32_t a = 0; a < s->node_count; a++)
         for (uint32_t b = a + 1; b < s->node_count; b++)
@@ -94,9 +102,9 @@ static void cut_bisect(struct sim *s)
 }
 
 /* Only neighbours on a line, or on a ring, hear each other. */
-static void cut_line(struct sim *s, bool ring)
+static void cut_line(struct sim *s, struct prng *p, bool ring)
 {
-    const uint32_t from = (uint32_t)prng_below(&s->prng, s->node_count);
+    const uint32_t from = (uint32_t)prng_below(p, s->node_count);
 
     for (uint32_t i = 0; i < s->node_count; i++) {
         for (uint32_t j = i + 2; j < s->node_count; j++) {
@@ -116,9 +124,9 @@ static void cut_hub(struct sim *s, uint32_t hub)
 }
 
 /* One node is not heard, or hears nothing; or any directed links are gone. */
-static void cut_one_way(struct sim *s, uint32_t node)
+static void cut_one_way(struct sim *s, struct prng *p, uint32_t node)
 {
-    const uint64_t shape = prng_below(&s->prng, 3);
+    const uint64_t shape = prng_below(p, 3);
 
     for (uint32_t other = 0; other < s->node_count; other++) {
         if (other == node)
@@ -128,44 +136,46 @@ static void cut_one_way(struct sim *s, uint32_t node)
         else if (shape == 1)
             net_cut(s->net, other, node, true);
         else
-            net_cut(s->net, other, (uint32_t)prng_below(&s->prng, s->node_count), true);
+            net_cut(s->net, other, (uint32_t)prng_below(p, s->node_count), true);
     }
 }
 
-static void partition(struct sim *s)
+static void partition(struct sim *s, struct prng *p)
 {
-    const uint32_t node = (uint32_t)prng_below(&s->prng, s->node_count);
+    const uint32_t node = (uint32_t)prng_below(p, s->node_count);
 
     net_heal(s->net);
-    switch (prng_below(&s->prng, 6)) {
+    switch (prng_below(p, 6)) {
     case 0:
     case 1:
         cut_isolate(s, node);
         break;
     case 2:
-        cut_bisect(s);
+        cut_bisect(s, p);
         break;
     case 3:
-        cut_line(s, prng_below(&s->prng, 2) == 0);
+        cut_line(s, p, prng_below(p, 2) == 0);
         break;
     case 4:
         cut_hub(s, node);
         break;
     default:
-        cut_one_way(s, node);
+        cut_one_way(s, p, node);
         break;
     }
     sim_happen(s, SIM_PARTITION);
     sim_trace(s, "partition");
-    s->fault_ns[FAULT_HEAL] = s->now_ns + down_time(s);
+    s->heal_ns = s->now_ns + down_time(s, p);
 }
 
-static void hang(struct sim *s, struct sim_node *n)
+static void hang(struct sim *s, struct prng *p)
 {
-    if (n->hung_until_ns != 0)
+    struct sim_node *n = draw_living(s, p);
+
+    if (n == NULL || n->hung_until_ns != 0)
         return;
     disk_sim_hold(n->disk, true);
-    n->hung_until_ns = s->now_ns + down_time(s);
+    n->hung_until_ns = s->now_ns + down_time(s, p);
     sim_happen(s, SIM_HANG);
     sim_trace(s, "node %u: disk hangs", sim_id(n));
 }
@@ -183,67 +193,67 @@ static void release_disks(struct sim *s)
     }
 }
 
-static void break_disk(struct sim *s, struct sim_node *n)
+static void break_disk(struct sim *s, struct prng *p)
 {
-    static const int64_t results[] = {-5 /* EIO */, -125 /* ECANCELED */, DISK_SIM_SHORT};
-    const struct wal_options *wal = &n->options.wal;
-    const bool sync = wal->sync_by_fsync && prng_below(&s->prng, 2) == 0;
+    static const int64_t results[] = {-EIO, -ECANCELED, DISK_SIM_SHORT};
+    const bool by_fsync = s->plan.options.wal.sync_by_fsync;
+    struct sim_node *n = draw_living(s, p);
+    const bool sync = by_fsync && prng_below(p, 2) == 0;
     const struct disk_sim_fault fault = {
-        .kind = sync                 ? DISK_OP_SYNC
-                : wal->sync_by_fsync ? DISK_OP_WRITE
-                                     : DISK_OP_WRITE_DSYNC,
-        .nth = (uint32_t)prng_between(&s->prng, 1, 4),
-        .result = results[prng_below(&s->prng, sync ? 2 : 3)],
-        .sticky = prng_below(&s->prng, 2) == 0,
+        .kind = sync       ? DISK_OP_SYNC
+                : by_fsync ? DISK_OP_WRITE
+                           : DISK_OP_WRITE_DSYNC,
+        .nth = (uint32_t)prng_between(p, 1, 4),
+        .result = results[prng_below(p, sync ? 2 : 3)],
+        .sticky = prng_below(p, 2) == 0,
     };
 
+    if (n == NULL)
+        return;
     disk_sim_fail(n->disk, &fault);
     n->disk_broken = true;
     sim_happen(s, SIM_DISK_ERROR);
     sim_trace(s, "node %u: disk breaks", sim_id(n));
 }
 
-static void pause_node(struct sim *s, struct sim_node *n)
+static void pause_one(struct sim *s, struct prng *p)
 {
-    n->paused_until_ns = s->now_ns + down_time(s);
+    struct sim_node *n = draw_living(s, p);
+
+    if (n == NULL)
+        return;
+    n->paused_until_ns = s->now_ns + down_time(s, p);
     sim_happen(s, SIM_PAUSE);
     sim_trace(s, "node %u: paused", sim_id(n));
 }
 
-static void fire(struct sim *s, enum sim_fault fault)
+static void strike(struct sim *s, enum plan_fault fault)
 {
-    struct sim_node *n = draw_living(s);
+    static void (*const how[PLAN_STRIKE_COUNT])(struct sim * s, struct prng * p) = {
+        [PLAN_CRASH] = crash_one, [PLAN_CRASH_ALL] = crash_all, [PLAN_PARTITION] = partition,
+        [PLAN_PAUSE] = pause_one, [PLAN_HANG] = hang,           [PLAN_DISK_ERROR] = break_disk,
+    };
 
     sim_mix(s, fault);
     schedule(s, fault);
-    if (fault == FAULT_HEAL) {
-        net_heal(s->net);
-        s->fault_ns[FAULT_HEAL] = UINT64_MAX;
-        sim_trace(s, "links healed");
-    } else if (fault == FAULT_PARTITION) {
-        partition(s);
-    } else if (fault == FAULT_CRASH_ALL) {
-        crash_all(s);
-    } else if (n == NULL) {
-        return; /* the dead are left in peace */
-    } else if (fault == FAULT_CRASH) {
-        crash_one(s, n, true);
-    } else if (fault == FAULT_PAUSE) {
-        pause_node(s, n);
-    } else if (fault == FAULT_HANG) {
-        hang(s, n);
-    } else {
-        ASSERT(fault == FAULT_DISK_ERROR);
-        break_disk(s, n);
-    }
+    how[fault](s, &s->strike_prng[fault]);
+}
+
+static void heal_links(struct sim *s)
+{
+    net_heal(s->net);
+    s->heal_ns = UINT64_MAX;
+    sim_trace(s, "links healed");
 }
 
 void faults_fire(struct sim *s)
 {
     release_disks(s);
-    for (uint32_t fault = 0; fault < FAULT_COUNT; fault++)
-        if (s->fault_ns[fault] <= s->now_ns)
-            fire(s, (enum sim_fault)fault);
+    if (s->heal_ns <= s->now_ns)
+        heal_links(s);
+    for (uint32_t fault = 0; fault < PLAN_STRIKE_COUNT; fault++)
+        if (s->strike_ns[fault] <= s->now_ns)
+            strike(s, (enum plan_fault)fault);
     faults_plan_next(s);
 }
 
@@ -271,8 +281,9 @@ void faults_heal(struct sim *s)
     struct net_faults calm = s->plan.net;
 
     s->healed = true;
-    for (uint32_t fault = 0; fault < FAULT_COUNT; fault++)
-        s->fault_ns[fault] = UINT64_MAX;
+    for (uint32_t fault = 0; fault < PLAN_STRIKE_COUNT; fault++)
+        s->strike_ns[fault] = UINT64_MAX;
+    s->heal_ns = UINT64_MAX;
     s->fault_next_ns = UINT64_MAX;
     calm.loss = calm.duplicate = calm.reorder = calm.corrupt = 0;
     net_set_faults(s->net, &calm);

@@ -26,7 +26,9 @@ struct arguments {
     uint64_t seeds;
     uint64_t first;
     uint64_t events;
+    uint64_t without;
     uint32_t nodes;
+    uint32_t clients;
     const char *bug;
     bool trace;
     bool trace_hash;
@@ -42,10 +44,9 @@ struct totals {
 
 /* For the handler of SIGABRT: what was running when an assertion failed. */
 static struct {
-    uint64_t seed, events_max;
-    uint32_t nodes;
+    uint64_t seed;
+    const struct arguments *arguments;
     const struct sim *sim;
-    const char *bug;
 } running;
 
 static uint64_t clock_now_ns(clockid_t clock_id)
@@ -58,13 +59,23 @@ static uint64_t clock_now_ns(clockid_t clock_id)
 
 static void print_replay(FILE *out)
 {
+    const struct arguments *a = running.arguments;
+    const char *comma = " --without ";
+
     fprintf(out, "replay: build/%s --seed %" PRIu64 " --events %" PRIu64,
-            running.bug != NULL ? "skiff-sim-planted" : "skiff-sim", running.seed,
-            running.events_max);
-    if (running.bug != NULL)
-        fprintf(out, " --bug %s", running.bug);
-    if (running.nodes != 0)
-        fprintf(out, " --nodes %u", running.nodes);
+            a->bug != NULL ? "skiff-sim-planted" : "skiff-sim", running.seed, a->events);
+    if (a->bug != NULL)
+        fprintf(out, " --bug %s", a->bug);
+    if (a->nodes != 0)
+        fprintf(out, " --nodes %u", a->nodes);
+    if (a->clients != 0)
+        fprintf(out, " --clients %u", a->clients);
+    for (uint32_t fault = 0; fault < PLAN_FAULT_COUNT; fault++) {
+        if ((a->without & plan_fault_bit((enum plan_fault)fault)) == 0)
+            continue;
+        fprintf(out, "%s%s", comma, plan_fault_name((enum plan_fault)fault));
+        comma = ",";
+    }
     fputc('\n', out);
 }
 
@@ -77,8 +88,9 @@ static void on_abort(int signal_number)
     fprintf(stderr, "seed %" PRIu64 " failed at event %" PRIu64 ": assertion\n", running.seed,
             sim_events(running.sim));
     print_replay(stderr);
-    if (running.bug != NULL) {
-        printf("%s: found at seed %" PRIu64 " by an assertion\n", running.bug, running.seed);
+    if (running.arguments->bug != NULL) {
+        printf("%s: found at seed %" PRIu64 " by an assertion\n", running.arguments->bug,
+               running.seed);
         fflush(stdout);
         _exit(0);
     }
@@ -102,17 +114,24 @@ static bool choose_bug(const char *name)
 static void usage(const char *name)
 {
     fprintf(stderr,
-            "usage: %s [--seeds N] [--first S] [--seed S] [--events E] [--nodes 3|5]\n"
-            "          [--trace] [--trace-hash] [--verbose] [--bug NAME]\n"
+            "usage: %s [--seeds N] [--first S] [--seed S] [--events E] [--nodes N] [--clients N]\n"
+            "          [--without FAULT,...] [--trace] [--trace-hash] [--verbose] [--bug NAME]\n"
             "  --seeds N      how many seeds (default 100)\n"
             "  --first S      the first of them (default 1)\n"
             "  --seed S       just this one\n"
             "  --events E     events of a seed before everything is healed (default %d)\n"
+            "  --nodes N      2 to 7 nodes, whatever the seed says\n"
+            "  --clients N    1 to %d clients a node, likewise\n"
+            "  --without F,G  these faults are off; what else the seed draws stays the same\n"
             "  --trace        print every event\n"
             "  --trace-hash   print each seed's hash over all that happened\n"
             "  --verbose      print each seed's plan and outcome\n"
             "  --bug NAME     only skiff-sim-planted: 0 if the bug is found, 1 if not\n",
-            name, EVENTS_DEFAULT);
+            name, EVENTS_DEFAULT, PLAN_CLIENTS_MAX);
+    fputs("faults:", stderr);
+    for (uint32_t fault = 0; fault < PLAN_FAULT_COUNT; fault++)
+        fprintf(stderr, " %s", plan_fault_name((enum plan_fault)fault));
+    fputc('\n', stderr);
 }
 
 static bool parse_number(const char *text, uint64_t *out)
@@ -123,16 +142,31 @@ static bool parse_number(const char *text, uint64_t *out)
     return *text != '\0' && *end == '\0';
 }
 
+/* Names with commas between them; the text is cut up. */
+static bool parse_faults(char *text, uint64_t *out)
+{
+    char *rest;
+
+    for (char *name = strtok_r(text, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
+        const enum plan_fault fault = plan_fault_named(name);
+        if (fault == PLAN_FAULT_COUNT)
+            return false;
+        *out |= plan_fault_bit(fault);
+    }
+    return true;
+}
+
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
         {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
         {"seed", required_argument, NULL, 's'},  {"events", required_argument, NULL, 'e'},
-        {"nodes", required_argument, NULL, 'N'}, {"bug", required_argument, NULL, 'b'},
+        {"nodes", required_argument, NULL, 'N'}, {"clients", required_argument, NULL, 'c'},
+        {"bug", required_argument, NULL, 'b'},   {"without", required_argument, NULL, 'w'},
         {"trace", no_argument, NULL, 't'},       {"trace-hash", no_argument, NULL, 'h'},
         {"verbose", no_argument, NULL, 'v'},     {NULL, 0, NULL, 0},
     };
-    uint64_t nodes = 0;
+    uint64_t nodes = 0, clients = 0;
     bool good = true;
     int option;
 
@@ -155,6 +189,13 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
         case 'N':
             good = good && parse_number(optarg, &nodes) && nodes >= 2 && nodes <= 7;
             break;
+        case 'c':
+            good = good && parse_number(optarg, &clients) && clients >= 1 &&
+                   clients <= PLAN_CLIENTS_MAX;
+            break;
+        case 'w':
+            good = good && parse_faults(optarg, &a->without);
+            break;
         case 'b':
             a->bug = optarg;
             break;
@@ -172,6 +213,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
         }
     }
     a->nodes = (uint32_t)nodes;
+    a->clients = (uint32_t)clients;
     return good && optind == argc;
 }
 
@@ -228,24 +270,33 @@ static void print_summary(const struct totals *t)
 static void print_plan(const struct sim *s)
 {
     const struct plan *p = sim_plan(s);
-    const struct plan_faults *f = &p->faults;
 
-    printf("seed %" PRIu64 ": %u nodes, election %.0f ms, %s, rings to 2^%u, loss %u, double %u, "
-           "late %u, corrupt %u, skip %u\n",
+    printf("seed %" PRIu64 ": %u nodes, election %.0f ms, %s, rings to 2^%u, %u clients a node "
+           "thinking %.1f ms\n",
            p->seed, p->nodes, (double)p->options.election_min_ns / 1e6,
-           p->options.wal.sync_by_fsync ? "fsync" : "dsync", p->ring_shift_max, p->net.loss,
-           p->net.duplicate, p->net.reorder, p->net.corrupt, p->role_skip);
-    printf("  ms between crashes %.0f, of all %.0f, partitions %.0f, pauses %.0f, hangs %.0f, "
-           "disk errors %.0f; %u clients a node thinking %.1f ms\n",
-           (double)f->crash_ns / 1e6, (double)f->crash_all_ns / 1e6, (double)f->partition_ns / 1e6,
-           (double)f->pause_ns / 1e6, (double)f->hang_ns / 1e6, (double)f->disk_error_ns / 1e6,
-           p->clients, (double)p->think_ns / 1e6);
+           p->options.wal.sync_by_fsync ? "fsync" : "dsync", p->ring_shift_max, p->clients,
+           (double)p->think_ns / 1e6);
+    printf("  faults:");
+    for (uint32_t fault = 0; fault < PLAN_FAULT_COUNT; fault++) {
+        if ((p->on & plan_fault_bit((enum plan_fault)fault)) == 0)
+            continue;
+        printf(" %s", plan_fault_name((enum plan_fault)fault));
+        if (fault < PLAN_STRIKE_COUNT)
+            printf(" (every %.0f ms)", (double)p->every_ns[fault] / 1e6);
+    }
+    putchar('\n');
 }
 
 static bool run_seed(struct sim *s, const struct arguments *a, uint64_t seed)
 {
     const struct sim_config config = {
-        .seed = seed, .nodes = a->nodes, .events = a->events, .trace = a->trace};
+        .seed = seed,
+        .events = a->events,
+        .without = a->without,
+        .nodes = a->nodes,
+        .clients = a->clients,
+        .trace = a->trace,
+    };
 
     running.seed = seed;
     sim_begin(s, &config);
@@ -273,8 +324,9 @@ static void print_failure(const struct sim *s, uint64_t seed)
     printf("seed %" PRIu64 " failed at event %" PRIu64 ", %.6f s: %s: %s\n", seed, sim_events(s),
            (double)sim_now_ns(s) / 1e9, report->invariant, report->detail);
     print_replay(stdout);
-    if (running.bug != NULL)
-        printf("%s: found at seed %" PRIu64 " by %s\n", running.bug, seed, report->invariant);
+    if (running.arguments->bug != NULL)
+        printf("%s: found at seed %" PRIu64 " by %s\n", running.arguments->bug, seed,
+               report->invariant);
 }
 
 /* True: all seeds passed. */
@@ -320,9 +372,7 @@ int main(int argc, char **argv)
     mallopt(M_TRIM_THRESHOLD, INT32_MAX);
     struct sim *s = sim_new();
     running.sim = s;
-    running.bug = arguments.bug;
-    running.events_max = arguments.events;
-    running.nodes = arguments.nodes;
+    running.arguments = &arguments;
     signal(SIGABRT, on_abort);
     const bool passed = run_all(s, &arguments, &totals);
     print_summary(&totals);

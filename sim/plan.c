@@ -1,11 +1,12 @@
 #include "sim/plan.h"
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/prng.h"
 
 #include <string.h>
 
-enum { MILLION = 1000000 };
+enum { MILLION = 1000000, LONG_RUN_EVENTS = 20000 };
 
 #define US UINT64_C(1000)
 #define MS (1000 * US)
@@ -31,6 +32,38 @@ static uint32_t power_of_two(struct prng *p, uint32_t shift_min, uint32_t shift_
 static bool coin(struct prng *p)
 {
     return prng_below(p, 2) == 0;
+}
+
+const char *plan_fault_name(enum plan_fault fault)
+{
+    static const char *const name[PLAN_FAULT_COUNT] = {
+#define PLAN_FAULT_NAME(id, text) [PLAN_##id] = text,
+        PLAN_STRIKE_LIST(PLAN_FAULT_NAME) PLAN_RATE_LIST(PLAN_FAULT_NAME)
+#undef PLAN_FAULT_NAME
+    };
+    ASSERT(fault < PLAN_FAULT_COUNT);
+    return name[fault];
+}
+
+enum plan_fault plan_fault_named(const char *name)
+{
+    for (uint32_t fault = 0; fault < PLAN_FAULT_COUNT; fault++)
+        if (strcmp(plan_fault_name((enum plan_fault)fault), name) == 0)
+            return (enum plan_fault)fault;
+    return PLAN_FAULT_COUNT;
+}
+
+/* Each fault draws from a stream of its own that its name begins: what it draws depends neither on
+ * the others nor on its place in the list. True: it is on. */
+static bool fault_begin(struct plan *plan, uint64_t without, enum plan_fault fault, struct prng *p)
+{
+    const char *name = plan_fault_name(fault);
+
+    prng_seed(p, hash_u64(plan->seed, crc32c(0, name, strlen(name))));
+    const bool on = coin(p) && (without & plan_fault_bit(fault)) == 0;
+    if (on)
+        plan->on |= plan_fault_bit(fault);
+    return on;
 }
 
 static void draw_timing(struct plan *plan, struct prng *p)
@@ -60,11 +93,11 @@ static void draw_sizes(struct plan *plan, struct prng *p)
     o->gate_max = (uint32_t)between_log(p, 8, 256);
     plan->ring_shift_max = (uint32_t)prng_between(p, 1, 6);
     plan->door_slots = power_of_two(p, 1, 6);
-    plan->asker_skip = coin(p) ? (uint32_t)prng_below(p, 500000) : 0;
 }
 
 static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
 {
+    const uint64_t sized_for = events > LONG_RUN_EVENTS ? events : 0;
     struct wal_options *wal = &plan->options.wal;
 
     wal->batch_bytes = power_of_two(p, 15, 18);
@@ -72,9 +105,10 @@ static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
     wal->flights = (uint32_t)prng_between(p, 1, wal->buffer_count);
     wal->runs_max = 1 << 14;
     wal->sync_by_fsync = coin(p);
-    /* Long runs take larger segments: a disk has a limited number of files. */
+    /* Long runs take larger segments: a disk has a limited number of files. In all shorter ones they
+     * are equal, for a run that fails is tried with fewer events. */
     wal->segment_bytes = wal_segment_bytes_min(wal) + DISK_SECTOR * between_log(p, 1, 64) +
-                         events * 32 / DISK_SECTOR * DISK_SECTOR;
+                         sized_for * 32 / DISK_SECTOR * DISK_SECTOR;
 }
 
 static void draw_disk(struct plan *plan, struct prng *p)
@@ -85,10 +119,6 @@ static void draw_disk(struct plan *plan, struct prng *p)
     d->latency_ns_max = d->latency_ns_min * prng_between(p, 1, 8);
     d->create_ns_min = d->latency_ns_min;
     d->create_ns_max = d->latency_ns_max * 4;
-    if (coin(p)) {
-        d->slow_per_million = (uint32_t)between_log(p, 100, 20000);
-        d->slow_ns = between_log(p, 2 * MS, 400 * MS);
-    }
 }
 
 static void draw_net(struct plan *plan, struct prng *p)
@@ -98,39 +128,62 @@ static void draw_net(struct plan *plan, struct prng *p)
     n->delay_min_ns = between_log(p, US, plan->options.election_min_ns / 40);
     n->delay_max_ns = n->delay_min_ns * prng_between(p, 1, 4);
     n->late_max_ns = between_log(p, n->delay_max_ns, 4 * plan->options.election_max_ns);
-    n->loss = coin(p) ? (uint32_t)between_log(p, 100, 300000) : 0;
-    n->duplicate = coin(p) ? (uint32_t)between_log(p, 100, 200000) : 0;
-    n->reorder = coin(p) ? (uint32_t)between_log(p, 100, 200000) : 0;
-    n->corrupt = coin(p) ? (uint32_t)between_log(p, 100, 50000) : 0;
-    plan->net_tx_buffers =
-        coin(p) ? (uint32_t)prng_between(p, 4, NET_TX_BUFFERS_MAX) : NET_TX_BUFFERS_MAX;
-    plan->net_queue_frames = coin(p) ? (uint32_t)prng_between(p, 4, NET_QUEUE_MAX) : NET_QUEUE_MAX;
 }
 
-static uint64_t draw_interval(struct plan *plan, struct prng *p, uint64_t timeouts_max)
+static void draw_strikes(struct plan *plan, uint64_t without)
 {
+    /* At most so many election timeouts between two. */
+    static const uint64_t timeouts_max[PLAN_STRIKE_COUNT] = {
+        [PLAN_CRASH] = 32, [PLAN_CRASH_ALL] = 64, [PLAN_PARTITION] = 16,
+        [PLAN_PAUSE] = 16, [PLAN_HANG] = 32,      [PLAN_DISK_ERROR] = 64,
+    };
     const uint64_t timeout = plan->options.election_max_ns;
-    return coin(p) ? between_log(p, timeout / 2, timeout * timeouts_max) : 0;
+    struct prng p;
+
+    for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++) {
+        ASSERT(timeouts_max[strike] > 0);
+        if (fault_begin(plan, without, (enum plan_fault)strike, &p))
+            plan->every_ns[strike] = between_log(&p, timeout / 2, timeout * timeouts_max[strike]);
+    }
 }
 
-static void draw_faults(struct plan *plan, struct prng *p)
+static uint32_t draw_rate(struct plan *plan, uint64_t without, enum plan_fault fault, uint64_t low,
+                          uint64_t high)
 {
-    struct plan_faults *f = &plan->faults;
+    struct prng p;
+    return fault_begin(plan, without, fault, &p) ? (uint32_t)between_log(&p, low, high) : 0;
+}
 
-    f->crash_ns = draw_interval(plan, p, 32);
-    f->crash_all_ns = draw_interval(plan, p, 64);
-    f->partition_ns = draw_interval(plan, p, 16);
-    f->pause_ns = draw_interval(plan, p, 16);
-    f->hang_ns = draw_interval(plan, p, 32);
-    f->disk_error_ns = draw_interval(plan, p, 64);
-    f->down_ns =
-        between_log(p, plan->options.election_min_ns / 4, plan->options.election_max_ns * 8);
-    f->ambush = coin(p) ? 500000 : 0;
-    f->power_cut = coin(p) ? 500000 : MILLION;
-    f->recovery_crash = coin(p) ? 300000 : 0;
-    plan->role_skip = coin(p) ? (uint32_t)between_log(p, 1000, 300000) : 0;
-    plan->role_stall_ns = between_log(p, plan->turn_gap_ns, plan->options.heartbeat_ns * 2);
-    plan->drift_ppm_max = coin(p) ? 50000 : 0;
+static void draw_rates(struct plan *plan, uint64_t without)
+{
+    struct net_faults *n = &plan->net;
+
+    plan->ambush = draw_rate(plan, without, PLAN_AMBUSH, MILLION / 2, MILLION / 2);
+    plan->kill = draw_rate(plan, without, PLAN_KILL, MILLION / 2, MILLION / 2);
+    plan->recovery_crash = draw_rate(plan, without, PLAN_RECOVERY_CRASH, 300000, 300000);
+    n->loss = draw_rate(plan, without, PLAN_LOSS, 100, 300000);
+    n->duplicate = draw_rate(plan, without, PLAN_DUPLICATE, 100, 200000);
+    n->reorder = draw_rate(plan, without, PLAN_REORDER, 100, 200000);
+    n->corrupt = draw_rate(plan, without, PLAN_CORRUPT, 100, 50000);
+    plan->role_skip = draw_rate(plan, without, PLAN_ROLE_SKIP, 1000, 300000);
+    plan->asker_skip = draw_rate(plan, without, PLAN_ASKER_SKIP, 1000, 500000);
+    plan->drift_ppm_max = draw_rate(plan, without, PLAN_DRIFT, 50000, 50000);
+}
+
+static void draw_scarcity(struct plan *plan, uint64_t without)
+{
+    struct prng p;
+
+    plan->net_tx_buffers = NET_TX_BUFFERS_MAX;
+    if (fault_begin(plan, without, PLAN_FEW_BUFFERS, &p))
+        plan->net_tx_buffers = (uint32_t)prng_between(&p, 4, NET_TX_BUFFERS_MAX);
+    plan->net_queue_frames = NET_QUEUE_MAX;
+    if (fault_begin(plan, without, PLAN_SHORT_QUEUES, &p))
+        plan->net_queue_frames = (uint32_t)prng_between(&p, 4, NET_QUEUE_MAX);
+    if (fault_begin(plan, without, PLAN_SLOW_DISK, &p)) {
+        plan->disk.slow_per_million = (uint32_t)between_log(&p, 100, 20000);
+        plan->disk.slow_ns = between_log(&p, 2 * MS, 400 * MS);
+    }
 }
 
 static void draw_clients(struct plan *plan, struct prng *p)
@@ -141,39 +194,31 @@ static void draw_clients(struct plan *plan, struct prng *p)
     plan->reads = (uint32_t)prng_below(p, 700000);
 }
 
-void plan_calm(struct plan *plan)
-{
-    plan->faultless = true;
-    plan->faults = (struct plan_faults){0};
-    plan->net.loss = 0;
-    plan->net.duplicate = 0;
-    plan->net.reorder = 0;
-    plan->net.corrupt = 0;
-    plan->net_tx_buffers = NET_TX_BUFFERS_MAX;
-    plan->net_queue_frames = NET_QUEUE_MAX;
-    plan->disk.slow_per_million = 0;
-    plan->role_skip = 0;
-    plan->drift_ppm_max = 0;
-}
-
-void plan_draw(struct plan *plan, uint64_t seed, uint32_t nodes, uint64_t events)
+void plan_draw(struct plan *plan, const struct plan_choice *choice)
 {
     struct prng p;
 
     memset(plan, 0, sizeof *plan);
-    prng_seed(&p, hash_u64(seed, 1));
-    plan->seed = seed;
+    prng_seed(&p, hash_u64(choice->seed, 1));
+    plan->seed = choice->seed;
     plan->nodes = coin(&p) ? 3 : 5;
-    if (nodes != 0)
-        plan->nodes = nodes;
-    plan->options.cluster = hash_u64(seed, 2);
+    if (choice->nodes != 0)
+        plan->nodes = choice->nodes;
+    plan->options.cluster = hash_u64(choice->seed, 2);
     draw_timing(plan, &p);
     draw_sizes(plan, &p);
-    draw_log(plan, &p, events);
+    draw_log(plan, &p, choice->events);
     draw_disk(plan, &p);
     draw_net(plan, &p);
-    draw_faults(plan, &p);
+    plan->down_ns =
+        between_log(&p, plan->options.election_min_ns / 4, plan->options.election_max_ns * 8);
+    plan->role_stall_ns = between_log(&p, plan->turn_gap_ns, plan->options.heartbeat_ns * 2);
     draw_clients(plan, &p);
-    if (prng_below(&p, 10) == 0)
-        plan_calm(plan);
+    if (choice->clients != 0)
+        plan->clients = choice->clients;
+    const bool faultless = prng_below(&p, 10) == 0;
+    const uint64_t without = faultless ? PLAN_ALL_FAULTS : choice->without;
+    draw_strikes(plan, without);
+    draw_rates(plan, without);
+    draw_scarcity(plan, without);
 }

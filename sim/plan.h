@@ -6,6 +6,10 @@
 #ifndef SIM_PLAN_H
 #define SIM_PLAN_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/assert.h"
 #include "replica/replica.h"
 #include "sim/disk_sim.h"
 #include "sim/port_sim.h"
@@ -17,18 +21,60 @@ enum {
     PLAN_TURN_GAP_NS_MAX = 20000,
 };
 
-/* Mean times between faults; 0: never. */
-struct plan_faults {
-    uint64_t crash_ns;       /* of one node */
-    uint64_t crash_all_ns;   /* of all nodes at once */
-    uint64_t partition_ns;   /* another set of cut links */
-    uint64_t pause_ns;       /* of one node */
-    uint64_t hang_ns;        /* of one disk */
-    uint64_t disk_error_ns;  /* a write or flush of one disk fails */
-    uint64_t down_ns;        /* mean time that a node stays down, paused or hung, a cut in place */
-    uint32_t ambush;         /* per million crashes: at the moment after a promise left the node */
-    uint32_t power_cut;      /* per million crashes: the cache is lost too */
-    uint32_t recovery_crash; /* per million restarts: recovery crashes as well */
+/* Faults that strike at moments, each with its mean time between two. */
+#define PLAN_STRIKE_LIST(X)                                       \
+    X(CRASH, "crash")           /* one process or machine dies */ \
+    X(CRASH_ALL, "crash-all")   /* all at once */                 \
+    X(PARTITION, "partition")   /* another set of cut links */    \
+    X(PAUSE, "pause")           /* of one process */              \
+    X(HANG, "hang")             /* of one disk */                 \
+    X(DISK_ERROR, "disk-error") /* a write or flush of one disk fails */
+
+/* Faults that are there all the time, or that others bring along, by a chance or a size. */
+#define PLAN_RATE_LIST(X)                                                        \
+    X(AMBUSH, "ambush")                 /* crashes just after a promise left */  \
+    X(KILL, "kill")                     /* crashes that leave the cache alone */ \
+    X(RECOVERY_CRASH, "recovery-crash") /* restarts that crash as well */        \
+    X(LOSS, "loss")                                                              \
+    X(DUPLICATE, "duplicate")                                                    \
+    X(REORDER, "reorder")                                                        \
+    X(CORRUPT, "corrupt")                                                        \
+    X(FEW_BUFFERS, "few-buffers")   /* that a node's senders may hold */         \
+    X(SHORT_QUEUES, "short-queues") /* frames that a link carries */             \
+    X(SLOW_DISK, "slow-disk")       /* some operations take long */              \
+    X(ROLE_SKIP, "role-skip")       /* roles are passed over, and stall */       \
+    X(ASKER_SKIP, "asker-skip")     /* answers are left lying for a turn */      \
+    X(DRIFT, "drift")               /* clocks do not go at the same pace */
+
+enum plan_fault {
+#define PLAN_FAULT_ENUM(name, text) PLAN_##name,
+    PLAN_STRIKE_LIST(PLAN_FAULT_ENUM) PLAN_STRIKE_COUNT,
+    PLAN_RATE_FIRST = PLAN_STRIKE_COUNT - 1, /* so that the two lists have no gap between them */
+    PLAN_RATE_LIST(PLAN_FAULT_ENUM)
+#undef PLAN_FAULT_ENUM
+        PLAN_FAULT_COUNT
+};
+static_assert(PLAN_FAULT_COUNT <= 64, "a set of faults is one word");
+
+const char *plan_fault_name(enum plan_fault fault);
+/* PLAN_FAULT_COUNT: there is no fault of that name. */
+enum plan_fault plan_fault_named(const char *name);
+
+#define PLAN_ALL_FAULTS UINT64_MAX
+
+static inline uint64_t plan_fault_bit(enum plan_fault fault)
+{
+    return UINT64_C(1) << fault;
+}
+
+/* What the caller decides instead of the seed. Nothing that is switched off, and no number given,
+ * changes what the seed draws for the rest: so a failure can be shrunk. */
+struct plan_choice {
+    uint64_t seed;
+    uint64_t events;  /* that must fit on the disks */
+    uint64_t without; /* a set of faults that are off */
+    uint32_t nodes;   /* 0: by the seed */
+    uint32_t clients; /* a node; 0: by the seed */
 };
 
 struct plan {
@@ -37,12 +83,16 @@ struct plan {
     struct replica_options options; /* of every node, but for who it is and its rings */
     struct net_faults net;
     uint32_t net_tx_buffers, net_queue_frames;
-    struct disk_sim_options disk; /* seed is each node's own */
-    struct plan_faults faults;
-    bool faultless;
-    uint32_t role_skip;     /* per million: a role is passed over, and stalls for a while */
-    uint64_t role_stall_ns; /* at most so long */
-    uint64_t turn_gap_ns;   /* between two turns of a busy node */
+    struct disk_sim_options disk;         /* seed is each node's own */
+    uint64_t on;                          /* the set of faults that this run has */
+    uint64_t every_ns[PLAN_STRIKE_COUNT]; /* mean time between two; 0: never */
+    uint64_t down_ns;        /* mean time that a node stays down, paused or hung, a cut in place */
+    uint32_t ambush;         /* per million crashes: at the moment after a promise left the node */
+    uint32_t kill;           /* per million crashes: the machine and its cache live on */
+    uint32_t recovery_crash; /* per million restarts: recovery crashes as well */
+    uint32_t role_skip;      /* per million: a role is passed over, and stalls for a while */
+    uint64_t role_stall_ns;  /* at most so long */
+    uint64_t turn_gap_ns;    /* between two turns of a busy node */
     uint32_t drift_ppm_max;
     uint32_t clients;        /* a node */
     uint64_t think_ns;       /* mean, between an answer and the next request */
@@ -53,9 +103,6 @@ struct plan {
     uint32_t asker_skip; /* per million: answers are left in the ring for a turn */
 };
 
-/* `nodes` 0: three or five, by the seed. `events` bounds what must fit on a disk. */
-void plan_draw(struct plan *plan, uint64_t seed, uint32_t nodes, uint64_t events);
-/* The same without any fault, skip, drift or random client: for scenarios. */
-void plan_calm(struct plan *plan);
+void plan_draw(struct plan *plan, const struct plan_choice *choice);
 
 #endif

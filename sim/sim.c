@@ -13,12 +13,12 @@ enum {
     REVISION_FIRST = 1,    /* of an empty store, as etcd has it */
 };
 
-uint64_t sim_around(struct sim *s, uint64_t mean_ns)
+uint64_t sim_around(struct prng *p, uint64_t mean_ns)
 {
-    const uint64_t shift = prng_below(&s->prng, 8);
+    const uint64_t shift = prng_below(p, 8);
     const uint64_t most = shift == 0 ? mean_ns * 4 : mean_ns * 2;
 
-    return 1 + prng_below(&s->prng, most + 1);
+    return 1 + prng_below(p, most + 1);
 }
 
 void sim_trace(struct sim *s, const char *format, ...)
@@ -82,11 +82,16 @@ static void forget_nodes(struct sim *s)
 void sim_begin(struct sim *s, const struct sim_config *config)
 {
     const struct net_tap tap = {.frame = observe_frame, .context = s};
+    const struct plan_choice choice = {
+        .seed = config->seed,
+        .events = config->events,
+        .without = config->calm ? PLAN_ALL_FAULTS : config->without,
+        .nodes = config->nodes,
+        .clients = config->clients,
+    };
 
     s->config = *config;
-    plan_draw(&s->plan, config->seed, config->nodes, config->events);
-    if (config->calm)
-        plan_calm(&s->plan);
+    plan_draw(&s->plan, &choice);
     prng_seed(&s->prng, hash_u64(config->seed, 3));
     s->now_ns = START_NS;
     s->events = 0;
@@ -195,7 +200,7 @@ static void node_stops(struct sim *s, struct sim_node *n)
     }
     sim_happen(s, SIM_LOG_STOP);
     cluster_crash(s, n, SIM_KILL);
-    n->down_until_ns = s->now_ns + sim_around(s, s->plan.faults.down_ns);
+    n->down_until_ns = s->now_ns + sim_around(&s->prng, s->plan.down_ns);
 }
 
 static void node_turn(struct sim *s, struct sim_node *n)
@@ -226,7 +231,7 @@ static void node_turn(struct sim *s, struct sim_node *n)
         sim_happen(s, SIM_AMBUSH);
         sim_trace(s, "node %u ambushed", sim_id(n));
         cluster_crash(s, n, SIM_LOSE_UNSYNCED);
-        n->down_until_ns = s->now_ns + sim_around(s, s->plan.faults.down_ns);
+        n->down_until_ns = s->now_ns + sim_around(&s->prng, s->plan.down_ns);
         return;
     }
     workload_answers(s, n);

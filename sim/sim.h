@@ -21,10 +21,12 @@ struct sim;
 
 struct sim_config {
     uint64_t seed;
-    uint32_t nodes;  /* 0: three or five, by the seed */
-    uint64_t events; /* of phase one; also what disks are sized for */
-    bool calm;       /* no faults, and clients only through sim_put() and sim_get() */
-    bool trace;      /* every event on stdout */
+    uint64_t events;  /* of phase one; also what disks are sized for */
+    uint64_t without; /* faults of plan.h that are off, whatever the seed says */
+    uint32_t nodes;   /* 0: by the seed */
+    uint32_t clients; /* a node; 0: by the seed */
+    bool calm;        /* no faults, and clients only through sim_put() and sim_get() */
+    bool trace;       /* every event on stdout */
 };
 
 #define SIM_HAPPENING_LIST(X)                                \

@@ -85,17 +85,6 @@ struct sim_node {
     struct sim_slot slot[SIM_SLOTS_MAX];
 };
 
-enum sim_fault {
-    FAULT_CRASH,
-    FAULT_CRASH_ALL,
-    FAULT_PARTITION,
-    FAULT_PAUSE,
-    FAULT_HANG,
-    FAULT_DISK_ERROR,
-    FAULT_HEAL, /* ends a partition */
-    FAULT_COUNT
-};
-
 struct sim {
     struct plan plan;
     struct sim_config config;
@@ -108,8 +97,10 @@ struct sim {
     uint32_t node_count;
     struct sim_node node[SIM_NODES_MAX];
     struct net *net;
-    uint64_t fault_ns[FAULT_COUNT];
-    uint64_t fault_next_ns;
+    struct prng strike_prng[PLAN_STRIKE_COUNT]; /* when and how each strikes: its own chances */
+    uint64_t strike_ns[PLAN_STRIKE_COUNT];
+    uint64_t heal_ns;       /* ends a partition */
+    uint64_t fault_next_ns; /* the earliest of all that faults.c does */
     uint64_t work_next_ns;
 
     struct check_report report;
@@ -146,7 +137,7 @@ static inline bool sim_chance(struct sim *s, uint32_t per_million)
 }
 
 /* Exponential enough: around the mean, seldom far above. */
-uint64_t sim_around(struct sim *s, uint64_t mean_ns);
+uint64_t sim_around(struct prng *p, uint64_t mean_ns);
 
 /* sim.c */
 bool sim_step(struct sim *s); /* one event */

@@ -134,7 +134,8 @@ void workload_start(struct sim *s, struct sim_node *n)
 {
     for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++) {
         ASSERT(n->slot[c].call == 0);
-        n->slot[c].next_ns = s->quiet ? UINT64_MAX : s->now_ns + sim_around(s, s->plan.think_ns);
+        n->slot[c].next_ns =
+            s->quiet ? UINT64_MAX : s->now_ns + sim_around(&s->prng, s->plan.think_ns);
     }
     plan_next(s);
 }
@@ -163,7 +164,7 @@ static void tick_node(struct sim *s, struct sim_node *n)
         if (issue(s, n, slot, next_call(s, slot)))
             slot->again = 0;
         else
-            slot->next_ns = s->now_ns + sim_around(s, s->plan.think_ns);
+            slot->next_ns = s->now_ns + sim_around(&s->prng, s->plan.think_ns);
     }
 }
 
@@ -237,7 +238,7 @@ static void end_call(struct sim *s, struct sim_slot *slot, const struct answer *
     check_history_end(s->history, &s->call[slot->call - 1], &end);
     slot->again = end.fate != HISTORY_OK && prng_below(&s->prng, 2) == 0 ? slot->call : 0;
     slot->call = 0;
-    slot->next_ns = s->quiet ? UINT64_MAX : s->now_ns + sim_around(s, s->plan.think_ns);
+    slot->next_ns = s->quiet ? UINT64_MAX : s->now_ns + sim_around(&s->prng, s->plan.think_ns);
 }
 
 static void take_answer(struct sim *s, struct sim_node *n, const struct answer *answer)
