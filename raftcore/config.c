@@ -34,6 +34,7 @@ static void place_peers(struct raft *r, const struct raft_config *before)
     bool fresh[RAFT_MEMBERS_MAX] = {false};
 
     ASSERT(config->count <= RAFT_MEMBERS_MAX);
+    r->config_changes++;
     for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
         old[i] = r->peer[i];
     r->self = RAFT_MEMBERS_MAX;

@@ -133,6 +133,17 @@ const struct raft_config *raft_config(const struct raft *r)
     return raft_config_in_force(r);
 }
 
+raft_index raft_config_index(const struct raft *r)
+{
+    ASSERT(r->config_count > 0);
+    return r->configs[r->config_count - 1].index;
+}
+
+uint64_t raft_config_changes(const struct raft *r)
+{
+    return r->config_changes;
+}
+
 raft_term raft_term_at(const struct raft *r, raft_index index, raft_index *run_last)
 {
     const raft_term term = raft_log_term(&r->log, index);

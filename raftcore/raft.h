@@ -196,7 +196,10 @@ raft_index raft_commit(const struct raft *r);
 raft_index raft_last(const struct raft *r);
 raft_index raft_durable_index(const struct raft *r);
 raft_seq raft_seq_last(const struct raft *r); /* newest seq given out */
-const struct raft_config *raft_config(const struct raft *r);
+const struct raft_config *raft_config(const struct raft *r); /* in force */
+raft_index raft_config_index(const struct raft *r); /* of its entry; 0: from bootstrap, or none */
+/* Rises whenever another configuration comes into force: by an entry, a truncation, bootstrap. */
+uint64_t raft_config_changes(const struct raft *r);
 /* Could it ever be in force? Whoever decodes one asks. */
 bool raft_config_is_sound(const struct raft_config *config);
 /* Term of an entry at or above the base; 0 below it and above the last. `run_last`, if not NULL,

@@ -127,7 +127,8 @@ struct raft {
     uint64_t ignored;
     bool rival;
 
-    uint32_t config_count; /* at least 1; the last is in force */
+    uint64_t config_changes; /* times that another configuration came into force */
+    uint32_t config_count;   /* at least 1; the last is in force */
     struct raft_config_at configs[RAFT_CONFIGS_MAX];
     uint32_t self; /* our place in the configuration; RAFT_MEMBERS_MAX: not a member */
     struct raft_peer peer[RAFT_MEMBERS_MAX]; /* beside config.member[] */

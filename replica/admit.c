@@ -67,8 +67,7 @@ static enum frame_verdict judge_source(struct replica *r, struct peer *peer, con
             return FRAME_STRANGER_VERDICT;
         peer->incarnation = f->source_incarnation;
     }
-    if (f->source_incarnation != peer->incarnation && f->type == FRAME_HELLO &&
-        r->raft.log_was_empty && !r->raft.bootstrapped) {
+    if (f->source_incarnation != peer->incarnation && f->type == FRAME_HELLO && !peer->member) {
         peer->incarnation = f->source_incarnation; /* no configuration names it: it began anew */
         peer->boot = 0;
     }

@@ -71,13 +71,6 @@ static bool walk_next(struct replica *r, struct records_walk *w, const uint8_t *
     return true;
 }
 
-/* The configuration came into force when it was appended: who may talk to us changes now. */
-static void learn_configs(struct replica *r, uint32_t config_count)
-{
-    if (config_count > 0 && raft_config(r->raft.raft)->count > 0)
-        bootstrap_learn(r, raft_config(r->raft.raft));
-}
-
 enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
                                   const uint8_t *bytes, uint32_t length)
 {
@@ -98,7 +91,6 @@ enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
     whole.entries = role->entry;
     whole.bytes = length;
     step_message(r, &whole, bytes);
-    learn_configs(r, w.config_count);
     return FRAME_OK_VERDICT;
 }
 

@@ -32,18 +32,24 @@ static void send_hello(struct replica *r, struct peer *peer)
     peer->refused = false;
 }
 
-/* All other initial members have said that their logs are empty: this is the first configuration. */
+/* All other initial members have said that their logs are empty: this is the first configuration. A
+ * node that is none of them waits until a leader has it added. */
 static void try_bootstrap(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
-    struct raft_config config = r->options.members;
+    struct raft_config config = {.count = 0};
 
+    if (!r->options.members.member[role->self].voter)
+        return;
     for (uint32_t i = 0; i < role->peer_count; i++) {
         const struct peer *peer = &role->peer[i];
+        if (!r->options.members.member[i].voter)
+            continue;
         if (i != role->self && !(peer->heard_hello && peer->log_empty))
             return;
-        config.member[i].incarnation = peer->incarnation;
-        ASSERT(config.member[i].node == peer->node);
+        config.member[config.count] = r->options.members.member[i];
+        config.member[config.count++].incarnation = peer->incarnation;
+        ASSERT(r->options.members.member[i].node == peer->node);
     }
     role->bootstrapped = true;
     struct raft_event ev = {.type = RAFT_EV_BOOTSTRAP, .config = &config};
@@ -103,22 +109,4 @@ void bootstrap_on_hello(struct replica *r, const struct frame *f)
     peer->log_empty = f->hello.log_empty;
     if (f->hello.wants_answer)
         peer->hello_due = true;
-}
-
-void bootstrap_learn(struct replica *r, const struct raft_config *config)
-{
-    for (uint32_t i = 0; i < config->count; i++) {
-        struct peer *peer = peer_of(r, config->member[i].node);
-        if (peer == NULL)
-            continue; /* not in our file: its frames have no link to come from */
-        if (peer->node == r->options.node &&
-            config->member[i].incarnation != r->options.incarnation) {
-            raft_role_stop(r, REPLICA_STOP_STRANGER);
-            return;
-        }
-        if (peer->incarnation != config->member[i].incarnation) {
-            peer->incarnation = config->member[i].incarnation;
-            peer->boot = 0;
-        }
-    }
 }

@@ -1,4 +1,4 @@
-/* replica/doors.c: which asker a tag belongs to. */
+/* replica/doors.c: which asker a tag belongs to, and what the raft role tells it. */
 #include "replica/replica_internal.h"
 
 struct request_door *door_of(const struct replica *r, uint64_t tag)
@@ -9,4 +9,18 @@ struct request_door *door_of(const struct replica *r, uint64_t tag)
         if (r->options.door[i]->number == number)
             return r->options.door[i];
     return NULL;
+}
+
+bool door_answer(struct replica *r, const struct answer *answer)
+{
+    struct request_door *door = door_of(r, answer->tag);
+
+    ASSERT(door != NULL); /* requests come from doors */
+    ASSERT(!answer->more);
+    return spsc_push(door->from_raft, answer, sizeof *answer, 1) == 1;
+}
+
+bool door_refuse(struct replica *r, uint64_t tag, enum answer_status status)
+{
+    return door_answer(r, &(struct answer){.tag = tag, .status = (uint8_t)status});
 }

@@ -10,6 +10,8 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
         ASSERT(body == NULL); /* who fills a body has looked for room first */
         return false;
     }
+    if (peer->link == UINT32_MAX)
+        return true; /* no way to it: as if it was lost */
     if (peer->incarnation == 0 && f->type != FRAME_HELLO && body == NULL)
         return true; /* nobody there to talk to yet: as if it was lost */
     f->source = r->options.node;

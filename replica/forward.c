@@ -131,12 +131,12 @@ void forward_on_ack(struct replica *r, const struct frame *f)
 
 /* ---- leader ---------------------------------------------------------------------------------- */
 
-/* True: we lead in the frame's term, and the stream's state is of this term. */
+/* True: we lead in the frame's term, it is of a member, and the stream's state is of this term. */
 static bool leads(struct replica *r, struct peer *peer, raft_term term)
 {
     const struct raft *raft = r->raft.raft;
 
-    if (raft_role(raft) != RAFT_LEADER || raft_term_now(raft) != term)
+    if (raft_role(raft) != RAFT_LEADER || raft_term_now(raft) != term || !peer->member)
         return false;
     if (peer->forward_term != term) {
         peer->forward_term = term;

@@ -3,6 +3,7 @@
  * The layout is walked twice by the same code: once to count, once to place.
  */
 #include "base/prng.h"
+#include "raftcore/joint.h"
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
 
@@ -44,6 +45,8 @@ static struct raft_options core_options(const struct replica_options *o)
         .inflight_msgs_max = o->inflight_msgs_max,
         .inflight_bytes_max = o->inflight_bytes_max,
         .window = o->window,
+        .caught_up_lag = o->caught_up_lag,
+        .promote_ns = o->promote_ns,
     };
 }
 
@@ -167,7 +170,9 @@ static int check_options(const struct replica_options *o, char *error, size_t er
     const char *wrong = NULL;
 
     if (o->members.count == 0 || o->members.count > RAFT_MEMBERS_MAX)
-        wrong = "a cluster has 1 to 9 members";
+        wrong = "1 to 9 nodes can be named, members and others";
+    else if (raft_config_find(&o->members, o->node) == NULL)
+        wrong = "this node is not among those that are named";
     else if (record_max(o) > wal_step_bytes_max(&o->wal))
         wrong = "the largest record does not fit into a batch of the log";
     else if (o->record_memory_bytes < 4ull * (record_max(o) + STEP_BYTES_RESERVE))
@@ -240,8 +245,7 @@ static int open_core(struct replica *r, const struct areas *areas, const struct 
     r->raft.log_was_empty = found->last == 0;
     r->raft.last_chain = found->last_chain;
     record_memory_init(&r->raft.memory, found->last + 1);
-    if (found->config_index != 0)
-        bootstrap_learn(r, config);
+    members_learn(r);
     return 0;
 }
 

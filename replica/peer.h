@@ -1,4 +1,4 @@
-/* replica/peer.h: what the raft role knows of one member: who it is, what it may send and be sent,
+/* replica/peer.h: what the raft role knows of one other node: who it is, what it may send and be sent,
  * and what is under way in pieces. A new boot of the peer resets all but its identity.
  *
  * Thread     The raft role only; `bytes` of a load is lent to persist while READING.
@@ -68,6 +68,8 @@ struct peer {
     raft_node node;
     uint32_t link; /* UINT32_MAX: none, it is this node */
     uint64_t incarnation; /* 0: not learned yet */
+    bool member;          /* of the configuration in force, which names the incarnation */
+    uint64_t retired;     /* a configuration named it, a later one left it out; 0: no such thing */
     uint32_t boot;        /* highest seen; 0: never heard since our own start */
     bool log_empty;       /* said so in this life of ours */
     bool heard_hello;

@@ -220,6 +220,7 @@ static void publish_counters(struct replica *r)
     published_set(&counters->proposals, role->proposals);
     published_set(&counters->forwards_sent, role->forwards_sent);
     published_set(&counters->forwards_taken, role->forwards_taken);
+    published_set(&counters->foreign_sends, role->foreign_sends);
 }
 
 static void publish(struct replica *r)
@@ -258,6 +259,7 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     work += take_frames(r, r->data, DATA_BURST, false);
     work += loads_poll(r);
     work += requests_poll(r);
+    work += admin_poll(r);
     forward_send(r);
     send_entries(r);
     chunks_poll(r);
@@ -283,7 +285,7 @@ uint64_t raft_role_next_timer(const struct replica *r)
         if (peer->chunk_out.active && peer->chunk_out.progress_ns + r->options.resend_ns < next)
             next = peer->chunk_out.progress_ns + r->options.resend_ns;
     }
-    if (role->requests.head != role->requests.tail) {
+    if (role->requests.head != role->requests.tail || role->admin.count > 0) {
         const uint64_t late = role->now_ns + r->options.resend_ns;
         next = late < next ? late : next;
     }

@@ -64,6 +64,7 @@ struct replica_counters {
     struct published gate_held;  /* messages that waited for the disk */
     struct published flushes, flushed_bytes, flush_ns; /* persist; the last is of the newest */
     struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
+    struct published foreign_sends; /* messages for a member that this node has no link to */
 };
 
 /* Slots of the rings; each a power of two, at least 2. */
@@ -80,13 +81,17 @@ struct replica_options {
     uint32_t boot;
     raft_node node;
     uint64_t start_ns;          /* the time at replica_open() */
-    struct raft_config members; /* initial ones, incarnations 0, ascending by node */
+    /* The nodes that this one has links to and itself, ascending, incarnations 0: the voters are the
+     * initial members, of which all must be there to begin; the others may become members later. */
+    struct raft_config members;
     uint64_t heartbeat_ns, election_min_ns, election_max_ns, resend_ns;
     uint64_t request_timeout_ns; /* a request no leader took is answered TIMED_OUT after that */
     uint64_t quota_bytes;        /* of the store; proposed as the cluster's at bootstrap */
     uint64_t record_memory_bytes; /* a power of two, at least 4 largest records */
     uint32_t record_payload_bytes_max; /* RECORD_PAYLOAD_BYTES_MAX; the simulator takes less */
     uint32_t window;             /* see raft.h; a power of two */
+    uint32_t caught_up_lag;      /* see raft.h, and the next two */
+    uint64_t promote_ns;
     uint32_t inflight_msgs_max, inflight_bytes_max; /* a peer */
     uint32_t requests_max;       /* waiting on this node; a power of two */
     uint32_t credit_window;      /* data frames a peer may have under way to us */

@@ -9,6 +9,7 @@
 #include "dataplane/credit.h"
 #include "dataplane/rx.h"
 #include "dataplane/tx.h"
+#include "replica/admin_table.h"
 #include "replica/peer.h"
 #include "replica/record_memory.h"
 #include "replica/replica.h"
@@ -75,6 +76,8 @@ struct replica_raft {
     uint64_t probe_ns;      /* next round of credit probes */
     uint64_t room_ns;       /* when the log last had room for the largest step */
     uint64_t given_bytes;   /* persist_cost() of all steps given to persist */
+    uint64_t config_changes; /* raft_config_changes() that the peers were told of */
+    raft_index config_index; /* and raft_config_index() then */
     bool bootstrapped;
     bool log_was_empty;     /* and nothing was appended since: see bootstrap.c */
     struct record_memory memory;
@@ -84,14 +87,15 @@ struct replica_raft {
     struct load store_load;
     struct request_table requests;
     struct read_table reads;
-    struct peer peer[RAFT_MEMBERS_MAX];
-    uint32_t peer_count;    /* all members, this node too */
+    struct admin_table admin;
+    struct peer peer[RAFT_MEMBERS_MAX]; /* beside options.members */
+    uint32_t peer_count;    /* all nodes we know of, members or not, this node too */
     uint32_t self;          /* index in peer[] */
     uint32_t door_next;
     uint64_t pushes;        /* items given to other roles: work, even if nothing was taken */
     uint64_t counters_ns;   /* when the counters are published next */
     uint64_t verdict_count[FRAME_VERDICT_COUNT];
-    uint64_t elections, proposals, forwards_sent, forwards_taken;
+    uint64_t elections, proposals, forwards_sent, forwards_taken, foreign_sends;
     raft_term led_term;     /* newest term this node led */
     struct rx_item frame;   /* the one being handled */
     struct raft_entry entry[RAFT_PROPOSE_MAX];
@@ -188,7 +192,15 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
 /* bootstrap.c */
 void bootstrap_poll(struct replica *r);
 void bootstrap_on_hello(struct replica *r, const struct frame *f);
-void bootstrap_learn(struct replica *r, const struct raft_config *config);
+
+/* members.c: what the configuration in force says of the peers, and how it is edited */
+void members_learn(struct replica *r);
+enum admin_refusal members_edit(struct replica *r, const struct admin_request *request,
+                                struct raft_config *out);
+
+/* admin.c: requests of operators */
+void admin_take(struct replica *r, const struct request *request);
+uint32_t admin_poll(struct replica *r);
 
 /* append.c: records and chunks from peers */
 void append_on_frame(struct replica *r, const struct frame *f);
@@ -215,6 +227,9 @@ void chunks_poll(struct replica *r);
 
 /* doors.c. NULL: a record may name a door that this start does not have */
 struct request_door *door_of(const struct replica *r, uint64_t tag);
+/* A final answer of the raft role, without bytes. False: its ring is full now. */
+bool door_answer(struct replica *r, const struct answer *answer);
+bool door_refuse(struct replica *r, uint64_t tag, enum answer_status status);
 
 /* requests.c: doors in, proposals and reads out */
 uint32_t requests_poll(struct replica *r);

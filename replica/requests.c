@@ -2,26 +2,16 @@
  */
 #include "replica/replica_internal.h"
 
-/* A final answer without a result. False: its ring is full now. */
-static bool refuse(struct replica *r, uint64_t tag, enum answer_status status)
-{
-    struct request_door *door = door_of(r, tag);
-    const struct answer answer = {.tag = tag, .status = (uint8_t)status};
-
-    ASSERT(door != NULL); /* requests come from doors */
-    return spsc_push(door->from_raft, &answer, sizeof answer, 1) == 1;
-}
-
 static void take_write(struct replica *r, const struct request *request)
 {
     struct request_table *t = &r->raft.requests;
 
     if (r->raft.now_ns - r->raft.room_ns > r->options.election_max_ns)
-        refuse(r, request->tag, ANSWER_NO_ROOM);
+        door_refuse(r, request->tag, ANSWER_NO_ROOM);
     else if (request->length > REQUEST_BYTES_MAX || request->length > r->options.record_payload_bytes_max)
-        refuse(r, request->tag, ANSWER_BAD);
+        door_refuse(r, request->tag, ANSWER_BAD);
     else if (t->tail - t->head > t->mask)
-        refuse(r, request->tag, ANSWER_BUSY);
+        door_refuse(r, request->tag, ANSWER_BUSY);
     else
         t->slot[t->tail++ & t->mask] =
             (struct request_slot){.request = *request, .arrived_ns = r->raft.now_ns};
@@ -32,7 +22,7 @@ static void take_read(struct replica *r, const struct request *request)
     struct read_table *t = &r->raft.reads;
 
     if (t->tail - t->head > t->mask)
-        refuse(r, request->tag, ANSWER_BUSY);
+        door_refuse(r, request->tag, ANSWER_BUSY);
     else
         t->slot[t->tail++ & t->mask] =
             (struct read_slot){.request = *request, .arrived_ns = r->raft.now_ns};
@@ -50,8 +40,10 @@ static uint32_t take_door(struct replica *r, struct request_door *door)
             take_write(r, &request);
         else if (request.kind == REQUEST_READ)
             take_read(r, &request);
+        else if (request.kind == REQUEST_ADMIN)
+            admin_take(r, &request);
         else
-            refuse(r, request.tag, ANSWER_BAD);
+            door_refuse(r, request.tag, ANSWER_BAD);
         taken++;
     }
     return taken;
@@ -132,7 +124,7 @@ static uint32_t expire_writes(struct replica *r, uint64_t late_ns)
 
     while (count < REQUEST_BURST && t->sent + count != t->tail) {
         const struct request_slot *slot = &t->slot[(t->sent + count) & t->mask];
-        if (slot->arrived_ns > late_ns || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
+        if (slot->arrived_ns > late_ns || !door_refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
             break;
         count++;
     }
@@ -149,7 +141,7 @@ static uint32_t expire_reads(struct replica *r, uint64_t late_ns)
 
     while (count < REQUEST_BURST && t->head != t->tail) {
         const struct read_slot *slot = &t->slot[t->head & t->mask];
-        if (slot->arrived_ns > late_ns || !refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
+        if (slot->arrived_ns > late_ns || !door_refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
             break;
         t->head++;
         count++;
