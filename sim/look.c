@@ -41,6 +41,11 @@ uint64_t sim_count(const struct sim *s, enum sim_happening happening)
     return s->happened[happening];
 }
 
+uint64_t sim_search_count(const struct sim *s, enum linear_count count)
+{
+    return check_linear_count(s->linear, count);
+}
+
 const struct plan *sim_plan(const struct sim *s)
 {
     return &s->plan;

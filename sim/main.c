@@ -39,6 +39,7 @@ struct totals {
     uint64_t seeds, events;
     uint64_t begun_ns, shown_ns;
     uint64_t happened[SIM_HAPPENING_COUNT];
+    uint64_t search[LINEAR_COUNT_COUNT];
     struct net_counters net;
 };
 
@@ -225,6 +226,8 @@ static void add_totals(struct totals *t, const struct sim *s)
     t->events += sim_events(s);
     for (uint32_t i = 0; i < SIM_HAPPENING_COUNT; i++)
         t->happened[i] += sim_count(s, (enum sim_happening)i);
+    for (uint32_t i = 0; i < LINEAR_COUNT_COUNT; i++)
+        t->search[i] += sim_search_count(s, (enum linear_count)i);
     t->net.sent += net->sent;
     t->net.received += net->received;
     t->net.lost += net->lost;
@@ -265,6 +268,8 @@ static void print_summary(const struct totals *t)
            t->net.reordered, t->net.corrupted, t->net.overflowed);
     for (uint32_t i = 0; i < SIM_HAPPENING_COUNT; i++)
         printf("%12" PRIu64 "  %s\n", t->happened[i], sim_happening_text((enum sim_happening)i));
+    for (uint32_t i = 0; i < LINEAR_COUNT_COUNT; i++)
+        printf("%12" PRIu64 "  %s\n", t->search[i], linear_count_text((enum linear_count)i));
 }
 
 static void print_plan(const struct sim *s)

@@ -43,6 +43,7 @@ struct sim *sim_new(void)
     s->log = check_log_create();
     s->promise = check_promise_create();
     s->history = check_history_create();
+    s->linear = check_linear_create();
     s->superblock = aligned_alloc(DISK_SECTOR, DISK_SECTOR);
     ASSERT(s->superblock != NULL);
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
@@ -58,6 +59,7 @@ void sim_delete(struct sim *s)
     check_log_destroy(s->log);
     check_promise_destroy(s->promise);
     check_history_destroy(s->history);
+    check_linear_destroy(s->linear);
     free(s->superblock);
     free(s->image_memory);
     free(s->call);
@@ -106,6 +108,7 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     check_log_reset(s->log, &s->report);
     check_promise_reset(s->promise, &s->report);
     check_history_reset(s->history, REVISION_FIRST, &s->report);
+    check_linear_reset(s->linear, REVISION_FIRST, &s->report);
     forget_nodes(s);
     net_reset(s->net, s->node_count, hash_u64(config->seed, 4), &tap);
     net_set_faults(s->net, &s->plan.net);

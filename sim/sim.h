@@ -5,7 +5,7 @@
  *            node (each of its roles polled once, in an order drawn for that turn, some passed
  *            over), or one fault. Between two turns of a node that has work lies a small gap.
  * Checks     After each turn, and at each frame that leaves: check_log.h, check_promise.h,
- *            check_history.h. The first broken invariant ends the run.
+ *            check_history.h, check_linear.h. The first broken invariant ends the run.
  * Replay     The same seed, nodes and events give the same run, to the last frame: sim_hash().
  * Memory     sim_new() once; a run reuses all of it.
  *
@@ -15,6 +15,7 @@
 #define SIM_SIM_H
 
 #include "sim/check.h"
+#include "sim/check_linear.h"
 #include "sim/plan.h"
 
 struct sim;
@@ -78,6 +79,7 @@ uint64_t sim_events(const struct sim *s);
 uint64_t sim_now_ns(const struct sim *s);
 uint64_t sim_hash(const struct sim *s);
 uint64_t sim_count(const struct sim *s, enum sim_happening happening);
+uint64_t sim_search_count(const struct sim *s, enum linear_count count);
 const struct plan *sim_plan(const struct sim *s);
 const struct net_counters *sim_net(const struct sim *s);
 void sim_print_nodes(const struct sim *s); /* on stdout: where each node stands, for who debugs */

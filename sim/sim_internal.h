@@ -15,6 +15,7 @@
 
 #include "base/prng.h"
 #include "sim/check_history.h"
+#include "sim/check_linear.h"
 #include "sim/check_log.h"
 #include "sim/check_promise.h"
 #include "sim/clock.h"
@@ -33,6 +34,7 @@ enum {
 /* One client: at most one call under way. */
 struct sim_slot {
     uint64_t call; /* its number; 0: none */
+    uint64_t search_name; /* of that call, in check_linear.h */
     uint64_t next_ns;
     uint64_t again;   /* a call to issue again under a new name; 0: none */
     bool header_seen; /* of the answer that is arriving */
@@ -107,6 +109,7 @@ struct sim {
     struct check_log *log;
     struct check_promise *promise;
     struct check_history *history;
+    struct check_linear *linear;
     struct history_call *call; /* number n is call[n - 1] */
     uint64_t call_count, call_capacity;
     uint64_t happened[SIM_HAPPENING_COUNT];

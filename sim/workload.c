@@ -37,6 +37,7 @@ static bool issue(struct sim *s, struct sim_node *n, struct sim_slot *slot,
     s->call_count = number;
     check_history_begin(s->history, &s->call[number - 1]);
     slot->call = number;
+    slot->search_name = check_linear_begin(s->linear, &call);
     slot->header_seen = false;
     slot->more = false;
     slot->count = 0;
@@ -118,6 +119,12 @@ uint64_t workload_get(struct sim *s, struct sim_node *n, uint8_t key)
     return slot->call;
 }
 
+static void end_in_checkers(struct sim *s, struct sim_slot *slot, const struct history_answer *end)
+{
+    check_history_end(s->history, &s->call[slot->call - 1], end);
+    check_linear_end(s->linear, slot->search_name, end);
+}
+
 static void plan_next(struct sim *s)
 {
     s->work_next_ns = UINT64_MAX;
@@ -147,7 +154,7 @@ void workload_crash(struct sim *s, struct sim_node *n)
         struct sim_slot *slot = &n->slot[c];
         if (slot->call == 0)
             continue;
-        s->call[slot->call - 1].fate = HISTORY_UNKNOWN;
+        end_in_checkers(s, slot, &(struct history_answer){.fate = HISTORY_UNKNOWN});
         sim_happen(s, SIM_CALL_UNKNOWN);
         slot->again = prng_below(&s->prng, 2) == 0 ? slot->call : 0;
         slot->call = 0;
@@ -235,7 +242,7 @@ static void end_call(struct sim *s, struct sim_slot *slot, const struct answer *
         .items = slot->item,
     };
 
-    check_history_end(s->history, &s->call[slot->call - 1], &end);
+    end_in_checkers(s, slot, &end);
     slot->again = end.fate != HISTORY_OK && prng_below(&s->prng, 2) == 0 ? slot->call : 0;
     slot->call = 0;
     slot->next_ns = s->quiet ? UINT64_MAX : s->now_ns + sim_around(&s->prng, s->plan.think_ns);
