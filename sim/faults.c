@@ -21,6 +21,8 @@ static void schedule(struct sim *s, enum plan_fault strike)
 void faults_plan_next(struct sim *s)
 {
     s->fault_next_ns = s->heal_ns;
+    if (s->flap.left > 0 && s->flap.next_ns < s->fault_next_ns)
+        s->fault_next_ns = s->flap.next_ns;
     for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++)
         if (s->strike_ns[strike] < s->fault_next_ns)
             s->fault_next_ns = s->strike_ns[strike];
@@ -40,6 +42,8 @@ void faults_begin(struct sim *s)
         schedule(s, (enum plan_fault)strike);
     }
     s->heal_ns = UINT64_MAX;
+    s->flap = (struct sim_flap){0};
+    net_record(s->net, s->plan.every_ns[PLAN_REPLAY] != 0);
     faults_plan_next(s);
 }
 
@@ -76,96 +80,6 @@ static void crash_all(struct sim *s, struct prng *p)
     for (uint32_t i = 0; i < s->node_count; i++)
         if (s->node[i].replica != NULL)
             crash(s, p, &s->node[i]);
-}
-
-static void cut_both(struct sim *s, uint32_t a, uint32_t b)
-{
-    net_cut(s->net, a, b, true);
-    net_cut(s->net, b, a, true);
-}
-
-static void cut_isolate(struct sim *s, uint32_t node)
-{
-    for (uint32_t other = 0; other < s->node_count; other++)
-        if (other != node)
-            cut_both(s, node, other);
-}
-
-static void cut_bisect(struct sim *s, struct prng *p)
-{
-    const uint64_t side = prng_between(p, 1, (1ULL << s->node_count) - 2);
-
-    for (uint32_t a = 0; a < s->node_count; a++)
-        for (uint32_t b = a + 1; b < s->node_count; b++)
-            if ((side >> a & 1) != (side >> b & 1))
-                cut_both(s, a, b);
-}
-
-/* Only neighbours on a line, or on a ring, hear each other. */
-static void cut_line(struct sim *s, struct prng *p, bool ring)
-{
-    const uint32_t from = (uint32_t)prng_below(p, s->node_count);
-
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        for (uint32_t j = i + 2; j < s->node_count; j++) {
-            if (ring && i == 0 && j == s->node_count - 1)
-                continue;
-            cut_both(s, (from + i) % s->node_count, (from + j) % s->node_count);
-        }
-    }
-}
-
-static void cut_hub(struct sim *s, uint32_t hub)
-{
-    for (uint32_t a = 0; a < s->node_count; a++)
-        for (uint32_t b = a + 1; b < s->node_count; b++)
-            if (a != hub && b != hub)
-                cut_both(s, a, b);
-}
-
-/* One node is not heard, or hears nothing; or any directed links are gone. */
-static void cut_one_way(struct sim *s, struct prng *p, uint32_t node)
-{
-    const uint64_t shape = prng_below(p, 3);
-
-    for (uint32_t other = 0; other < s->node_count; other++) {
-        if (other == node)
-            continue;
-        if (shape == 0)
-            net_cut(s->net, node, other, true);
-        else if (shape == 1)
-            net_cut(s->net, other, node, true);
-        else
-            net_cut(s->net, other, (uint32_t)prng_below(p, s->node_count), true);
-    }
-}
-
-static void partition(struct sim *s, struct prng *p)
-{
-    const uint32_t node = (uint32_t)prng_below(p, s->node_count);
-
-    net_heal(s->net);
-    switch (prng_below(p, 6)) {
-    case 0:
-    case 1:
-        cut_isolate(s, node);
-        break;
-    case 2:
-        cut_bisect(s, p);
-        break;
-    case 3:
-        cut_line(s, p, prng_below(p, 2) == 0);
-        break;
-    case 4:
-        cut_hub(s, node);
-        break;
-    default:
-        cut_one_way(s, p, node);
-        break;
-    }
-    sim_happen(s, SIM_PARTITION);
-    sim_trace(s, "partition");
-    s->heal_ns = s->now_ns + down_time(s, p);
 }
 
 static void hang(struct sim *s, struct prng *p)
@@ -216,22 +130,67 @@ static void break_disk(struct sim *s, struct prng *p)
     sim_trace(s, "node %u: disk breaks", sim_id(n));
 }
 
+/* The leader more often than its share: it has requests under way, and a stale idea of who follows. */
+static struct sim_node *draw_for_pause(struct sim *s, struct prng *p)
+{
+    const uint32_t leader = sim_leader(s);
+
+    if (leader != UINT32_MAX && prng_below(p, 2) == 0)
+        return &s->node[leader];
+    return draw_living(s, p);
+}
+
+/* Of any length: from a few turns to many election timeouts. */
+static uint64_t pause_length(struct sim *s, struct prng *p)
+{
+    const uint64_t mean_ns = prng_below(p, 2) == 0 ? s->plan.options.heartbeat_ns : s->plan.down_ns;
+    return sim_around(p, mean_ns);
+}
+
 static void pause_one(struct sim *s, struct prng *p)
 {
-    struct sim_node *n = draw_living(s, p);
+    struct sim_node *n = draw_for_pause(s, p);
 
     if (n == NULL)
         return;
-    n->paused_until_ns = s->now_ns + down_time(s, p);
+    n->paused_until_ns = s->now_ns + pause_length(s, p);
     sim_happen(s, SIM_PAUSE);
     sim_trace(s, "node %u: paused", sim_id(n));
+}
+
+static void stall_clock(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = draw_for_pause(s, p);
+
+    if (n == NULL)
+        return;
+    sim_clock_stall(&n->clock, s->now_ns, s->now_ns + pause_length(s, p));
+    n->busy = true; /* its timers are reckoned anew after a turn */
+    sim_happen(s, SIM_CLOCK_STALL);
+    sim_trace(s, "node %u: its clock stands still", sim_id(n));
+}
+
+static void jump_clock(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = draw_for_pause(s, p);
+
+    if (n == NULL)
+        return;
+    sim_clock_jump(&n->clock, s->now_ns, pause_length(s, p));
+    n->busy = true;
+    sim_happen(s, SIM_CLOCK_JUMP);
+    sim_trace(s, "node %u: its clock jumps", sim_id(n));
 }
 
 static void strike(struct sim *s, enum plan_fault fault)
 {
     static void (*const how[PLAN_STRIKE_COUNT])(struct sim * s, struct prng * p) = {
-        [PLAN_CRASH] = crash_one, [PLAN_CRASH_ALL] = crash_all, [PLAN_PARTITION] = partition,
-        [PLAN_PAUSE] = pause_one, [PLAN_HANG] = hang,           [PLAN_DISK_ERROR] = break_disk,
+        [PLAN_CRASH] = crash_one,           [PLAN_CRASH_ALL] = crash_all,
+        [PLAN_PARTITION] = links_partition, [PLAN_LINK] = links_toggle,
+        [PLAN_FLAP] = links_flap,           [PLAN_REPLAY] = links_replay,
+        [PLAN_PAUSE] = pause_one,           [PLAN_CLOCK_STALL] = stall_clock,
+        [PLAN_CLOCK_JUMP] = jump_clock,     [PLAN_HANG] = hang,
+        [PLAN_DISK_ERROR] = break_disk,
     };
 
     sim_mix(s, fault);
@@ -239,18 +198,12 @@ static void strike(struct sim *s, enum plan_fault fault)
     how[fault](s, &s->strike_prng[fault]);
 }
 
-static void heal_links(struct sim *s)
-{
-    net_heal(s->net);
-    s->heal_ns = UINT64_MAX;
-    sim_trace(s, "links healed");
-}
-
 void faults_fire(struct sim *s)
 {
     release_disks(s);
     if (s->heal_ns <= s->now_ns)
-        heal_links(s);
+        links_heal(s);
+    links_flap_on(s);
     for (uint32_t fault = 0; fault < PLAN_STRIKE_COUNT; fault++)
         if (s->strike_ns[fault] <= s->now_ns)
             strike(s, (enum plan_fault)fault);
@@ -284,6 +237,7 @@ void faults_heal(struct sim *s)
     for (uint32_t fault = 0; fault < PLAN_STRIKE_COUNT; fault++)
         s->strike_ns[fault] = UINT64_MAX;
     s->heal_ns = UINT64_MAX;
+    s->flap.left = 0;
     s->fault_next_ns = UINT64_MAX;
     calm.loss = calm.duplicate = calm.reorder = calm.corrupt = 0;
     net_set_faults(s->net, &calm);

@@ -66,6 +66,13 @@ static bool fault_begin(struct plan *plan, uint64_t without, enum plan_fault fau
     return on;
 }
 
+/* Half of the runs have three nodes, which is quickest; the rest is up to seven. */
+static uint32_t draw_nodes(struct prng *p)
+{
+    static const uint8_t counts[] = {3, 3, 3, 3, 5, 5, 4, 6, 7};
+    return counts[prng_below(p, sizeof counts)];
+}
+
 static void draw_timing(struct plan *plan, struct prng *p)
 {
     struct replica_options *o = &plan->options;
@@ -134,8 +141,10 @@ static void draw_strikes(struct plan *plan, uint64_t without)
 {
     /* At most so many election timeouts between two. */
     static const uint64_t timeouts_max[PLAN_STRIKE_COUNT] = {
-        [PLAN_CRASH] = 32, [PLAN_CRASH_ALL] = 64, [PLAN_PARTITION] = 16,
-        [PLAN_PAUSE] = 16, [PLAN_HANG] = 32,      [PLAN_DISK_ERROR] = 64,
+        [PLAN_CRASH] = 32, [PLAN_CRASH_ALL] = 64,   [PLAN_PARTITION] = 16,
+        [PLAN_LINK] = 8,   [PLAN_FLAP] = 32,        [PLAN_REPLAY] = 4,
+        [PLAN_PAUSE] = 16, [PLAN_CLOCK_STALL] = 16, [PLAN_CLOCK_JUMP] = 16,
+        [PLAN_HANG] = 32,  [PLAN_DISK_ERROR] = 64,
     };
     const uint64_t timeout = plan->options.election_max_ns;
     struct prng p;
@@ -201,7 +210,7 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     memset(plan, 0, sizeof *plan);
     prng_seed(&p, hash_u64(choice->seed, 1));
     plan->seed = choice->seed;
-    plan->nodes = coin(&p) ? 3 : 5;
+    plan->nodes = draw_nodes(&p);
     if (choice->nodes != 0)
         plan->nodes = choice->nodes;
     plan->options.cluster = hash_u64(choice->seed, 2);

@@ -22,13 +22,18 @@ enum {
 };
 
 /* Faults that strike at moments, each with its mean time between two. */
-#define PLAN_STRIKE_LIST(X)                                       \
-    X(CRASH, "crash")           /* one process or machine dies */ \
-    X(CRASH_ALL, "crash-all")   /* all at once */                 \
-    X(PARTITION, "partition")   /* another set of cut links */    \
-    X(PAUSE, "pause")           /* of one process */              \
-    X(HANG, "hang")             /* of one disk */                 \
-    X(DISK_ERROR, "disk-error") /* a write or flush of one disk fails */
+#define PLAN_STRIKE_LIST(X)                                                \
+    X(CRASH, "crash")             /* one process or machine dies */        \
+    X(CRASH_ALL, "crash-all")     /* all at once */                        \
+    X(PARTITION, "partition")     /* another set of cut links */           \
+    X(LINK, "link")               /* one directed link stops or is back */ \
+    X(FLAP, "flap")               /* one link, many times in a row */      \
+    X(REPLAY, "replay")           /* frames of any age arrive again */     \
+    X(PAUSE, "pause")             /* of one process */                     \
+    X(CLOCK_STALL, "clock-stall") /* one clock stands still */             \
+    X(CLOCK_JUMP, "clock-jump")   /* one clock jumps, forward */           \
+    X(HANG, "hang")               /* of one disk */                        \
+    X(DISK_ERROR, "disk-error")   /* a write or flush of one disk fails */
 
 /* Faults that are there all the time, or that others bring along, by a chance or a size. */
 #define PLAN_RATE_LIST(X)                                                        \

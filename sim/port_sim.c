@@ -11,6 +11,8 @@ enum {
     NET_FRAMES = NET_NODES_MAX * (NET_NODES_MAX - 1) * NET_QUEUE_MAX +
                  NET_NODES_MAX * (NET_TX_BUFFERS_MAX + (NET_NODES_MAX - 1) * NET_QUEUE_MAX),
     NET_BITS_FLIPPED_MAX = 4,
+    NET_RECORD_EVERY = 16,
+    NET_MISSENT_EVERY = 8, /* replays */
     NET_NONE = UINT32_MAX,
 };
 
@@ -45,6 +47,13 @@ struct port {
     struct port_link_counters counters[NET_NODES_MAX - 1];
 };
 
+/* A frame as it left `from`. */
+struct net_record {
+    uint8_t from, to;
+    uint16_t length;
+    uint8_t bytes[PORT_FRAME_BYTES_MAX];
+};
+
 struct net {
     uint64_t now_ns;
     uint64_t order;
@@ -59,6 +68,10 @@ struct net {
     struct net_counters counters;
     bool cut[NET_NODES_MAX][NET_NODES_MAX];
     struct port port[NET_NODES_MAX];
+    struct prng record_prng;
+    bool recording;
+    uint32_t record_count;
+    struct net_record record[NET_RECORDS_MAX];
     struct net_frame frame[NET_FRAMES];
 };
 
@@ -99,6 +112,8 @@ void net_reset(struct net *net, uint32_t node_count, uint64_t seed, const struct
     net->faults = (struct net_faults){.delay_min_ns = 1000, .delay_max_ns = 2000};
     net->counters = (struct net_counters){0};
     prng_seed(&net->prng, seed);
+    prng_seed(&net->record_prng, hash_u64(seed, 1));
+    net_record(net, false);
     net_heal(net);
     for (uint32_t n = 0; n < NET_NODES_MAX; n++) {
         struct port *port = &net->port[n];
@@ -269,6 +284,53 @@ uint32_t net_held(const struct net *net, uint32_t node)
     return held;
 }
 
+void net_record(struct net *net, bool on)
+{
+    net->recording = on;
+    net->record_count = 0;
+}
+
+/* Once all places are taken, one frame in NET_RECORD_EVERY takes one: its age, counted in frames, is
+ * then about exponential. */
+static void record(struct net *net, uint32_t from, uint32_t to, const struct net_frame *f)
+{
+    uint32_t at = net->record_count;
+
+    if (at < NET_RECORDS_MAX)
+        net->record_count++;
+    else if (prng_below(&net->record_prng, NET_RECORD_EVERY) == 0)
+        at = (uint32_t)prng_below(&net->record_prng, NET_RECORDS_MAX);
+    else
+        return;
+    struct net_record *kept = &net->record[at];
+    kept->from = (uint8_t)from;
+    kept->to = (uint8_t)to;
+    kept->length = f->length;
+    memcpy(kept->bytes, f->bytes, f->length);
+}
+
+uint32_t net_replay(struct net *net, struct prng *p)
+{
+    if (net->record_count == 0)
+        return 0;
+    const struct net_record *kept = &net->record[prng_below(p, net->record_count)];
+    uint32_t to = kept->to;
+    if (prng_below(p, NET_MISSENT_EVERY) == 0)
+        to = (uint32_t)prng_below(p, net->node_count);
+    const uint32_t from = to == kept->from ? kept->to : kept->from; /* it may come back */
+    struct net_queue *q = &net->port[to].incoming[link_to(to, from)];
+    if (q->count >= net->queue_frames)
+        return 0;
+    const uint32_t frame = frame_take(net);
+    net->frame[frame].length = kept->length;
+    memcpy(net->frame[frame].bytes, kept->bytes, kept->length);
+    net->frame[frame].state = NET_WIRE;
+    const uint64_t delay = prng_between(p, net->faults.delay_min_ns, net->faults.delay_max_ns);
+    queue_push(q, (struct net_flight){
+                      .arrival_ns = net->now_ns + delay, .order = net->order++, .frame = frame});
+    return 1;
+}
+
 static bool drawn(struct net *net, uint32_t per_million, uint64_t *counter)
 {
     if (per_million == 0 || !prng_chance(&net->prng, per_million))
@@ -333,6 +395,8 @@ static bool send_frame(struct port *p, uint32_t link, uint32_t frame)
     ASSERT(f->owner == p->node);
     net->counters.sent++;
     net->tap.frame(net->tap.context, p->node, f->bytes, f->length);
+    if (net->recording)
+        record(net, p->node, to, f);
     if (net->cut[p->node][to] || drawn(net, net->faults.loss, &net->counters.lost)) {
         net->counters.cut += net->cut[p->node][to];
         frame_give(net, frame);

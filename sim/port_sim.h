@@ -5,10 +5,11 @@
  *            Every directed link is a bounded queue ordered by the time of arrival.
  * Faults     Each frame that leaves draws its fate: lost, doubled, delayed out of order, with a few
  *            bits flipped. A cut directed link loses everything that is sent over it; what was
- * under way arrives. Frames of a process that has died arrive as well. Time       net_advance()
- * moves the clock; a frame is received once its time has come. Memory     All of it in
- * net_create(); a run resets it. Frames come from one fixed pool. Thread     The simulator's only
- * one.
+ *            under way arrives. Frames of a process that has died arrive as well. With
+ *            net_record() frames are kept, so that net_replay() can deliver them much later.
+ * Time       net_advance() moves the clock; a frame is received once its time has come.
+ * Memory     All of it in net_create(); a run resets it. Frames come from one fixed pool.
+ * Thread     The simulator's only one.
  */
 #ifndef SIM_PORT_SIM_H
 #define SIM_PORT_SIM_H
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/prng.h"
 #include "dataplane/port.h"
 
 struct net;
@@ -24,6 +26,7 @@ enum {
     NET_NODES_MAX = 7,
     NET_QUEUE_MAX = 128,     /* frames under way on one directed link; more are lost */
     NET_TX_BUFFERS_MAX = 64, /* that one node's senders may hold */
+    NET_RECORDS_MAX = 256,   /* frames kept for a replay */
 };
 
 /* Chances are per million frames. */
@@ -61,6 +64,12 @@ uint64_t net_next_arrival(const struct net *net, uint32_t node); /* UINT64_MAX: 
 void net_cut(struct net *net, uint32_t from, uint32_t to, bool cut);
 void net_heal(struct net *net); /* no link is cut */
 bool net_is_cut(const struct net *net, uint32_t from, uint32_t to);
+/* Whether frames are kept from here on; each that leaves may take the place of an older one, so that
+ * some of any age are there. */
+void net_record(struct net *net, bool on);
+/* One of them, whatever became of it then, arrives with a delay of now, seldom at another node than it
+ * was meant for. How many did: 0 when none is kept or the queue is full. */
+uint32_t net_replay(struct net *net, struct prng *p);
 /* The process of that node is gone: its buffers return; what it sent is still under way, and what
  * had arrived for it is lost. */
 void net_kill(struct net *net, uint32_t node);

@@ -46,7 +46,12 @@ struct sim_config {
     X(RECOVERY_CRASH, "recoveries crashed")                  \
     X(IMAGE, "crash images recovered beside a running node") \
     X(PARTITION, "partitions")                               \
+    X(LINK, "single links cut or mended")                    \
+    X(FLAP, "links that flapped")                            \
+    X(REPLAY, "old frames replayed")                         \
     X(PAUSE, "pauses")                                       \
+    X(CLOCK_STALL, "clocks that stood still")                \
+    X(CLOCK_JUMP, "clocks that jumped")                      \
     X(HANG, "disks hung")                                    \
     X(DISK_ERROR, "disk errors")                             \
     X(LOG_STOP, "nodes stopped by their log")                \

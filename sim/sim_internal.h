@@ -7,6 +7,7 @@
  *   workload.c  the clients
  *   call.c      what clients say and hear, as bytes
  *   faults.c    what goes wrong, and phase two's healing
+ *   links.c     what goes wrong with links
  *   look.c      what a run tells about itself
  *   scenario.c  the hands of tests/sim
  */
@@ -87,6 +88,13 @@ struct sim_node {
     struct sim_slot slot[SIM_SLOTS_MAX];
 };
 
+/* A link that goes and comes. */
+struct sim_flap {
+    uint32_t a, b;
+    uint32_t left; /* changes of state; 0: it is at rest */
+    uint64_t every_ns, next_ns;
+};
+
 struct sim {
     struct plan plan;
     struct sim_config config;
@@ -101,7 +109,8 @@ struct sim {
     struct net *net;
     struct prng strike_prng[PLAN_STRIKE_COUNT]; /* when and how each strikes: its own chances */
     uint64_t strike_ns[PLAN_STRIKE_COUNT];
-    uint64_t heal_ns;       /* ends a partition */
+    uint64_t heal_ns; /* ends a partition */
+    struct sim_flap flap;
     uint64_t fault_next_ns; /* the earliest of all that faults.c does */
     uint64_t work_next_ns;
 
@@ -179,5 +188,13 @@ void faults_begin(struct sim *s);
 void faults_fire(struct sim *s);
 void faults_plan_next(struct sim *s);
 void faults_heal(struct sim *s);
+
+/* links.c */
+void links_partition(struct sim *s, struct prng *p);
+void links_heal(struct sim *s);
+void links_toggle(struct sim *s, struct prng *p);
+void links_flap(struct sim *s, struct prng *p);
+void links_flap_on(struct sim *s); /* its next change, if it is due */
+void links_replay(struct sim *s, struct prng *p);
 
 #endif

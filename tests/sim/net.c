@@ -3,6 +3,7 @@
  *         buffer is lost, whatever becomes of a frame.
  * Method: two or three ports driven by hand. */
 #include "sim/port_sim.h"
+#include "sim/shape.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,11 +200,152 @@ static void limits_are_kept(void **state)
 
 #define WIRE(name) cmocka_unit_test_setup_teardown(name, open_wire, close_wire)
 
+/* Who hears whom, as sets: bit i of set[n] when n hears i, and always itself. */
+static void hearing(const struct net *net, uint32_t count, uint32_t *set)
+{
+    for (uint32_t to = 0; to < count; to++) {
+        set[to] = 1U << to;
+        for (uint32_t from = 0; from < count; from++)
+            if (from != to && !net_is_cut(net, from, to))
+                set[to] |= 1U << from;
+    }
+}
+
+static uint32_t size(uint32_t set)
+{
+    return (uint32_t)__builtin_popcount(set);
+}
+
+static uint32_t of_size(const uint32_t *set, uint32_t count, uint32_t wanted)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        found += size(set[i]) == wanted;
+    return found;
+}
+
+static bool mutual(const uint32_t *set, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < count; j++)
+            if ((set[i] >> j & 1) != (set[j] >> i & 1))
+                return false;
+    return true;
+}
+
+static uint32_t distinct(const uint32_t *set, uint32_t count)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t same = 0;
+        for (uint32_t j = 0; j < i; j++)
+            same += set[j] == set[i];
+        found += same == 0;
+    }
+    return found;
+}
+
+static void check_shape(enum shape shape, const uint32_t *set, uint32_t count)
+{
+    switch (shape) {
+    case SHAPE_ISOLATE:
+        assert_true(mutual(set, count));
+        assert_int_equal(of_size(set, count, 1), 1);
+        assert_int_equal(of_size(set, count, count - 1), count - 1);
+        break;
+    case SHAPE_BISECT: /* all of one side hear the same */
+        assert_true(mutual(set, count));
+        assert_int_equal(distinct(set, count), 2);
+        break;
+    case SHAPE_BRIDGE: /* a side may have been only the bridge itself */
+        assert_true(mutual(set, count));
+        assert_true(of_size(set, count, count) >= 1);
+        assert_true(distinct(set, count) <= 3);
+        break;
+    case SHAPE_MAJORITY_RING:
+        assert_int_equal(of_size(set, count, count / 2 + 1), count);
+        assert_int_equal(distinct(set, count), count);
+        break;
+    case SHAPE_CHAIN:
+        assert_true(mutual(set, count));
+        assert_int_equal(of_size(set, count, 2), 2);
+        assert_int_equal(of_size(set, count, 3), count - 2);
+        break;
+    case SHAPE_HUB:
+        assert_true(mutual(set, count));
+        assert_int_equal(of_size(set, count, count), 1);
+        assert_int_equal(of_size(set, count, 2), count - 1);
+        break;
+    case SHAPE_MUTE:
+        assert_int_equal(of_size(set, count, count), 1);
+        assert_int_equal(of_size(set, count, count - 1), count - 1);
+        break;
+    case SHAPE_DEAF:
+        assert_int_equal(of_size(set, count, 1), 1);
+        assert_int_equal(of_size(set, count, count), count - 1);
+        break;
+    default:
+        assert_int_equal(shape, SHAPE_ANY);
+    }
+}
+
+/* Goal:   each shape of a partition is what its name says, at every size and with any nodes in
+ *         its places.
+ * Method: sets of who is heard, from the table of cuts. */
+static void shapes_are_what_they_are_called(void **state)
+{
+    struct wire *w = *state;
+    uint32_t set[NET_NODES_MAX];
+    struct prng p;
+
+    prng_seed(&p, 1);
+    for (uint32_t count = 3; count <= NET_NODES_MAX; count++) {
+        for (uint32_t i = 0; i < 50 * SHAPE_COUNT; i++) {
+            net_reset(w->net, count, i, &(struct net_tap){.frame = on_frame, .context = w});
+            shape_cut(w->net, count, (enum shape)(i % SHAPE_COUNT), &p);
+            hearing(w->net, count, set);
+            check_shape((enum shape)(i % SHAPE_COUNT), set, count);
+        }
+    }
+}
+
+/* Goal:   a replay brings back what was sent, long after, and nothing when nothing was kept.
+ * Method: one frame sent over a cut link while frames are kept; later it arrives all the same. */
+static void frames_are_replayed(void **state)
+{
+    struct wire *w = *state;
+    uint8_t got[PORT_BURST_MAX];
+    struct prng p;
+
+    prng_seed(&p, 1);
+    assert_int_equal(net_replay(w->net, &p), 0);
+    net_record(w->net, true);
+    net_cut(w->net, 0, 1, true);
+    send_byte(w, 0, 1, 77);
+    net_cut(w->net, 0, 1, false);
+    net_advance(w->net, LONG_AFTER_NS);
+    uint32_t arrived = 0, astray = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(net_replay(w->net, &p), 1);
+        net_advance(w->net, LONG_AFTER_NS + (i + 1) * 2 * DELAY_NS);
+        arrived += receive(w, 1, 0, got);
+        astray += receive(w, 2, 0, got) + receive(w, 0, 1, got);
+        assert_int_equal(got[0], 77);
+    }
+    assert_int_equal(arrived + astray, 100);
+    assert_true(arrived > 50);
+    assert_true(astray > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WIRE(arrives_in_time_and_order), WIRE(cuts_are_directed), WIRE(frames_of_the_dead_arrive),
-        WIRE(faults_do_what_they_say),   WIRE(limits_are_kept),
+        WIRE(arrives_in_time_and_order), WIRE(cuts_are_directed),
+        WIRE(frames_of_the_dead_arrive), WIRE(faults_do_what_they_say),
+        WIRE(limits_are_kept),           WIRE(shapes_are_what_they_are_called),
+        WIRE(frames_are_replayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
