@@ -241,23 +241,20 @@ static int judge(struct recovery *r)
         (unsigned long long)r->mark_number);
 }
 
-/* The payload of the newest configuration, by way of the reader. */
-static int read_config(struct recovery *r)
+/* The payload of the configuration at `index`, by way of the reader. */
+static int read_config(struct recovery *r, raft_index index, uint8_t *payload,
+                       struct wal_config *out)
 {
     struct wal *w = r->w;
-    struct wal_recovered *out = r->out;
     const struct wal_view *v = &w->view;
-    struct wal_read read = {.bytes = w->buffer[0].bytes, .size = w->options.batch_bytes};
-
-    if (v->config_count == 0) {
-        if (v->config_forgotten)
-            return REFUSE(r, -EOVERFLOW, "more than %d configurations were undone",
-                          WAL_CONFIGS_MAX);
-        return 0;
-    }
-    read.first = read.last = v->config_index[v->config_count - 1];
+    struct wal_read read = {.first = index,
+                            .last = index,
+                            .bytes = w->buffer[0].bytes,
+                            .size = w->options.batch_bytes};
     uint32_t run = v->run_count;
-    while (v->run_first[run - 1] > read.first)
+
+    ASSERT(index <= v->last);
+    while (v->run_first[run - 1] > index)
         run--;
     read.term = v->run_term[run - 1];
     int result = wal_read_begin(w, &read);
@@ -267,16 +264,44 @@ static int read_config(struct recovery *r)
         wal_on_done(w, &done);
     }
     const struct record_header *record = record_at(read.bytes);
-    result = read.result != 0 ? read.result : 0;
+    result = read.result;
     if (result == 0 && record->payload_bytes > SEGMENT_CONFIG_BYTES_MAX)
         result = -EBADMSG;
     if (result != 0)
         return REFUSE(r, result, "the configuration at entry %llu can't be read",
-                      (unsigned long long)read.first);
-    memcpy(w->config_payload, record_payload(record), record->payload_bytes);
-    out->config_index = read.first;
-    out->config_payload = w->config_payload;
-    out->config_payload_bytes = record->payload_bytes;
+                      (unsigned long long)index);
+    memcpy(payload, record_payload(record), record->payload_bytes);
+    *out = (struct wal_config){
+        .index = index, .payload = payload, .payload_bytes = record->payload_bytes};
+    return 0;
+}
+
+/* Each that may still be undone, and the one that is then in force. */
+static int read_configs(struct recovery *r)
+{
+    const struct wal_view *v = &r->w->view;
+    struct wal_recovered *out = r->out;
+    uint32_t from = v->config_count;
+
+    ASSERT(out->config_count == 0);
+    ASSERT(out->commit <= v->last);
+    while (from > 0 && v->config_index[from - 1] > out->commit)
+        from--;
+    if (from == 0 && v->config_forgotten)
+        return REFUSE(r, -EOVERFLOW, "more than %d configurations were undone",
+                      WAL_CONFIG_PLACES_MAX);
+    from -= from > 0;
+    if (v->config_count - from > WAL_CONFIGS_MAX)
+        return REFUSE(r, -EOVERFLOW, "%u configurations are not committed, more than can be",
+                      v->config_count - from);
+    for (uint32_t i = from; i < v->config_count; i++) {
+        uint8_t *payload = r->w->config_payload + out->config_count * SEGMENT_CONFIG_BYTES_MAX;
+        const int result =
+            read_config(r, v->config_index[i], payload, &out->config[out->config_count]);
+        if (result != 0)
+            return result;
+        out->config_count++;
+    }
     return 0;
 }
 
@@ -337,6 +362,6 @@ int wal_recover(struct wal *w, struct wal_recovered *out)
     if (result == 0)
         result = recovery_resume(&r);
     if (result == 0)
-        result = read_config(&r);
+        result = read_configs(&r);
     return result;
 }

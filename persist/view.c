@@ -9,10 +9,10 @@
 
 static void remember_config(struct wal_view *v, raft_index index)
 {
-    ASSERT(v->config_count <= WAL_CONFIGS_MAX);
-    if (v->config_count == WAL_CONFIGS_MAX) {
+    ASSERT(v->config_count <= WAL_CONFIG_PLACES_MAX);
+    if (v->config_count == WAL_CONFIG_PLACES_MAX) {
         memmove(v->config_index, v->config_index + 1,
-                (WAL_CONFIGS_MAX - 1) * sizeof v->config_index[0]);
+                (WAL_CONFIG_PLACES_MAX - 1) * sizeof v->config_index[0]);
         v->config_count--;
         v->config_forgotten = true;
     }

@@ -53,7 +53,7 @@ static struct layout layout_of(const struct wal_options *o)
     l.run_first = l.names + align_up((WAL_SEGMENTS_MAX + 1) * (size_t)DISK_NAME_BYTES);
     l.run_term = l.run_first + align_up(o->runs_max * sizeof(raft_index));
     l.config = l.run_term + align_up(o->runs_max * sizeof(raft_term));
-    l.end = l.config + align_up(SEGMENT_CONFIG_BYTES_MAX);
+    l.end = l.config + align_up(WAL_CONFIGS_MAX * SEGMENT_CONFIG_BYTES_MAX);
     return l;
 }
 

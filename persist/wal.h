@@ -28,6 +28,7 @@ enum {
     WAL_BATCH_BYTES_MIN = 4 * DISK_SECTOR,
     WAL_BUFFERS_MAX = 8,
     WAL_FLIGHTS_DEFAULT = 1,
+    WAL_CONFIGS_MAX = 4, /* the committed configuration and those above it; see RAFT_CONFIGS_MAX */
     WAL_REFUSAL_BYTES = 256,
 };
 
@@ -60,6 +61,13 @@ static inline uint64_t wal_segment_bytes_min(const struct wal_options *options)
     return DISK_SECTOR + 2ull * options->batch_bytes;
 }
 
+/* A CONFIG record of the log; its payload is a copy. */
+struct wal_config {
+    raft_index index;
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+};
+
 /* What recovery found; all of it is durable. The arrays lie in the wal's memory until wal_close(). */
 struct wal_recovered {
     raft_term term;
@@ -72,9 +80,9 @@ struct wal_recovered {
     uint32_t run_count;
     const raft_index *run_first;
     const raft_term *run_term;
-    raft_index config_index;       /* newest CONFIG record in the log; 0: none */
-    const uint8_t *config_payload; /* its payload, copied */
-    uint32_t config_payload_bytes;
+    /* Those above `commit`, which may have to be undone, and the newest at or below; ascending. */
+    uint32_t config_count;
+    struct wal_config config[WAL_CONFIGS_MAX];
     uint64_t bytes_read;
     uint32_t torn_batches;                /* cut, above the durable mark */
     raft_index faulty_first, faulty_last; /* damage at or below the mark; first 0: none */

@@ -28,7 +28,8 @@ enum {
     WAL_SEGMENTS_MAX = DISK_FILES_MAX - 1, /* slot 0 is the superblock's */
     WAL_SLOT_FIRST = 1,
     WAL_PLACES_MAX = 16384, /* one each 64 KiB of a log of 1 GiB */
-    WAL_CONFIGS_MAX = 64,   /* not committed ones can be undone, and there are one or two of them */
+    WAL_CONFIG_PLACES_MAX = 64, /* remembered while the log is read; see WAL_CONFIGS_MAX for how
+                                   many can be undone */
     WAL_REAP_MAX = 64,      /* completions in one turn */
     /* Of the last segment, for steps without records: so much at least, and one part in so many. */
     WAL_RESERVE_BYTES_MIN = 4 * DISK_SECTOR,
@@ -106,7 +107,7 @@ struct wal_view {
     raft_term *run_term;
     uint32_t config_count;
     bool config_forgotten; /* an older one than those kept */
-    raft_index config_index[WAL_CONFIGS_MAX];
+    raft_index config_index[WAL_CONFIG_PLACES_MAX];
 };
 
 enum wal_prepare_state {

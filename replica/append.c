@@ -55,8 +55,8 @@ static bool walk_next(struct replica *r, struct records_walk *w, const uint8_t *
     *entry = (struct raft_entry){.term = header.term, .bytes = whole};
     if (header.type == RECORD_CONFIG) {
         struct raft_config *config = &role->config[w->config_count];
-        if (w->config_count == CONFIG_ENTRIES_MAX ||
-            !config_record_decode(bytes + w->at + sizeof header, header.payload_bytes, config,
+        ASSERT(w->config_count < CONFIG_ENTRIES_MAX);
+        if (!config_record_decode(bytes + w->at + sizeof header, header.payload_bytes, config,
                                   &w->quota_bytes))
             return false;
         entry->config = config;

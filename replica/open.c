@@ -213,7 +213,8 @@ static void open_peers(struct replica *r)
 }
 
 /* The core over what the log said. */
-static int open_core(struct replica *r, const struct areas *areas, const struct wal_recovered *found)
+static int open_core(struct replica *r, const struct areas *areas, const struct wal_recovered *found,
+                     char *error, size_t error_bytes)
 {
     struct raft_options core = core_options(&r->options);
     struct raft_recovered recovered = {
@@ -224,16 +225,21 @@ static int open_core(struct replica *r, const struct areas *areas, const struct 
         .commit = found->commit < found->last ? found->commit : found->last,
         .run_count = found->run_count,
         .runs = areas->runs,
-        .config_count = found->config_index != 0,
-        .configs = {{.index = found->config_index}},
+        .config_count = found->config_count,
     };
-    struct raft_config *config = &recovered.configs[0].config;
     uint64_t quota_bytes;
 
-    if (found->config_index != 0 &&
-        !config_record_decode(found->config_payload, found->config_payload_bytes, config,
-                              &quota_bytes))
-        return -EBADMSG;
+    static_assert((int)WAL_CONFIGS_MAX == (int)RAFT_CONFIGS_MAX, "what may be undone can be recovered");
+    for (uint32_t i = 0; i < found->config_count; i++) {
+        const struct wal_config *at = &found->config[i];
+        recovered.configs[i].index = at->index;
+        if (!config_record_decode(at->payload, at->payload_bytes, &recovered.configs[i].config,
+                                  &quota_bytes)) {
+            snprintf(error, error_bytes, "the configuration at index %" PRIu64 " can't be read",
+                     at->index);
+            return -EBADMSG;
+        }
+    }
     for (uint32_t i = 0; i < found->run_count; i++)
         areas->runs[i] =
             (struct raft_run){.first = found->run_first[i], .term = found->run_term[i]};
@@ -296,12 +302,9 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
     }
     open_peers(r);
     open_roles(r);
-    rc = open_core(r, &areas, &found);
-    if (rc != 0) {
-        snprintf(error, error_bytes, "the configuration at index %" PRIu64 " can't be read",
-                 found.config_index);
+    rc = open_core(r, &areas, &found, error, error_bytes);
+    if (rc != 0)
         return rc;
-    }
     *out = r;
     return 0;
 }

@@ -32,7 +32,7 @@ enum {
     /* What a full frame of requests becomes at most: each grows by the rest of a record header. */
     REQUEST_FRAME_RECORDS_BYTES = FRAME_BODY_BYTES_MAX + RAFT_PROPOSE_MAX * RECORD_HEADER_BYTES,
     LOADS_MAX = 16,      /* slots of the rings of loads */
-    CONFIG_ENTRIES_MAX = 4, /* configuration entries in one frame */
+    CONFIG_ENTRIES_MAX = RAFT_APPEND_ENTRIES_MAX, /* configuration entries in one message */
 };
 
 /* raft -> persist: one step that must be durable. Loads have a ring of their own, so that no step

@@ -10,7 +10,7 @@
 #include "base/record.h"
 #include "persist/segment.h"
 
-enum { READ_BYTES = FIXTURE_BATCH_BYTES };
+enum { READ_BYTES = FIXTURE_BATCH_BYTES, CONFIG_BYTES = 16 };
 
 /* Of a state only what it has entries for: the whole table is megabytes. */
 static void copy_state(struct fixture_state *to, const struct fixture_state *from)
@@ -126,11 +126,31 @@ const struct fixture_state *fixture_now(const struct fixture *f)
     return &f->state[f->state_count - 1];
 }
 
+/* Those above the commit index and the newest at or below it, and nothing else. */
+static bool configs_match(const struct fixture_state *s, const struct wal_recovered *found)
+{
+    uint32_t left = found->config_count;
+
+    for (raft_index index = s->last; index > 0; index--) {
+        if (!s->entry[index].config)
+            continue;
+        if (left == 0 || found->config[left - 1].index != index)
+            return false;
+        left--;
+        if (found->config[left].payload_bytes != CONFIG_BYTES ||
+            crc32c(0, found->config[left].payload, CONFIG_BYTES) != s->entry[index].config_crc)
+            return false;
+        if (index <= s->commit)
+            break;
+    }
+    return left == 0;
+}
+
 static bool state_matches(const struct fixture_state *s, const struct wal_recovered *found)
 {
     if (s->last != found->last || s->term != found->term || s->vote != found->vote)
         return false;
-    if (s->commit != found->commit || s->config != found->config_index)
+    if (s->commit != found->commit || !configs_match(s, found))
         return false;
     return s->last == 0 || (s->entry[s->last].chain == found->last_chain &&
                             s->entry[s->last].term == found->last_term);
@@ -196,12 +216,12 @@ int fixture_try_open(struct fixture *f)
         const struct fixture_state *s = &f->state[f->durable];
         snprintf(
             f->error, sizeof f->error,
-            "recovered last %llu term %llu vote %u config %llu, durable was last %llu term %llu "
-            "vote %u config %llu",
+            "recovered last %llu term %llu vote %u commit %llu, %u configurations; durable was "
+            "last %llu term %llu vote %u commit %llu",
             (unsigned long long)f->recovered.last, (unsigned long long)f->recovered.term,
-            f->recovered.vote, (unsigned long long)f->recovered.config_index,
+            f->recovered.vote, (unsigned long long)f->recovered.commit, f->recovered.config_count,
             (unsigned long long)s->last, (unsigned long long)s->term, s->vote,
-            (unsigned long long)s->config);
+            (unsigned long long)s->commit);
         return -1;
     }
     f->state_count = match;
@@ -224,16 +244,29 @@ int fixture_open(struct fixture *f)
     return result;
 }
 
+/* Before another configuration is appended: one that is not committed may stand below it, as if two
+ * leaders had been at it, and not more. */
+static void commit_configs(struct fixture_state *s)
+{
+    uint32_t open = 0;
+
+    for (raft_index index = s->last; index > s->commit; index--) {
+        open += s->entry[index].config;
+        if (open > 1)
+            s->commit = index;
+    }
+}
+
 static uint32_t encode(struct fixture *f, const struct fixture_step *step,
                        struct fixture_state *next)
 {
     uint32_t length = 0;
     uint8_t payload[FIXTURE_BATCH_BYTES];
 
+    ASSERT(step->first > next->commit);
     next->last = step->first - 1;
-    next->config = next->last;
-    while (next->config > 0 && !next->entry[next->config].config)
-        next->config--;
+    if (step->config)
+        commit_configs(next);
     for (uint32_t i = 0; i < step->count; i++) {
         const bool config = step->config && i == 0;
         struct record_spec spec = {
@@ -243,7 +276,7 @@ static uint32_t encode(struct fixture *f, const struct fixture_step *step,
             .term = step->term,
             .chain = next->entry[next->last].chain,
             .payload = payload,
-            .payload_bytes = config ? 16 : (uint32_t)prng_below(&f->prng, step->payload + 1),
+            .payload_bytes = config ? CONFIG_BYTES : (uint32_t)prng_below(&f->prng, step->payload + 1),
         };
         memset(payload, (int)prng_below(&f->prng, 256), spec.payload_bytes);
         next->last = spec.index;
@@ -251,8 +284,7 @@ static uint32_t encode(struct fixture *f, const struct fixture_step *step,
         next->entry[next->last].term = step->term;
         next->entry[next->last].config = config;
         next->entry[next->last].chain = record_encode(&spec, f->records + length);
-        if (config)
-            next->config = next->last;
+        next->entry[next->last].config_crc = config ? crc32c(0, payload, CONFIG_BYTES) : 0;
         length += record_bytes(spec.payload_bytes);
     }
     return length;
@@ -334,6 +366,8 @@ struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mi
         step.first =
             now->last + 1 -
             prng_below(&f->prng, now->last < mix->tail_max ? now->last + 1 : mix->tail_max);
+        if (step.first <= now->commit)
+            step.first = now->commit + 1;
     } else if (kind < mix->votes + mix->replaces + mix->configs) {
         step.config = true;
     }

@@ -28,11 +28,11 @@ struct fixture_state {
     raft_node vote;
     raft_index last;
     raft_index commit;
-    raft_index config;
     struct {
         raft_term term;
         uint32_t chain; /* header checksum */
         bool config;
+        uint32_t config_crc; /* of its payload */
     } entry[FIXTURE_ENTRIES_MAX]; /* by index */
 };
 

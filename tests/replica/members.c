@@ -251,6 +251,57 @@ static void leader_is_removed(void **state)
     world_close(w);
 }
 
+/* A leader cut off from its followers appends a change that can't be committed, and restarts; the
+ * others have gone on without it. It must fall back to the members it had before. */
+static void change_is_undone_after_a_restart(void **state)
+{
+    struct world *w = world_open(4, 3);
+    const uint32_t leader = world_leader(w);
+    const uint32_t others[] = {(leader + 1) % 3, (leader + 2) % 3};
+    const struct admin_request add = {
+        .kind = ADMIN_CHANGE,
+        .forced = true,
+        .edit_count = 1,
+        .edit = {{.kind = ADMIN_ADD, .node = 4, .incarnation = 4444}},
+    };
+
+    (void)state;
+    put_everywhere(w);
+    world_kill(w, others[0]);
+    world_kill(w, others[1]);
+    world_push(w, leader, REQUEST_ADMIN, &add, sizeof add);
+    world_run_ms(w, 20);
+    assert_non_null(member(w, leader, 4));
+    world_kill(w, leader);
+    world_start(w, others[0]);
+    world_start(w, others[1]);
+    put_everywhere(w);
+    world_start(w, leader);
+    assert_non_null(member(w, leader, 4));
+    world_run_ms(w, 300);
+    assert_null(member(w, leader, 4));
+    world_kill(w, world_leader(w) == others[0] ? others[0] : others[1]);
+    put_everywhere(w); /* it is a voter as before */
+    world_close(w);
+}
+
+/* A frame may be full of configurations for who catches up. */
+static void learner_takes_many_changes_at_once(void **state)
+{
+    struct world *w = world_open(4, 3);
+
+    (void)state;
+    world_leader(w);
+    for (uint8_t i = 1; i <= 20; i++)
+        change(w, &(struct admin_edit){.kind = ADMIN_PRIORITY, .node = 1, .priority = i}, 1);
+    world_start(w, 3);
+    world_run_ms(w, 200);
+    change(w, &(struct admin_edit){.kind = ADMIN_ADD, .node = 4, .promote = true}, 1);
+    world_run_ms(w, 1000);
+    assert_true(member(w, world_leader(w), 4)->voter);
+    world_close(w);
+}
+
 static void members_survive_a_restart(void **state)
 {
     struct world *w = world_open(5, 3);
@@ -283,6 +334,8 @@ int main(void)
         cmocka_unit_test(strangers_are_answered),
         cmocka_unit_test(leader_is_removed),
         cmocka_unit_test(members_survive_a_restart),
+        cmocka_unit_test(change_is_undone_after_a_restart),
+        cmocka_unit_test(learner_takes_many_changes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

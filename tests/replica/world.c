@@ -242,8 +242,8 @@ uint32_t world_leader(struct world *w)
     return 0;
 }
 
-const struct answer *world_ask(struct world *w, uint32_t n, enum request_kind kind,
-                               const void *bytes, uint32_t length)
+void world_push(struct world *w, uint32_t n, enum request_kind kind, const void *bytes,
+                uint32_t length)
 {
     static uint64_t tags;
     struct machine *m = &w->machine[n];
@@ -258,7 +258,15 @@ const struct answer *world_ask(struct world *w, uint32_t n, enum request_kind ki
     const struct request request = {
         .tag = tag, .bytes = m->client.bytes, .length = length, .kind = (uint8_t)kind};
     assert_int_equal(spsc_push(m->door->to_raft, &request, sizeof request, 1), 1);
+}
+
+const struct answer *world_ask(struct world *w, uint32_t n, enum request_kind kind,
+                               const void *bytes, uint32_t length)
+{
+    const struct machine *m = &w->machine[n];
     const uint64_t begun = w->now_ns;
+
+    world_push(w, n, kind, bytes, length);
     while (!m->client.answered) {
         world_turn(w);
         if (w->now_ns - begun > 8000000000) {

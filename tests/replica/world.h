@@ -54,6 +54,8 @@ void world_print(const struct world *w);
 /* Number of a running leader whose term has committed something; fails the test after 4 s. */
 uint32_t world_leader(struct world *w);
 
+void world_push(struct world *w, uint32_t n, enum request_kind kind, const void *bytes,
+                uint32_t length);
 /* Pushes a request at node n + 1 and turns the world until it is answered. */
 const struct answer *world_ask(struct world *w, uint32_t n, enum request_kind kind,
                                const void *bytes, uint32_t length);
