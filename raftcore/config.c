@@ -73,7 +73,8 @@ void raft_config_init(struct raft *r, const struct raft_recovered *recovered)
     ASSERT(recovered->config_count <= RAFT_CONFIGS_MAX);
     r->config_count = 0;
     /* All of them uncommitted, and none to fall back to: then we would be no member. */
-    if (recovered->config_count == 0 || recovered->configs[0].index > recovered->commit)
+    const raft_index commit = raft_max(recovered->commit, recovered->base);
+    if (recovered->config_count == 0 || recovered->configs[0].index > commit)
         r->configs[r->config_count++] = (struct raft_config_at){.index = 0};
     ASSERT(r->config_count + recovered->config_count <= RAFT_CONFIGS_MAX);
     for (uint32_t i = 0; i < recovered->config_count; i++) {
@@ -137,6 +138,24 @@ void raft_config_commit(struct raft *r)
         r->configs[i - below] = r->configs[i];
     r->config_count -= below;
     ASSERT(r->config_count > 0);
+}
+
+/* `at` was in force at `index`, which a snapshot now covers. Those above it stay, if their entries
+ * did. */
+void raft_config_install(struct raft *r, const struct raft_config_at *at, raft_index index)
+{
+    const struct raft_config before = *raft_config_in_force(r);
+    uint32_t count = 0;
+
+    ASSERT(at->index <= index);
+    ASSERT(r->configs[0].index < index); /* it is not above our commit index, which `index` is */
+    for (uint32_t i = 1; i < r->config_count; i++) {
+        if (r->configs[i].index > index && r->configs[i].index <= r->log.last)
+            r->configs[++count] = r->configs[i];
+    }
+    r->configs[0] = *at;
+    r->config_count = count + 1;
+    place_peers(r, &before);
 }
 
 struct raft_peer *raft_find_peer(struct raft *r, raft_node node)

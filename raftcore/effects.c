@@ -26,7 +26,12 @@ void raft_effects_clear(struct raft_effects *fx)
     fx->read.index = 0;
     fx->read.until_ns = 0;
     fx->refusal = RAFT_REFUSAL_NONE;
+    fx->install.seq = 0;
+    fx->install.index = 0;
+    fx->install.term = 0;
+    fx->install.last = 0;
     fx->load_count = 0;
+    fx->snapshot_count = 0;
     fx->more = false;
     fx->send_count = 0;
 }

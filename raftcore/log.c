@@ -22,6 +22,7 @@ void raft_log_recover(struct raft_log *log, const struct raft_recovered *recover
 
     log->base = recovered->base;
     log->base_term = recovered->base_term;
+    log->base_seq = 0;
     log->last = recovered->last;
     log->durable = recovered->last;
     log->sized_first = recovered->last + 1;
@@ -149,6 +150,48 @@ void raft_log_append(struct raft_log *log, raft_term term, uint32_t bytes, raft_
     *slot_of(log, log->last) = (struct raft_log_slot){.seq = seq, .bytes = bytes};
 }
 
+void raft_log_compact(struct raft_log *log, raft_index index)
+{
+    ASSERT(index <= log->durable);
+    if (index <= log->base)
+        return;
+    const uint32_t run = run_of(log, index);
+    const uint32_t gone = index == run_end(log, run) ? run + 1 : run;
+
+    log->base_term = log->run[run].term;
+    log->base = index;
+    log->run_count -= gone;
+    memmove(log->run, log->run + gone, log->run_count * sizeof *log->run);
+    if (log->run_count > 0)
+        log->run[0].first = index + 1;
+    if (log->sized_first <= index)
+        log->sized_first = index + 1;
+    ASSERT_SLOW(raft_log_is_sound(log));
+}
+
+bool raft_log_install(struct raft_log *log, raft_index index, raft_term term, raft_seq seq)
+{
+    ASSERT(index > log->base);
+    ASSERT(term > 0);
+    const bool kept = raft_log_term(log, index) == term;
+
+    if (kept) {
+        if (log->durable < index)
+            log->durable = index;
+        raft_log_compact(log, index);
+    } else {
+        log->base = index;
+        log->base_term = term;
+        log->last = index;
+        log->durable = index;
+        log->sized_first = index + 1;
+        log->run_count = 0;
+    }
+    log->base_seq = seq;
+    ASSERT_SLOW(raft_log_is_sound(log));
+    return kept;
+}
+
 uint32_t raft_log_entry_bytes(const struct raft_log *log, raft_index index)
 {
     const uint32_t bytes = slot_of(log, index)->bytes;
@@ -160,7 +203,7 @@ uint32_t raft_log_entry_bytes(const struct raft_log *log, raft_index index)
 raft_seq raft_log_seq(const struct raft_log *log, raft_index index)
 {
     ASSERT(index <= log->last);
-    return index <= log->durable ? 0 : slot_of(log, index)->seq;
+    return index <= log->durable ? log->base_seq : slot_of(log, index)->seq;
 }
 
 void raft_log_flushed(struct raft_log *log, raft_seq seq)
@@ -168,6 +211,8 @@ void raft_log_flushed(struct raft_log *log, raft_seq seq)
     raft_index low = log->durable; /* flushed; everything above `high` is not */
     raft_index high = log->last;
 
+    if (log->base_seq <= seq)
+        log->base_seq = 0;
     if (low < high && slot_of(log, high)->seq <= seq)
         low = high; /* the usual case: persist has caught up */
     while (low < high) {

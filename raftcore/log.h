@@ -6,6 +6,9 @@
  * Window     For the newest `window` entries: the length of the record and the seq that wrote it.
  *            `sized_first` is the oldest entry whose slot is still its own. What lies below was
  *            flushed long ago; to send it the caller must load it and tells the length again.
+ * Base       What lies at or below it is a snapshot's. An installed snapshot counts as durable at
+ *            once, because nothing is appended in front of it, but a promise about what it covers
+ *            waits for `base_seq`, the manifest that makes it so.
  * Invariant  base <= durable <= last; last - durable <= window; runs ascend in index and in term,
  *            and cover base + 1 .. last; seqs never fall from one unflushed entry to the next.
  * Thread     The raft lcore only.
@@ -26,6 +29,7 @@ struct raft_log_slot {
 struct raft_log {
     raft_index base; /* entries up to it are gone: committed, and in a snapshot */
     raft_term base_term;
+    raft_seq base_seq; /* the install that made the base and is not flushed yet; 0: none */
     raft_index last;
     raft_index durable;     /* this node's disk holds every entry up to it */
     raft_index sized_first; /* the window knows the length from here on */
@@ -56,9 +60,15 @@ uint32_t raft_log_run_room(const struct raft_log *log, raft_index after);
 void raft_log_truncate(struct raft_log *log, raft_index first); /* `first` and above are gone */
 void raft_log_append(struct raft_log *log, raft_term term, uint32_t bytes, raft_seq seq);
 
+/* The base moves up to `index`, which is durable: what was there is in a snapshot. O(runs). */
+void raft_log_compact(struct raft_log *log, raft_index index);
+/* A snapshot of (index, term), above the base, takes the place of all up to it; of what stands
+ * behind it too, unless our log has just that entry. True if that was kept. O(runs). */
+bool raft_log_install(struct raft_log *log, raft_index index, raft_term term, raft_seq seq);
+
 /* Length of an entry at or above `sized_first`. */
 uint32_t raft_log_entry_bytes(const struct raft_log *log, raft_index index);
-/* The seq that wrote the entry; 0 if it is durable. */
+/* What must be flushed before anything is promised about the entry; 0: nothing. */
 raft_seq raft_log_seq(const struct raft_log *log, raft_index index);
 /* Everything up to `seq` is flushed: moves `durable`. */
 void raft_log_flushed(struct raft_log *log, raft_seq seq);

@@ -21,6 +21,8 @@ static raft_index back_up(const struct raft *r, const struct raft_msg *m)
 static void on_refused(struct raft *r, struct raft_peer *p, const struct raft_msg *m)
 {
     ASSERT(p->match < p->next);
+    if (p->state == RAFT_PEER_SNAPSHOT)
+        return; /* late: nothing was sent since */
     if (m->prev_index <= p->match)
         return; /* late: it has acknowledged more since */
     if (m->prev_index >= p->next)
@@ -30,13 +32,14 @@ static void on_refused(struct raft *r, struct raft_peer *p, const struct raft_ms
 
     if (m->prev_index > m->last) { /* a gap: it lacks what came before */
         const raft_index next = raft_max(m->last, p->match) + 1;
-        if (p->state == RAFT_PEER_PROBE)
-            raft_peer_probe(p, next);
+        if (p->state == RAFT_PEER_PROBE || next <= r->log.base)
+            raft_peer_retreat(r, p, next);
         else
             raft_peer_rewind(r, p, next);
         return;
     }
-    raft_peer_probe(p, raft_max(back_up(r, m), p->match) + 1);
+    const raft_index agrees = m->prev_index > r->log.base ? back_up(r, m) : 0;
+    raft_peer_retreat(r, p, raft_max(agrees, p->match) + 1);
 }
 
 void raft_on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)

@@ -53,7 +53,7 @@ void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct ra
     }
     /* A probe far beyond its log would only be refused. */
     if (p->state == RAFT_PEER_PROBE && p->inflight_count == 0 && m->last + 1 < p->next)
-        raft_peer_probe(p, raft_max(m->last, p->match) + 1);
+        raft_peer_retreat(r, p, raft_max(m->last, p->match) + 1);
     if (m->round > p->round) {
         p->round = m->round;
         raft_read_turn(r, fx);

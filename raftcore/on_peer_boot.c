@@ -9,9 +9,9 @@ void raft_on_peer_boot(struct raft *r, raft_node node)
     struct raft_peer *p = raft_find_peer(r, node);
 
     ASSERT(node != r->options.node);
-    if (p == NULL)
-        return;
-    raft_peer_lost(p);
+    if (r->role != RAFT_LEADER || p == NULL)
+        return; /* who becomes leader knows nothing of its peers anyway */
+    raft_peer_lost(r, p);
     p->load_waiting = false;
     p->read_waiting = 0;
     p->read_running = 0;

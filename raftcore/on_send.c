@@ -3,14 +3,14 @@
  * A peer's entries are packed into appends of at most append_bytes_max, ahead of acknowledgements
  * up to the caps in flight. A larger record travels alone: when nothing is in flight, and nothing
  * follows until it is acknowledged, because what carries it (chunks) may take long and be resent.
- * Entries the caller no longer has in memory are asked for by `load`. A peer never waits for
- * another.
+ * Entries the caller no longer has in memory are asked for by `load`, those that are gone by
+ * `snapshot`. A peer never waits for another.
  */
 #include "raftcore/raft_internal.h"
 
 #include <stddef.h>
 
-enum send_kind { SEND_NOTHING, SEND_ENTRIES, SEND_EMPTY, SEND_LOAD };
+enum send_kind { SEND_NOTHING, SEND_ENTRIES, SEND_EMPTY, SEND_LOAD, SEND_SNAPSHOT };
 
 /* The entries of which the caller has the bytes and we have the length. */
 static raft_index first_at_hand(const struct raft *r)
@@ -26,9 +26,17 @@ static enum send_kind kind_of_load(const struct raft *r, const struct raft_peer 
         return SEND_NOTHING;
     if (p->load_alone && p->inflight_count > 0)
         return SEND_NOTHING;
-    if (r->now_ns - p->heard_ns > r->options.election_max_ns)
+    if (!raft_peer_is_heard(r, p))
         return SEND_NOTHING; /* no disk is read for who does not answer */
     return SEND_LOAD;
+}
+
+static enum send_kind kind_of_snapshot(const struct raft *r, const struct raft_peer *p)
+{
+    ASSERT(p->state == RAFT_PEER_SNAPSHOT);
+    if (p->snapshot != 0 || r->now_ns < p->snapshot_ns || !raft_peer_is_heard(r, p))
+        return SEND_NOTHING;
+    return SEND_SNAPSHOT;
 }
 
 /* What the next append to this peer would be. */
@@ -37,8 +45,9 @@ static enum send_kind next_send(const struct raft *r, const struct raft_peer *p)
     enum send_kind kind = SEND_NOTHING;
 
     ASSERT(p->next > p->match);
-    if (p->next <= r->log.base)
-        return SEND_NOTHING; /* it needs a snapshot */
+    if (p->state == RAFT_PEER_SNAPSHOT)
+        return kind_of_snapshot(r, p);
+    ASSERT(p->next > r->log.base);
     if (p->state == RAFT_PEER_PROBE && p->inflight_count > 0)
         return SEND_NOTHING;
     if (p->next <= r->log.last) {
@@ -141,6 +150,16 @@ static void ask_for_load(struct raft *r, struct raft_peer *p, struct raft_effect
     p->load_ns = r->now_ns;
 }
 
+static void ask_for_snapshot(struct raft *r, struct raft_peer *p, struct raft_effects *fx)
+{
+    ASSERT(fx->snapshot_count < RAFT_MEMBERS_MAX);
+    ASSERT(p->snapshot == 0);
+    fx->snapshot[fx->snapshot_count].peer = p->node;
+    fx->snapshot[fx->snapshot_count].index = r->log.base;
+    fx->snapshot_count++;
+    p->snapshot_ns = r->now_ns + r->options.resend_ns;
+}
+
 void raft_on_send(struct raft *r, const struct raft_event *ev, struct raft_effects *fx)
 {
     const uint32_t count = raft_config_in_force(r)->count;
@@ -164,6 +183,9 @@ void raft_on_send(struct raft *r, const struct raft_event *ev, struct raft_effec
             break;
         case SEND_LOAD:
             ask_for_load(r, p, fx);
+            break;
+        case SEND_SNAPSHOT:
+            ask_for_snapshot(r, p, fx);
             break;
         }
     }

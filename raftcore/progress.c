@@ -1,14 +1,21 @@
 /* raftcore/progress.c: how far one peer is, as its leader sees it.
  *
- *            accepted at or above match: raft_peer_acked
+ *            accepted at or above match and our base: raft_peer_acked
  *   PROBE --------------------------------------------------> REPLICATE --+ accepted: acked
  *    ^  |                                                      |  |  ^    | a gap: rewind
- *    |  +-- refused: raft_peer_probe, further back             |  |  +----+
+ *    |  +-- refused: raft_peer_retreat, further back           |  |  +----+
  *    |                                                         |  |
- *    +---- a conflict: raft_peer_probe ------------------------+  |
+ *    +---- a conflict: raft_peer_retreat ----------------------+  |
  *    +---- its restart, or resend_ns without progress: lost ------+
  *
+ *   PROBE, REPLICATE --- refused, and nothing above our base is left to try: retreat ---> SNAPSHOT
+ *   SNAPSHOT ----------- its restart: lost; transferred: raft_peer_probe ---------------> PROBE
+ *   SNAPSHOT ----------- accepted at or above our base: raft_peer_acked ----------------> REPLICATE
+ *
  * In PROBE `next` stays at the first entry of the one append in flight; in REPLICATE it runs ahead.
+ * In both it lies above our log base. Only the peer's own word, a refusal, sends it to SNAPSHOT: who
+ * is merely away, or has more than it has acknowledged, is asked first. That costs a round trip
+ * where a snapshot may cost hours.
  */
 #include "raftcore/raft_internal.h"
 
@@ -33,6 +40,7 @@ void raft_peer_reset(struct raft *r, struct raft_peer *p)
     p->heard_ns = r->now_ns; /* CheckQuorum gives a new leader its full time */
     p->progress_ns = r->now_ns;
     p->gap_next = 0;
+    p->snapshot = 0;
     p->load_waiting = false;
     p->round = 0;
     p->read_waiting = 0;
@@ -40,15 +48,39 @@ void raft_peer_reset(struct raft *r, struct raft_peer *p)
     ASSERT(p->next > 0);
 }
 
-void raft_peer_probe(struct raft_peer *p, raft_index next)
+void raft_peer_probe(struct raft *r, struct raft_peer *p, raft_index next)
 {
     ASSERT(next > p->match);
+    ASSERT(next > r->log.base);
     inflight_clear(p);
+    p->snapshot = 0;
     p->state = RAFT_PEER_PROBE;
     p->next = next;
     p->gap_next = 0;
     if (p->commit_told >= next)
         p->commit_told = next - 1; /* what said so may be lost */
+}
+
+/* The peer has told that it has nothing that agrees from `next` on. */
+void raft_peer_retreat(struct raft *r, struct raft_peer *p, raft_index next)
+{
+    ASSERT(next > p->match);
+    if (next > r->log.base) {
+        raft_peer_probe(r, p, next);
+        return;
+    }
+    inflight_clear(p);
+    p->state = RAFT_PEER_SNAPSHOT;
+    p->next = p->match + 1;
+    p->snapshot = 0;
+    p->snapshot_ns = r->now_ns;
+}
+
+/* Heard so lately that a load or a snapshot for it is not wasted. */
+bool raft_peer_is_heard(const struct raft *r, const struct raft_peer *p)
+{
+    ASSERT(p->heard_ns <= r->now_ns);
+    return r->now_ns - p->heard_ns <= r->options.election_max_ns;
 }
 
 bool raft_peer_has_room(const struct raft *r, const struct raft_peer *p, uint32_t bytes)
@@ -91,10 +123,15 @@ void raft_peer_acked(struct raft *r, struct raft_peer *p, raft_index match)
     if (match > p->match)
         p->progress_ns = r->now_ns;
     p->match = match;
-    if (p->state == RAFT_PEER_PROBE) {
+    if (p->state == RAFT_PEER_SNAPSHOT)
+        p->next = match + 1;
+    if (p->state != RAFT_PEER_REPLICATE && match < r->log.base)
+        return; /* late: what follows it is gone */
+    if (p->state != RAFT_PEER_REPLICATE) {
         inflight_clear(p);
         p->state = RAFT_PEER_REPLICATE;
         p->next = match + 1;
+        p->snapshot = 0;
         return;
     }
     /* Every turn frees one of at most inflight_msgs_max. */
@@ -118,6 +155,7 @@ void raft_peer_rewind(struct raft *r, struct raft_peer *p, raft_index next)
 {
     ASSERT(p->state == RAFT_PEER_REPLICATE);
     ASSERT(next > p->match);
+    ASSERT(next > r->log.base);
     if (next == p->gap_next && r->now_ns - p->gap_ns < r->options.resend_ns)
         return;
     inflight_clear(p);
@@ -128,12 +166,29 @@ void raft_peer_rewind(struct raft *r, struct raft_peer *p, raft_index next)
         p->commit_told = next - 1;
 }
 
-void raft_peer_lost(struct raft_peer *p)
+void raft_peer_lost(struct raft *r, struct raft_peer *p)
 {
+    const raft_index known = raft_max(p->match, r->log.base);
+
     ASSERT(p->next > p->match);
     /* In PROBE, match may be far below where we already are; starting there would send the whole
      * log again to a peer that was only away. */
-    raft_peer_probe(p, p->state == RAFT_PEER_PROBE ? p->next : p->match + 1);
+    raft_peer_probe(r, p, p->state == RAFT_PEER_PROBE ? p->next : known + 1);
+}
+
+/* The log base has moved up. */
+void raft_peer_compacted(struct raft *r, struct raft_peer *p)
+{
+    ASSERT(p->next > p->match);
+    if (p->state != RAFT_PEER_SNAPSHOT) {
+        if (p->next <= r->log.base)
+            raft_peer_probe(r, p, r->log.base + 1);
+        return;
+    }
+    if (p->snapshot != 0 && p->snapshot < r->log.base) {
+        p->snapshot = 0; /* of no use any more: what comes behind it is gone */
+        p->snapshot_ns = r->now_ns;
+    }
 }
 
 uint64_t raft_peer_due(const struct raft *r, const struct raft_peer *p)
@@ -145,6 +200,8 @@ uint64_t raft_peer_due(const struct raft *r, const struct raft_peer *p)
         due = raft_min(due, p->progress_ns + r->options.resend_ns);
     if (p->load_waiting)
         due = raft_min(due, p->load_ns + r->options.resend_ns);
+    if (p->state == RAFT_PEER_SNAPSHOT && p->snapshot == 0 && p->snapshot_ns > r->now_ns)
+        due = raft_min(due, p->snapshot_ns); /* then RAFT_EV_SEND asks */
     return due;
 }
 
@@ -152,7 +209,7 @@ void raft_peer_tick(struct raft *r, struct raft_peer *p)
 {
     ASSERT(r->role == RAFT_LEADER);
     if (p->inflight_count > 0 && r->now_ns >= p->progress_ns + r->options.resend_ns)
-        raft_peer_lost(p);
+        raft_peer_lost(r, p);
     if (p->load_waiting && r->now_ns >= p->load_ns + r->options.resend_ns)
         p->load_waiting = false; /* the answer is lost: ask again */
 }

@@ -61,6 +61,7 @@ struct raft *raft_init(void *memory, const struct raft_options *options,
     ASSERT(((uintptr_t)memory & 7) == 0);
     ASSERT(recovered->commit <= recovered->last);
     ASSERT(recovered->term <= RAFT_WORD_MAX);
+    ASSERT((recovered->base == 0) == (recovered->base_term == 0));
 
     memset(r, 0, sizeof *r);
     r->options = *options;
@@ -116,6 +117,11 @@ raft_index raft_commit(const struct raft *r)
 raft_index raft_last(const struct raft *r)
 {
     return r->log.last;
+}
+
+raft_index raft_base(const struct raft *r)
+{
+    return r->log.base;
 }
 
 raft_index raft_durable_index(const struct raft *r)

@@ -14,6 +14,10 @@
  *            the peers that may be sent entries now. So proposals of one turn share frames.
  * Entries    The caller keeps the bytes of [memory_first, last]. Entries below must be loaded: the
  *            core asks by `load` and gets RAFT_EV_LOADED, as often as it needs more.
+ * Snapshots  The core knows them by index and term. Making, keeping, moving and checking them is
+ *            the caller's; it tells when the log base may rise (RAFT_EV_COMPACT), how a transfer
+ *            that `snapshot` asked for goes on (RAFT_EV_SNAPSHOT_BEGUN, _ENDED), and when a whole
+ *            and checked one is there (RAFT_EV_INSTALL). docs/raft.md has the way of one.
  * Thread     The raft lcore only.
  * Memory     raft_bytes() of it, lent by the caller for ever.
  * Errors     None. What a peer sends is checked by the decoder for form and here for sense: a
@@ -80,32 +84,37 @@ struct raft_recovered {
     raft_term term;
     raft_node vote; /* in `term`; 0: none */
     uint64_t vote_incarnation;
-    raft_index base; /* log base: entries up to it are gone (a snapshot holds them) */
-    raft_term base_term;
+    raft_index base;     /* log base: entries up to it are gone (a snapshot holds them) */
+    raft_term base_term; /* 0 if, and only if, the base is 0 */
     raft_index last;
     raft_index commit; /* raft_commit() after the last step that was persisted. One of a later time
                           may speak of entries that are to replace what stands on this disk */
     uint32_t run_count;
     const struct raft_run *runs; /* ascending, covering base + 1 .. last */
-    /* Those of the log that are above `commit`, and the newest at or below it; ascending. Without
-     * the latter a node that must give up the others is no member until it gets another. */
+    /* Those of the log that are above `commit`, and the newest at or below it, be it from the log
+     * or from the snapshot at the base; ascending. Without the latter a node that must give up the
+     * others is no member until it gets another. */
     uint32_t config_count;
     struct raft_config_at configs[RAFT_CONFIGS_MAX];
 };
 
 enum raft_event_type {
-    RAFT_EV_TICK,      /* nothing but time */
-    RAFT_EV_MESSAGE,   /* msg; from a member, form already checked */
-    RAFT_EV_PROPOSE,   /* entries, count: a leader appends them, anyone else ignores them */
-    RAFT_EV_DURABLE,   /* seq: everything up to it is flushed */
-    RAFT_EV_SEND,      /* peers: bit i set, member[i] may be sent entries now */
-    RAFT_EV_READ,      /* number: all local reads up to it want to be confirmed; ascending */
-    RAFT_EV_LOADED,    /* peer, first, entries, count: loaded entries may be sent now */
-    RAFT_EV_BOOTSTRAP, /* config: the first configuration, from all members, all logs empty */
-    RAFT_EV_PEER_BOOT, /* peer: it restarted; what was in flight to it is lost */
-    RAFT_EV_CAMPAIGN,  /* start an election now, unless a leader was just heard */
-    RAFT_EV_TRANSFER,  /* peer: the leader hands over to it; 0: to the most caught-up voter */
-    RAFT_EV_CHANGE,    /* config, forced: the leader makes it the configuration; not joint */
+    RAFT_EV_TICK,           /* nothing but time */
+    RAFT_EV_MESSAGE,        /* msg; from a member, form already checked */
+    RAFT_EV_PROPOSE,        /* entries, count: a leader appends them, anyone else ignores them */
+    RAFT_EV_DURABLE,        /* seq: everything up to it is flushed */
+    RAFT_EV_SEND,           /* peers: bit i set, member[i] may be sent entries now */
+    RAFT_EV_READ,           /* number: all local reads up to it want to be confirmed; ascending */
+    RAFT_EV_LOADED,         /* peer, first, entries, count: loaded entries may be sent now */
+    RAFT_EV_BOOTSTRAP,      /* config: the first configuration, from all members, all logs empty */
+    RAFT_EV_PEER_BOOT,      /* peer: it restarted; what was in flight to it is lost */
+    RAFT_EV_CAMPAIGN,       /* start an election now, unless a leader was just heard */
+    RAFT_EV_TRANSFER,       /* peer: the leader hands over to it; 0: to the most caught-up voter */
+    RAFT_EV_CHANGE,         /* config, forced: the leader makes it the configuration; not joint */
+    RAFT_EV_COMPACT,        /* index: the log base moves up to it; see raft_event */
+    RAFT_EV_SNAPSHOT_BEGUN, /* peer, index: the transfer that was asked for goes on, with this one */
+    RAFT_EV_SNAPSHOT_ENDED, /* peer, index, ok: the peer says that it has it, or it was given up */
+    RAFT_EV_INSTALL,        /* index, term, leader_term, config, config_index; see there */
 };
 
 /* Why a RAFT_EV_TRANSFER or RAFT_EV_CHANGE was not taken; nothing has changed then. The list is in
@@ -130,6 +139,17 @@ struct raft_event {
     raft_index first;
     const struct raft_config *config;
     bool forced; /* RAFT_EV_CHANGE: even if the new voters seem unable to go on */
+    bool ok;
+    /* RAFT_EV_COMPACT: entries up to `index` are committed, and a durable snapshot holds them. The
+     * base moves there, or as far as the log is durable: raft_base() tells. What the disk has below
+     * is cut after this step, not before.
+     * RAFT_EV_INSTALL: a whole, checked and flushed snapshot, whose last entry is (index, term). It
+     * came from a leader of `leader_term`, which knew that entry as committed. `config` is what was
+     * in force there, config_index the entry that brought it. */
+    raft_index index;
+    raft_term term;
+    raft_term leader_term;
+    raft_index config_index;
 };
 
 struct raft_send {
@@ -168,12 +188,26 @@ struct raft_effects {
     } read;
     enum raft_refusal refusal; /* RAFT_EV_TRANSFER, RAFT_EV_CHANGE */
     struct {
+        raft_seq seq;     /* 0: nothing. A RAFT_EV_INSTALL is not taken if it is no newer than what
+                             is committed here, or malformed. Persist makes log base and snapshot
+                             change together */
+        raft_index index; /* the new base */
+        raft_term term;
+        raft_index last; /* of the log afterwards: entries index + 1 .. last are kept, all else is
+                            gone. What the store has applied is older than the snapshot */
+    } install;
+    struct {
         raft_node peer;   /* 0: none */
         raft_index first; /* bring entries from here on by RAFT_EV_LOADED */
         raft_term term;   /* of the entry at `first` */
         raft_index last;  /* the end of that term's run, at most last of log */
     } load[RAFT_MEMBERS_MAX];
     uint32_t load_count;
+    struct {
+        raft_node peer;   /* it needs entries that are gone: begin a transfer to it, or leave it */
+        raft_index index; /* of a snapshot at or above this; asked again after resend_ns */
+    } snapshot[RAFT_MEMBERS_MAX];
+    uint32_t snapshot_count;
     bool more; /* leader: a RAFT_EV_SEND (with the same peers, if this step was one; with all, if
                   not) has something to do */
     uint32_t send_count;
@@ -194,6 +228,7 @@ raft_node raft_leader(const struct raft *r); /* 0: none known */
 raft_node raft_vote(const struct raft *r);   /* in the term now; 0: none */
 raft_index raft_commit(const struct raft *r);
 raft_index raft_last(const struct raft *r);
+raft_index raft_base(const struct raft *r); /* entries up to it are gone */
 raft_index raft_durable_index(const struct raft *r);
 raft_seq raft_seq_last(const struct raft *r); /* newest seq given out */
 const struct raft_config *raft_config(const struct raft *r); /* in force */
@@ -208,6 +243,13 @@ raft_term raft_term_at(const struct raft *r, raft_index index, raft_index *run_l
 /* Entries that a leader may append now without outrunning the window; none while it hands over. */
 uint32_t raft_room(const struct raft *r);
 raft_index raft_match(const struct raft *r, raft_node peer); /* leader: acknowledged durable */
+/* The snapshot whose transfer to the peer is to go on; 0: end it, whatever runs. It ends with our
+ * lead, the peer's boot or membership, and when the peer has it. */
+raft_index raft_snapshot_to(const struct raft *r, raft_node peer);
+/* Leader: the lowest entry that somebody still needs; last + 1: nobody. Peers that answer count with
+ * what they lack, those with a transfer with what comes behind its snapshot. Who compacts beyond
+ * this (there must be a limit) makes a transfer necessary, or the one that runs useless. */
+raft_index raft_keep_from(const struct raft *r);
 /* Leader: who is to take over; 0: nobody. */
 raft_node raft_transfer_target(const struct raft *r);
 /* Messages that contradicted what their sender, or the leader's office, had promised. */

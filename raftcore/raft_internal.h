@@ -31,11 +31,11 @@ enum {
     RAFT_LEASE_MARGIN_DIVISOR = 8,
 };
 
-/* How a leader feeds one peer (docs/raft.md has the diagram; a peer behind our log base will be
- * in a third state, SNAPSHOT, when there are snapshots). */
+/* How a leader feeds one peer (progress.c has the diagram). */
 enum raft_peer_state {
     RAFT_PEER_PROBE,     /* where its log agrees with ours is not known: one append at a time */
     RAFT_PEER_REPLICATE, /* known: appends are sent ahead of their acknowledgements */
+    RAFT_PEER_SNAPSHOT,  /* what it lacks is below our log base: no appends, only heartbeats */
 };
 
 enum raft_vote { RAFT_VOTE_NONE, RAFT_VOTE_GRANTED, RAFT_VOTE_REFUSED };
@@ -53,13 +53,16 @@ struct raft_peer {
 
     enum raft_peer_state state;
     raft_index match;       /* acknowledged, hence durable there, in this term */
-    raft_index next;        /* the first entry to send; in PROBE the first of the one in flight */
+    raft_index next;        /* the first entry to send; in PROBE the first of the one in flight; in
+                               SNAPSHOT match + 1, which is gone */
     raft_index commit_told; /* the commit index that it learns from what was sent */
     uint64_t heard_ns;
     uint64_t close_ns;    /* learner: caught up since; 0: it is not */
     uint64_t progress_ns; /* something in flight was acknowledged, or the first was sent */
     uint64_t gap_ns;      /* when a gap made us go back, to `gap_next` */
     raft_index gap_next;
+    raft_index snapshot;  /* SNAPSHOT: the one that is being transferred; 0: none is */
+    uint64_t snapshot_ns; /* while none is: not before this time is one asked for */
     uint64_t load_ns;
     bool load_waiting; /* a load was asked for at load_ns */
     bool load_alone;   /* the entry at `next` is too large to travel with others */
@@ -178,6 +181,7 @@ void raft_config_bootstrap(struct raft *r, const struct raft_config *config);
 void raft_config_append(struct raft *r, raft_index index, const struct raft_config *config);
 void raft_config_truncate(struct raft *r, raft_index first);
 void raft_config_commit(struct raft *r);
+void raft_config_install(struct raft *r, const struct raft_config_at *at, raft_index index);
 uint32_t raft_config_room(const struct raft *r);
 struct raft_peer *raft_find_peer(struct raft *r, raft_node node); /* NULL: not a member */
 bool raft_is_voter(const struct raft *r);                         /* are we? */
@@ -190,11 +194,14 @@ void raft_commit_by_count(struct raft *r, struct raft_effects *fx);
 
 /* progress.c: how far a peer is. */
 void raft_peer_reset(struct raft *r, struct raft_peer *p); /* a new leader's view */
-void raft_peer_probe(struct raft_peer *p, raft_index next);
+void raft_peer_probe(struct raft *r, struct raft_peer *p, raft_index next);
+void raft_peer_retreat(struct raft *r, struct raft_peer *p, raft_index next);
 void raft_peer_sent(struct raft *r, struct raft_peer *p, raft_index last, uint32_t bytes);
 void raft_peer_acked(struct raft *r, struct raft_peer *p, raft_index match);
-void raft_peer_lost(struct raft_peer *p); /* what is in flight will not be answered */
+void raft_peer_lost(struct raft *r, struct raft_peer *p); /* nothing in flight will be answered */
 void raft_peer_rewind(struct raft *r, struct raft_peer *p, raft_index next);
+void raft_peer_compacted(struct raft *r, struct raft_peer *p);
+bool raft_peer_is_heard(const struct raft *r, const struct raft_peer *p);
 bool raft_peer_has_room(const struct raft *r, const struct raft_peer *p, uint32_t bytes);
 uint64_t raft_peer_due(const struct raft *r, const struct raft_peer *p);
 void raft_peer_tick(struct raft *r, struct raft_peer *p);
@@ -232,6 +239,10 @@ void raft_on_bootstrap(struct raft *r, const struct raft_config *config);
 void raft_on_peer_boot(struct raft *r, raft_node node);
 void raft_on_transfer(struct raft *r, raft_node target, struct raft_effects *fx);
 void raft_on_change(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
+void raft_on_compact(struct raft *r, raft_index index);
+void raft_on_snapshot_begun(struct raft *r, const struct raft_event *ev);
+void raft_on_snapshot_ended(struct raft *r, const struct raft_event *ev);
+void raft_on_install(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
 
 void raft_on_prevote(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 void raft_on_prevote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);

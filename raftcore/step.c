@@ -180,6 +180,18 @@ static void on_event(struct raft *r, const struct raft_event *ev, struct raft_ef
     case RAFT_EV_CHANGE:
         raft_on_change(r, ev, fx);
         break;
+    case RAFT_EV_COMPACT:
+        raft_on_compact(r, ev->index);
+        break;
+    case RAFT_EV_SNAPSHOT_BEGUN:
+        raft_on_snapshot_begun(r, ev);
+        break;
+    case RAFT_EV_SNAPSHOT_ENDED:
+        raft_on_snapshot_ended(r, ev);
+        break;
+    case RAFT_EV_INSTALL:
+        raft_on_install(r, ev, fx);
+        break;
     }
 }
 

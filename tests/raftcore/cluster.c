@@ -6,6 +6,8 @@
  *         had committed when it was asked. At the end everything is healed and must commit.
  *         A second campaign changes the members at random among five nodes, hands leadership over,
  *         and reads by lease with clocks that drift up to 4 %.
+ *         In both, nodes move their log bases, leaders send snapshots, and what was below a base is
+ *         overwritten, so that whoever looks there is found out.
  *         The simulator does all this with the shipped node; here it is only the core, and fast.
  */
 #include "tests/raftcore/toy.h"
@@ -138,12 +140,16 @@ static void work(uint32_t i)
     /* Credit: not every peer may be sent entries in every turn. */
     const uint32_t peers = cluster.faults ? (uint32_t)prng_next(&cluster.prng) : UINT32_MAX;
     uint32_t turns = 0;
+    compact_some(i);
     do {
         const raft_index last = raft_last(n->raft);
         step(i, (struct raft_event){.type = RAFT_EV_SEND,
                                     .peers = peers,
                                     .memory_first = last > 20 ? last - 20 : 1});
-        if (fx.load_count > 0) {
+        if (fx.snapshot_count > 0 || fx.load_count > 0) {
+            const struct raft_effects asked = fx;
+            begin_transfers(i);
+            fx = asked;
             load(i);
             break;
         }
@@ -182,6 +188,7 @@ static void turn(void)
     crash_some();
     cut_some();
     receive();
+    finish_transfers();
     for (uint32_t i = 0; i < cluster.count; i++) {
         if (!cluster.node[i].up)
             continue;
@@ -292,6 +299,8 @@ static void run_seeds(bool changes)
     uint64_t changed = 0;
     uint64_t transfers = 0;
     uint64_t lease_reads = 0;
+    uint64_t compactions = 0;
+    uint64_t installs = 0;
     const char *seeds = getenv("CLUSTER_SEEDS");
     const uint64_t seed_count = seeds == NULL ? 300 : strtoull(seeds, NULL, 10);
 
@@ -314,11 +323,16 @@ static void run_seeds(bool changes)
         changed += cluster.changes;
         transfers += cluster.transfers;
         lease_reads += cluster.lease_reads;
+        compactions += cluster.compactions;
+        installs += cluster.installs;
     }
     print_message("%" PRIu64 " commits, %" PRIu64 " elections, %" PRIu64 " reads, %" PRIu64
                   " crashes, %" PRIu64 " loads, %" PRIu64 " changes, %" PRIu64
-                  " transfers, %" PRIu64 " reads by lease\n",
-                  commits, elections, reads, crashes, loads, changed, transfers, lease_reads);
+                  " transfers, %" PRIu64 " reads by lease, %" PRIu64 " compactions, %" PRIu64
+                  " installs\n",
+                  commits, elections, reads, crashes, loads, changed, transfers, lease_reads,
+                  compactions, installs);
+    assert_true(getenv("CLUSTER_SEED") != NULL || seed_count < 100 || installs > seed_count / 10);
 }
 
 static void faulty_network_keeps_promises(void **state)

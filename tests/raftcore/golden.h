@@ -39,6 +39,8 @@ struct golden_seen {
     uint64_t ignored;
     struct raft_config config;
     raft_node transfer;
+    raft_index base;
+    raft_index snapshot[RAFT_MEMBERS_MAX + 1]; /* by node: the transfer that is to go on */
     size_t text_bytes;
 };
 

@@ -12,6 +12,9 @@
  *   tick [MS] | wait MS                time passes (tick alone: until the next is due)
  *   durable SEQ|all | propose COUNT [bytes=] | send [to=2,3] [memory_first=] | read NUMBER
  *   loaded peer=N first=I entries=(...) | campaign | boot N | bootstrap members=1,2,3
+ *   compact at=I | begun peer=N at=I | ended peer=N at=I [ok]     the transfer of a snapshot
+ *   keep                               shows raft_keep_from()
+ *   install at=I@T [leader_term=] [config=] [config_index=]
  *   transfer N (0: to the best) | change members=1,2,4 [forced] [incarnation= of the first]
  *   lead                               campaign and win with everybody's vote, without a trace
  * Script and trace write a member as its node id, then nothing (voter), l (learner), a (learner that

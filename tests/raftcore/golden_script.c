@@ -281,6 +281,32 @@ static void run_tick(struct golden *g, const char *line)
     step(g, (struct raft_event){.type = RAFT_EV_TICK});
 }
 
+/* False if the line is none of these. */
+static bool snapshot_event(struct golden *g, const char *line, const char *verb,
+                           struct raft_event *ev)
+{
+    place_of(line, "at", &ev->index, &ev->term);
+    ev->peer = (raft_node)number_of(line, "peer", 0);
+    if (strcmp(verb, "compact") == 0) {
+        ev->type = RAFT_EV_COMPACT;
+    } else if (strcmp(verb, "begun") == 0) {
+        ev->type = RAFT_EV_SNAPSHOT_BEGUN;
+    } else if (strcmp(verb, "ended") == 0) {
+        ev->type = RAFT_EV_SNAPSHOT_ENDED;
+        ev->ok = has_word(line, "ok");
+    } else if (strcmp(verb, "install") == 0) {
+        ev->type = RAFT_EV_INSTALL;
+        ev->leader_term = number_of(line, "leader_term", ev->term);
+        ev->config_index = number_of(line, "config_index", 1);
+        if (value_of(line, "config") != NULL)
+            members_of(&g->config, line, "config");
+        ev->config = &g->config;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void run_other(struct golden *g, const char *line, const char *verb)
 {
     struct raft_event ev = {.type = RAFT_EV_TICK};
@@ -321,7 +347,7 @@ static void run_other(struct golden *g, const char *line, const char *verb)
         ev.type = RAFT_EV_CHANGE;
         ev.config = &g->config;
         ev.forced = has_word(line, "forced");
-    } else {
+    } else if (!snapshot_event(g, line, verb, &ev)) {
         golden_fail("unknown line", line);
     }
     step(g, ev);
@@ -341,6 +367,8 @@ void golden_line(struct golden *g, const char *line)
     golden_trace(g, "> %s\n", line);
     if (strcmp(verb, "wait") == 0)
         g->now_ns += first_number(line) * GOLDEN_MS;
+    else if (strcmp(verb, "keep") == 0)
+        golden_trace(g, "keep from %" PRIu64 "\n", raft_keep_from(g->raft));
     else if (strcmp(verb, "tick") == 0)
         run_tick(g, line);
     else if (strcmp(verb, "recv") == 0)

@@ -125,9 +125,21 @@ struct golden_seen golden_look(const struct golden *g)
 {
     const struct raft *r = g->raft;
 
-    return (struct golden_seen){raft_role(r),    raft_term_now(r),        raft_leader(r),
-                                raft_commit(r),  raft_convicted(r),       raft_ignored(r),
-                                *raft_config(r), raft_transfer_target(r), g->text_bytes};
+    struct golden_seen seen = {
+        .role = raft_role(r),
+        .term = raft_term_now(r),
+        .leader = raft_leader(r),
+        .commit = raft_commit(r),
+        .convicted = raft_convicted(r),
+        .ignored = raft_ignored(r),
+        .config = *raft_config(r),
+        .transfer = raft_transfer_target(r),
+        .base = raft_base(r),
+        .text_bytes = g->text_bytes,
+    };
+    for (raft_node node = 1; node <= RAFT_MEMBERS_MAX; node++)
+        seen.snapshot[node] = raft_snapshot_to(r, node);
+    return seen;
 }
 
 static char letter_of(const struct raft_member *m)
@@ -157,6 +169,27 @@ static void trace_config(struct golden *g, const struct raft_config *config)
     golden_trace(g, "\n");
 }
 
+static void trace_snapshots(struct golden *g, const struct golden_seen *before,
+                            const struct golden_seen *now)
+{
+    const struct raft_effects *fx = &g->fx;
+
+    if (fx->install.seq != 0)
+        golden_trace(g, "install seq=%" PRIu64 " base=%" PRIu64 "@%" PRIu64 " last=%" PRIu64 "\n",
+                     seq_count(fx->install.seq), fx->install.index, fx->install.term,
+                     fx->install.last);
+    for (uint32_t i = 0; i < fx->snapshot_count; i++)
+        golden_trace(g, "snapshot peer=%u at least %" PRIu64 "\n", fx->snapshot[i].peer,
+                     fx->snapshot[i].index);
+    for (raft_node node = 1; node <= RAFT_MEMBERS_MAX; node++) {
+        if (before->snapshot[node] != now->snapshot[node])
+            golden_trace(g, "snapshot to=%u runs=%" PRIu64 "\n", node, now->snapshot[node]);
+    }
+    if (before->base != now->base)
+        golden_trace(g, "base %" PRIu64 "@%" PRIu64 "\n", now->base,
+                     raft_term_at(g->raft, now->base, NULL));
+}
+
 void golden_trace_step(struct golden *g, const struct golden_seen *before)
 {
     const struct raft_effects *fx = &g->fx;
@@ -174,6 +207,7 @@ void golden_trace_step(struct golden *g, const struct golden_seen *before)
     for (uint32_t i = 0; i < fx->load_count; i++)
         golden_trace(g, "load peer=%u first=%" PRIu64 " term=%" PRIu64 " last=%" PRIu64 "\n",
                      fx->load[i].peer, fx->load[i].first, fx->load[i].term, fx->load[i].last);
+    trace_snapshots(g, before, &now);
     for (uint32_t i = 0; i < fx->send_count; i++)
         trace_send(g, &fx->send[i]);
     if (now.role != before->role || now.term != before->term || now.leader != before->leader)

@@ -43,7 +43,10 @@ uint64_t clock_of(uint32_t i)
 /* The configurations above `commit`, and the newest at or below it. */
 static void recover_configs(const struct node *n, struct raft_recovered *recovered)
 {
-    for (raft_index k = 1; k <= n->disk_last; k++) {
+    if (n->disk_base.config != 0)
+        recovered->configs[recovered->config_count++] = (struct raft_config_at){
+            n->disk_base.config_index, cluster.configs[n->disk_base.config]};
+    for (raft_index k = n->disk_base.index + 1; k <= n->disk_last; k++) {
         if (n->disk[k].config == 0)
             continue;
         if (k <= n->disk_commit)
@@ -64,10 +67,13 @@ void start(uint32_t i)
     n->up = true;
     memcpy(n->log, n->disk, sizeof n->log);
     recovered.vote_incarnation = n->disk_vote_incarnation;
+    n->base = n->disk_base;
+    recovered.base = n->base.index;
+    recovered.base_term = n->base.term;
     recovered.last = n->disk_last;
     recovered.commit = n->disk_commit;
-    for (raft_index k = 1; k <= n->disk_last; k++) {
-        if (k == 1 || n->disk[k].term != n->disk[k - 1].term)
+    for (raft_index k = n->base.index + 1; k <= n->disk_last; k++) {
+        if (k == n->base.index + 1 || n->disk[k].term != n->disk[k - 1].term)
             runs[recovered.run_count++] = (struct raft_run){k, n->disk[k].term};
     }
     recover_configs(n, &recovered);
@@ -92,6 +98,7 @@ static void send_all(uint32_t i, const struct raft_event *ev)
             const struct disk_entry *entry = &n->log[letter.msg.prev_index + 1 + e];
             letter.entry[e] = (struct raft_entry){.term = entry->term, .bytes = entry->bytes};
             letter.entry[e].config = entry->config != 0 ? &cluster.configs[entry->config] : NULL;
+            assert_true(entry->term != 0); /* not below the base */
             bytes += entry->bytes;
         }
         if (ev->type == RAFT_EV_LOADED)
@@ -107,12 +114,14 @@ static void persist(uint32_t i, const struct raft_event *ev)
     struct node *n = &cluster.node[i];
     const bool appends = fx.append.first <= fx.append.last;
 
-    if (!appends && !fx.hard_state.set)
+    if (!appends && !fx.hard_state.set && fx.install.seq == 0)
         return;
     assert_true(n->write_count < WRITES_MAX);
     struct write *w = &n->write[(n->write_first + n->write_count++) % WRITES_MAX];
-    *w = (struct write){.seq = appends ? fx.append.seq : fx.hard_state.seq, .first = 1};
-    assert_true(!appends || !fx.hard_state.set || fx.append.seq == fx.hard_state.seq);
+    *w = (struct write){.seq = raft_seq_last(n->raft), .first = 1};
+    assert_true(!appends || fx.append.seq == w->seq);
+    assert_true(!fx.hard_state.set || fx.hard_state.seq == w->seq);
+    assert_true(fx.install.seq == 0 || fx.install.seq == w->seq);
     w->commit = raft_commit(cluster.node[i].raft);
     w->hard = fx.hard_state.set;
     w->term = fx.hard_state.term;
@@ -122,6 +131,14 @@ static void persist(uint32_t i, const struct raft_event *ev)
     if (cluster.faults)
         w->done_ns +=
             prng_below(&cluster.prng, prng_chance(&cluster.prng, 5000) ? 400 * MS : 2 * MS);
+    if (fx.install.seq != 0) {
+        w->install = (struct snapshot){
+            .index = fx.install.index, .term = fx.install.term, .config_index = ev->config_index};
+        w->install.config = (uint32_t)(ev->config - cluster.configs);
+        w->install_last = fx.install.last;
+        n->base = w->install;
+        forget(n->log, n->base.index);
+    }
     if (!appends)
         return;
     const struct raft_entry *given = ev->type == RAFT_EV_MESSAGE ? ev->msg->entries : ev->entries;
@@ -167,9 +184,12 @@ static void check(uint32_t i)
         *leader = (raft_node)(i + 1);
     }
     assert_true(raft_commit(r) >= n->commit);
+    assert_int_equal(raft_base(r), n->base.index);
     for (raft_index k = n->commit + 1; k <= raft_commit(r); k++) {
         const raft_term term = raft_term_at(r, k, NULL);
-        assert_int_equal(term, n->log[k].term);
+        if (k < n->base.index)
+            continue;
+        assert_true(k == n->base.index || term == n->log[k].term);
         assert_true(cluster.committed[k] == 0 || cluster.committed[k] == term);
         cluster.committed[k] = term;
     }
@@ -189,11 +209,35 @@ static void check(uint32_t i)
     cluster.reads++;
 }
 
+/* The manifest is durable at once: what it says was so before. */
+static void cut_log(uint32_t i)
+{
+    struct node *n = &cluster.node[i];
+    const raft_index base = raft_base(n->raft);
+
+    if (base == n->base.index)
+        return;
+    for (raft_index k = n->base.index + 1; k <= base; k++) {
+        if (n->log[k].config == 0)
+            continue;
+        n->base.config = n->log[k].config;
+        n->base.config_index = k;
+    }
+    n->base.index = base;
+    n->base.term = raft_term_at(n->raft, base, NULL);
+    n->disk_base = n->base;
+    n->disk_commit = n->disk_commit < base ? base : n->disk_commit;
+    forget(n->log, base);
+    forget(n->disk, base);
+}
+
 void step(uint32_t i, struct raft_event ev)
 {
     ev.now_ns = clock_of(i);
     memset(&fx, 0x5a, sizeof fx);
     raft_step(cluster.node[i].raft, &ev, &fx);
+    if (ev.type == RAFT_EV_COMPACT)
+        cut_log(i);
     persist(i, &ev);
     send_all(i, &ev);
     check(i);
@@ -240,12 +284,27 @@ void flush(uint32_t i)
             n->disk[k] = w->entry[k - w->first];
         if (w->first <= w->last)
             n->disk_last = w->last;
+        if (w->install.index != 0) {
+            n->disk_base = w->install;
+            n->disk_last = w->install_last;
+            forget(n->disk, w->install.index);
+        }
         n->disk_commit = w->commit;
         assert_true(n->disk_commit <= n->disk_last);
         n->write_first = (n->write_first + 1) % WRITES_MAX;
         n->write_count--;
         step(i, (struct raft_event){.type = RAFT_EV_DURABLE, .seq = seq});
     }
+}
+
+/* What an acknowledgement promises is on the disk when it leaves, unless a later leader has taken
+ * it back since. */
+static void check_promise(const struct node *n, const struct raft_msg *m)
+{
+    if (m->type != RAFT_MSG_APPEND_REPLY || m->reject)
+        return;
+    assert_true(m->term <= n->disk_term);
+    assert_true(m->term < n->disk_term || m->match <= n->disk_last);
 }
 
 void open_gate(uint32_t i)
@@ -256,10 +315,12 @@ void open_gate(uint32_t i)
     uint32_t kept = 0;
 
     for (uint32_t k = 0; k < n->gated_count; k++) {
-        if (n->gated[k].after_seq > durable)
+        if (n->gated[k].after_seq > durable) {
             n->gated[kept++] = n->gated[k];
-        else
-            deliver_later(&n->gated[k]);
+            continue;
+        }
+        check_promise(n, &n->gated[k].msg);
+        deliver_later(&n->gated[k]);
     }
     n->gated_count = kept;
 }

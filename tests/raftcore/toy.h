@@ -12,6 +12,7 @@ enum {
     TERMS_MAX = 4096,
     CONFIGS_MAX = 4096,
     NET_MAX = 512,
+    TRANSFERS_MAX = 64,
     WRITES_MAX = 256,
     GATED_MAX = 1024,
     MS = 1000000,
@@ -24,6 +25,14 @@ struct disk_entry {
     uint32_t config; /* place in cluster.configs; 0: none */
 };
 
+/* Of a snapshot the toy keeps what the core must know. The rest would be what the store had applied. */
+struct snapshot {
+    raft_index index; /* 0: none */
+    raft_term term;
+    uint32_t config; /* place in cluster.configs; 0: none */
+    raft_index config_index;
+};
+
 struct write {
     raft_seq seq;
     bool hard;
@@ -33,6 +42,16 @@ struct write {
     raft_index commit; /* as of the step: a later one may speak of entries behind this write */
     raft_index first, last;
     struct disk_entry entry[RAFT_PROPOSE_MAX];
+    struct snapshot install;
+    raft_index install_last;
+    uint64_t done_ns;
+};
+
+/* A snapshot on its way from one node to another; the bytes are of no interest. */
+struct transfer {
+    struct snapshot snapshot;
+    raft_term leader_term;
+    uint32_t from, to;
     uint64_t done_ns;
 };
 
@@ -51,6 +70,7 @@ struct node {
     struct disk_entry log[LOG_MAX]; /* as the running process sees it */
     struct disk_entry disk[LOG_MAX];
     raft_index disk_last, disk_commit;
+    struct snapshot base, disk_base; /* where the log begins, and the configuration there */
     raft_term disk_term;
     raft_node disk_vote;
     uint64_t disk_vote_incarnation;
@@ -74,10 +94,13 @@ struct cluster {
     bool cut[NODES_MAX][NODES_MAX]; /* from, to: one-way */
     struct letter net[NET_MAX];
     uint32_t net_count;
+    struct transfer transfer[TRANSFERS_MAX];
+    uint32_t transfer_count;
     raft_node leader_of[TERMS_MAX];
     raft_term committed[LOG_MAX];
     raft_index commit_max;
-    uint64_t reads, lease_reads, elections, crashes, loads, changes, transfers;
+    uint64_t reads, lease_reads, elections, crashes, loads, changes, transfers, compactions,
+        installs;
     struct raft_config config;               /* the first one */
     struct raft_config configs[CONFIGS_MAX]; /* all that were ever appended, from 1 on */
     uint32_t config_count;
@@ -96,5 +119,11 @@ void load(uint32_t i);                           /* answers the loads the last s
 void flush(uint32_t i);                          /* writes whose time has come */
 void open_gate(uint32_t i);                      /* messages whose after_seq is durable */
 void deliver_later(const struct letter *letter); /* cluster.c: the network */
+
+/* toy_snapshot.c: log bases that move, and transfers. */
+void compact_some(uint32_t i);
+void begin_transfers(uint32_t i); /* of those that the last step asked for */
+void finish_transfers(void);
+void forget(struct disk_entry *log, raft_index upto); /* nobody may look there any more */
 
 #endif
