@@ -13,6 +13,8 @@ static bool fields_valid(const struct batch_header *h)
 {
     if (h->kind != BATCH_NEW && h->kind != BATCH_COPY)
         return false;
+    if ((h->flags & ~(uint32_t)BATCH_FLAGS) != 0 || (h->version == 1 && h->flags != 0))
+        return false;
     if (h->number == 0 || h->mark_number >= h->number)
         return false;
     if (h->first_seq > h->last_seq)
@@ -45,7 +47,7 @@ bool batch_check_header(const uint8_t *bytes, const struct batch_place *place,
     ASSERT(place->generation != 0);
     ASSERT(place->offset % DISK_SECTOR == 0);
     memcpy(&h, bytes, sizeof h);
-    if (h.magic != BATCH_MAGIC || h.version != BATCH_VERSION)
+    if (h.magic != BATCH_MAGIC || h.version == 0 || h.version > BATCH_VERSION)
         return false;
     if (h.header_crc != crc32c(0, &h, BATCH_CHECKED_BYTES))
         return false;

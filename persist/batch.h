@@ -21,13 +21,19 @@
 
 enum {
     BATCH_MAGIC = 0x48424b53, /* "SKBH" */
-    BATCH_VERSION = 1,
+    BATCH_VERSION = 2,       /* 1 had no flags: they are read as 0 */
     BATCH_HEADER_BYTES = 160,
 };
 
 enum batch_kind {
     BATCH_NEW = 1,
     BATCH_COPY = 2, /* recovery wrote an earlier batch of this number anew */
+};
+
+enum batch_flag {
+    BATCH_FILLS = 1, /* its records fill a hole below: they replace nothing and nothing is cut */
+    BATCH_CUTS = 2,  /* no records: the log ends in a hole, with another entry than stood there */
+    BATCH_FLAGS = BATCH_FILLS | BATCH_CUTS,
 };
 
 struct batch_header {
@@ -55,7 +61,8 @@ struct batch_header {
     uint32_t record_bytes;
     uint32_t records_crc;
     uint32_t previous_crc;
-    uint32_t reserved[4];
+    uint32_t flags; /* enum batch_flag */
+    uint32_t reserved[3];
     uint32_t header_crc; /* over the 156 bytes before it */
 };
 

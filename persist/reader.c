@@ -4,7 +4,8 @@
  * between reads (what is durable never changes), so a follower that catches up costs one disk read
  * per window and not per request. Records that were replaced still stand there: what is served is
  * the record with the index and the term that were asked for, which is unique. Every header is
- * checked against its place and every served record by its own checksums.
+ * checked against its place and every served record by its own checksums. Damaged sectors are stepped
+ * over: they are the trouble of who wants what stands there, not of his neighbours.
  */
 #include "persist/wal_internal.h"
 
@@ -28,9 +29,18 @@ int wal_read_begin(struct wal *w, struct wal_read *read)
     read->result = 0;
     r->read = read;
     r->next = read->first;
-    r->failed = 0;
-    if (!wal_places_find(&w->places, read->first, &r->at, &r->stop))
+    r->damage = 0;
+    r->careful = false;
+    const struct wal_fill *fill = wal_holes_find(&w->holes, read->first);
+    r->last = wal_holes_limit(&w->holes, read->first, read->last);
+    if (fill != NULL) { /* it stands in that batch and nowhere else */
+        r->at = r->stop = fill->place;
+        r->stop.offset += DISK_SECTOR;
+    } else if (r->last < read->first) {
+        read->result = -EBADMSG;
+    } else if (!wal_places_find(&w->places, read->first, &r->at, &r->stop)) {
         read->result = -ENOENT;
+    }
     return 0;
 }
 
@@ -38,6 +48,8 @@ static enum reader_step finish(struct wal_reader *r, int result)
 {
     ASSERT(r->read != NULL);
     ASSERT(!r->in_flight);
+    if (result == -ENOENT && r->damage != 0)
+        result = r->damage; /* it may have stood there */
     /* What was found before the trouble is good; the next read meets the trouble first. */
     r->read->result = r->read->count > 0 ? 0 : result;
     r->read = NULL;
@@ -70,7 +82,7 @@ static enum reader_step fetch(struct wal *w, uint64_t need)
     const uint64_t rest = live_end(w, r) - r->at.offset;
     uint64_t length = (uint64_t)r->read->size / DISK_SECTOR * DISK_SECTOR + READ_AHEAD;
 
-    length = length > need ? length : need;
+    length = length > need && !r->careful ? length : need;
     length = length < w->options.batch_bytes ? length : w->options.batch_bytes;
     length = length < rest ? length : rest;
     ASSERT(length >= DISK_SECTOR);
@@ -88,6 +100,7 @@ static enum reader_step fetch(struct wal *w, uint64_t need)
     r->window_bytes = 0;
     r->window_place = r->at;
     r->wanted_bytes = length;
+    r->needed_bytes = need;
     return READER_WAITS;
 }
 
@@ -97,10 +110,14 @@ void wal_reader_on_done(struct wal *w, int64_t result)
 
     ASSERT(r->in_flight);
     r->in_flight = false;
-    if (result == (int64_t)r->wanted_bytes)
+    if (result == (int64_t)r->wanted_bytes) {
         r->window_bytes = r->wanted_bytes;
-    else
-        r->failed = result < 0 ? result : -EIO;
+    } else if (r->wanted_bytes > r->needed_bytes) {
+        r->careful = true; /* the sector that can't be read may be one that nobody needs */
+    } else if (r->read != NULL) {
+        r->damage = result < 0 ? (int)result : -EIO;
+        r->at.offset += r->needed_bytes;
+    }
 }
 
 /* Serves the records of the batch at r->at that are wanted. */
@@ -111,15 +128,17 @@ static enum reader_step take_records(struct wal *w, const uint8_t *records,
     struct wal_reader *r = &w->reader;
     struct wal_read *read = r->read;
     uint32_t at = 0;
+    uint32_t bytes;
 
     ASSERT(h->generation == w->segment[w->reader.at.segment].generation);
-    while (at < length) {
+    for (; at < length; at += bytes) {
         const struct record_header *record = record_at(records + at);
-        if (record_check_header(record, length - at, w->options.cluster) != RECORD_OK)
-            return finish(r, -EBADMSG);
-        const uint32_t bytes = record_bytes(record->payload_bytes);
-        if (bytes > length - at)
-            return finish(r, -EBADMSG);
+        if (record_check_header(record, length - at, w->options.cluster) != RECORD_OK ||
+            record_bytes(record->payload_bytes) > length - at) {
+            r->damage = -EBADMSG; /* and so is what follows in this batch */
+            break;
+        }
+        bytes = record_bytes(record->payload_bytes);
         if (record->index == r->next && record->term == read->term) {
             if (record_check(record, bytes, w->options.cluster) != RECORD_OK)
                 return finish(r, -EBADMSG);
@@ -128,10 +147,9 @@ static enum reader_step take_records(struct wal *w, const uint8_t *records,
             memcpy(read->bytes + read->length, record, bytes);
             read->length += bytes;
             read->count++;
-            if (r->next++ == read->last)
+            if (r->next++ == r->last)
                 return finish(r, 0);
         }
-        at += bytes;
     }
     r->at.offset += batch_bytes(length);
     return READER_GOES_ON;
@@ -154,8 +172,11 @@ static enum reader_step step(struct wal *w)
     if (bytes == NULL)
         return fetch(w, DISK_SECTOR);
     const struct batch_place place = wal_batch_place(w, r->at);
-    if (!batch_check_header(bytes, &place, &h))
-        return finish(r, -EBADMSG);
+    if (!batch_check_header(bytes, &place, &h)) {
+        r->damage = -EBADMSG;
+        r->at.offset += DISK_SECTOR;
+        return READER_GOES_ON;
+    }
     const uint64_t total = batch_bytes(h.record_bytes);
     if (total > w->options.batch_bytes || r->at.offset + total > live_end(w, r))
         return finish(r, -EBADMSG);
@@ -172,8 +193,6 @@ bool wal_read_poll(struct wal *w)
     ASSERT(r->read != NULL);
     if (r->in_flight)
         return false;
-    if (r->failed != 0)
-        return finish(r, (int)r->failed) == READER_FINISHED;
     if (r->read->result != 0)
         return finish(r, r->read->result) == READER_FINISHED;
     /* The window bounds the work of one poll. */

@@ -14,14 +14,18 @@
 #include <errno.h>
 #include <string.h>
 
+static bool header_is_next(struct recovery *r, uint64_t limit, struct batch_header *h)
+{
+    return recovery_header_at(r, r->at, limit, h) && h->number == r->number &&
+           h->previous_crc == r->previous_crc;
+}
+
 /* 1 when the batch at r->at is good, 0 when not; its records are at *records until the next read. */
 static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h,
                       struct batch_body *body, const uint8_t **records)
 {
     ASSERT(r->number > 0);
-    if (!recovery_header_at(r, r->at, limit, h))
-        return 0;
-    if (h->number != r->number || h->previous_crc != r->previous_crc)
+    if (!header_is_next(r, limit, h))
         return 0;
     /* Our own limits have nothing to do with whether it is good. */
     if (batch_bytes(h->record_bytes) > r->scan.window_bytes_max)
@@ -36,6 +40,33 @@ static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h
     return batch_check_body(h, *records, r->w->options.cluster, body) ? 1 : 0;
 }
 
+static int skip_to(struct recovery *r, const struct wal_end *end)
+{
+    ASSERT(end->term_known || r->lost);
+    const int result = wal_holes_skip(r->w, end);
+
+    r->lost = false;
+    if (result == -EOVERFLOW)
+        return REFUSE(r, result, "the log is damaged in more than %d places", WAL_HOLES_MAX);
+    if (result != 0)
+        return REFUSE(r, result, "the log ends with entry %llu, and %llu are committed",
+                      (unsigned long long)end->index, (unsigned long long)r->w->commit);
+    return 0;
+}
+
+/* Batches before this one are lost: what it says of the end of the log in front of it. */
+static int find_lost_end(struct recovery *r, const struct batch_header *h, const uint8_t *records)
+{
+    struct wal_end end = {h->last_index, h->last_chain, h->last_term, true};
+
+    ASSERT(r->lost);
+    if (h->record_count > 0 && (h->flags & BATCH_FILLS) == 0) {
+        const struct record_header *record = record_at(records);
+        end = (struct wal_end){record->index - 1, record->chain, record->term, false};
+    }
+    return skip_to(r, &end);
+}
+
 static int add_records(struct recovery *r, const struct batch_header *h, const uint8_t *records)
 {
     struct wal_view *v = &r->w->view;
@@ -46,6 +77,8 @@ static int add_records(struct recovery *r, const struct batch_header *h, const u
         if (record->index > v->last + 1)
             return REFUSE(r, -EBADMSG, "the log has no entries between %llu and %llu",
                           (unsigned long long)v->last, (unsigned long long)record->index);
+        if (record->index <= v->last)
+            wal_holes_cut(&r->w->holes, record->index - 1, record->chain);
         const int added = wal_view_add(v, record);
         if (added != 0)
             return REFUSE(r, added, "the log has more than %u term runs", v->runs_max);
@@ -55,10 +88,68 @@ static int add_records(struct recovery *r, const struct batch_header *h, const u
         wal_view_cut(v, h->last_index);
         v->last_chain = h->last_chain;
     }
+    return 0;
+}
+
+/* What fills a hole: nothing, if the damage was not there this time. */
+static int fill_hole(struct recovery *r, const struct batch_header *h, const uint8_t *records)
+{
+    ASSERT(h->record_bytes > 0);
+    const int filled = wal_holes_fill(r->w, records, h->record_bytes, r->at);
+
+    if (filled == -EOVERFLOW)
+        return REFUSE(r, filled, "the log was repaired in more than %d places", WAL_FILLS_MAX);
+    return 0;
+}
+
+/* What the batch does to the log. */
+static int take_content(struct recovery *r, const struct batch_header *h, const uint8_t *records)
+{
+    const struct wal_end end = {h->last_index, h->last_chain, h->last_term, true};
+    const struct wal_view *v = &r->w->view;
+    ASSERT(h->number == r->number);
+    int result = r->lost ? find_lost_end(r, h, records) : 0;
+
+    if (result == 0 && (h->flags & BATCH_FILLS) != 0)
+        result = fill_hole(r, h, records);
+    else if (result == 0 && (h->flags & BATCH_CUTS) != 0)
+        result = skip_to(r, &end);
+    else if (result == 0)
+        result = add_records(r, h, records);
+    if (result != 0)
+        return result;
     if (h->last_index != v->last || h->last_term != v->last_term || h->last_chain != v->last_chain)
         return REFUSE(r, -EBADMSG, "batch %llu and its records do not agree",
                       (unsigned long long)h->number);
     return 0;
+}
+
+/* What holds after the batch at r->at, by its header; the walk goes on behind it. */
+static void pass_batch(struct recovery *r, const struct batch_header *h, raft_index first_index)
+{
+    struct wal *w = r->w;
+    const bool fills = (h->flags & BATCH_FILLS) != 0;
+
+    ASSERT(h->number == r->number);
+    w->term = h->term;
+    w->vote = h->vote;
+    w->vote_incarnation = h->vote_incarnation;
+    w->commit = h->commit;
+    r->kept[h->number % KEPT_RING] = (struct kept){
+        .number = h->number,
+        .place = r->at,
+        .bytes = batch_bytes(h->record_bytes),
+        .last_seq = h->last_seq,
+        .header_crc = h->header_crc,
+        .first_index = fills ? 0 : first_index,
+        .fills = fills ? first_index : 0,
+    };
+    if (h->mark_number > r->mark_number)
+        r->mark_number = h->mark_number;
+    r->last_seq = h->last_seq;
+    r->previous_crc = h->header_crc;
+    r->number++;
+    r->at.offset += batch_bytes(h->record_bytes);
 }
 
 /* A good batch joins the log. */
@@ -72,29 +163,12 @@ static int keep_batch(struct recovery *r, const struct batch_header *h,
     if (h->boot >= w->options.boot)
         return REFUSE(r, -EINVAL, "the log was written in boot %u, and this is to be boot %u",
                       h->boot, w->options.boot);
-    const int added = add_records(r, h, records);
-    if (added != 0)
-        return added;
-    if (body->first_index > 0)
+    const int taken = take_content(r, h, records);
+    if (taken != 0)
+        return taken;
+    if (body->first_index > 0 && (h->flags & BATCH_FILLS) == 0)
         wal_places_add(&w->places, body->first_index, r->at);
-    w->term = h->term;
-    w->vote = h->vote;
-    w->vote_incarnation = h->vote_incarnation;
-    w->commit = h->commit;
-    r->kept[h->number % KEPT_RING] = (struct kept){
-        .number = h->number,
-        .place = r->at,
-        .bytes = batch_bytes(h->record_bytes),
-        .last_seq = h->last_seq,
-        .header_crc = h->header_crc,
-        .first_index = body->first_index,
-    };
-    if (h->mark_number > r->mark_number)
-        r->mark_number = h->mark_number;
-    r->last_seq = h->last_seq;
-    r->previous_crc = h->header_crc;
-    r->number++;
-    r->at.offset += batch_bytes(h->record_bytes);
+    pass_batch(r, h, body->first_index);
     return 0;
 }
 
@@ -146,7 +220,7 @@ static bool next_segment_goes_on(struct recovery *r, const struct segment_header
     return good != 0; /* a refusal is met again there */
 }
 
-/* Reads the log as far as it is good: r->at is then the first place that is not. */
+/* Reads the log from r->at as far as it is good: r->at is then the first place that is not. */
 static int walk(struct recovery *r)
 {
     struct wal *w = r->w;
@@ -156,11 +230,7 @@ static int walk(struct recovery *r)
     const uint8_t *records;
     uint64_t limit;
 
-    ASSERT(r->number == 1);
-    r->at = (struct wal_place){.segment = 0, .offset = DISK_SECTOR};
-    if (w->segment_count > 0 && recovery_read_header(r, 0, &next) == SEGMENT_OK)
-        mark_by_header(r, &next);
-    for (uint32_t i = 0; i < w->segment_count; i++) {
+    for (uint32_t i = r->at.segment; i < w->segment_count; i++) {
         int result = segment_limit(r, i, &next, &limit);
         int good = 1;
         while (result == 0 && good == 1) {
@@ -177,8 +247,8 @@ static int walk(struct recovery *r)
     return 0;
 }
 
-/* Looks at everything from r->at on for marks, and for what tells the extent of damage. */
-static int look_behind(struct recovery *r, struct batch_header *first_behind)
+/* Looks at everything from r->at on for marks; once is enough. */
+static int look_behind(struct recovery *r)
 {
     struct wal *w = r->w;
     struct segment_header next;
@@ -187,7 +257,7 @@ static int look_behind(struct recovery *r, struct batch_header *first_behind)
     uint64_t limit;
 
     ASSERT(r->at.segment < r->w->segment_count);
-    for (uint32_t i = r->at.segment; i < w->segment_count; i++) {
+    for (uint32_t i = r->at.segment; i < w->segment_count && !r->looked; i++) {
         const int result = segment_limit(r, i, &next, &limit);
         if (result != 0)
             return result;
@@ -196,49 +266,108 @@ static int look_behind(struct recovery *r, struct batch_header *first_behind)
             at.offset += valid ? batch_bytes(h.record_bytes) : DISK_SECTOR;
             if (!valid)
                 continue;
-            r->out->torn_batches++;
+            r->highest_behind = h.number > r->highest_behind ? h.number : r->highest_behind;
             if (h.mark_number > r->mark_number)
                 r->mark_number = h.mark_number;
-            if (first_behind->number == 0 && h.number > r->number)
-                *first_behind = h;
         }
         at = (struct wal_place){.segment = i + 1, .offset = DISK_SECTOR};
     }
+    r->looked = true;
     return 0;
 }
 
-/* The end of the walk: the end of the log, or damage that must not be taken for it. */
+/* The walk goes on with batch `number`, which stands at `at`, behind what is lost. */
+static void go_on_at(struct recovery *r, struct wal_place at, uint64_t number, uint32_t previous_crc)
+{
+    ASSERT(number > r->number);
+    r->kept[(number - 1) % KEPT_RING] = (struct kept){
+        .number = number - 1, .place = at, .last_seq = r->last_seq, .header_crc = previous_crc};
+    r->at = at;
+    r->number = number;
+    r->previous_crc = previous_crc;
+    r->lost = true;
+}
+
+/* The first header behind r->at in its segment that is of a later batch. */
+static bool find_behind(struct recovery *r, uint64_t limit)
+{
+    struct wal_place at = r->at;
+    struct batch_header h;
+
+    ASSERT(r->number <= r->mark_number); /* else it is no damage */
+    for (; at.offset + DISK_SECTOR <= limit; at.offset += DISK_SECTOR) {
+        if (!recovery_header_at(r, at, limit, &h) || h.number <= r->number)
+            continue;
+        go_on_at(r, at, h.number, h.previous_crc);
+        return true;
+    }
+    return false;
+}
+
+/* What is at r->at was durable and is damaged: the walk goes on behind it. */
+static int pass_damage(struct recovery *r)
+{
+    struct wal *w = r->w;
+    struct segment_header next;
+    struct batch_header h;
+    uint64_t limit;
+
+    ASSERT(r->number <= r->mark_number);
+    for (uint32_t i = r->at.segment; i < w->segment_count; i++) {
+        const int result = segment_limit(r, i, &next, &limit);
+        if (result != 0)
+            return result;
+        if (header_is_next(r, limit, &h)) {
+            const struct wal_end end = {h.last_index, h.last_chain, h.last_term, true};
+            const int skipped = skip_to(r, &end);
+            pass_batch(r, &h, 0);
+            return skipped;
+        }
+        if (find_behind(r, limit))
+            return 0;
+        /* A RECOVERY segment says what it continues, which nothing in front of it says any more. */
+        const struct wal_place behind = {.segment = i + 1, .offset = DISK_SECTOR};
+        if (next.kind == SEGMENT_RECOVERY && next.continues_number >= r->number) {
+            r->at.offset = next.continues_offset;
+            go_on_at(r, behind, next.continues_number + 1, next.continues_crc);
+            r->kept[next.continues_number % KEPT_RING].place = (struct wal_place){i, limit};
+            return 0;
+        }
+        r->at = behind;
+    }
+    return REFUSE(r, -EBADMSG,
+                  "the log is damaged: batch %llu was durable (durable mark %llu) and can't be "
+                  "read, nor can anything behind it: where the log ends is not known",
+                  (unsigned long long)r->number, (unsigned long long)r->mark_number);
+}
+
+/* The walk has come to something that is not good: the end of the log, or damage, which must not be
+ * taken for it. 1: damage. */
 static int judge(struct recovery *r)
 {
-    struct batch_header behind = {0};
     struct wal *w = r->w;
 
     if (w->segment_count == 0)
         return 0;
-    const int result = look_behind(r, &behind);
+    const int result = look_behind(r);
     if (result != 0)
         return result;
-    if (planted(PLANTED_LATER_BATCH_PROVES) && behind.number > r->mark_number)
-        r->mark_number = behind.number;
+    if (planted(PLANTED_LATER_BATCH_PROVES) && r->highest_behind > r->mark_number)
+        r->mark_number = r->highest_behind;
+    if (r->number <= r->mark_number)
+        return 1;
     /* The mark may stand in a sector that can't be read: then nobody knows what was durable. */
-    if (r->number > r->mark_number && r->scan.unreadable > 0)
+    if (r->scan.unreadable > 0)
         return REFUSE(r, -EIO, "%u sectors of the log can't be read: where it ends is not known",
                       r->scan.unreadable);
-    if (r->number > r->mark_number)
-        return 0;
-    r->out->torn_batches = 0;
-    r->out->faulty_first = w->view.last + 1;
-    r->out->faulty_last = behind.last_index >= behind.record_count + w->view.last
-                              ? behind.last_index - behind.record_count
-                              : w->view.last + 1;
-    return REFUSE(
-        r, -EBADMSG,
-        "the log is damaged: batch %llu at offset %llu of segment %016llx was durable and "
-        "can't be read (entries %llu to %llu, durable mark %llu)",
-        (unsigned long long)r->number, (unsigned long long)r->at.offset,
-        (unsigned long long)w->segment[r->at.segment].generation,
-        (unsigned long long)r->out->faulty_first, (unsigned long long)r->out->faulty_last,
-        (unsigned long long)r->mark_number);
+    if (r->lost)
+        return REFUSE(r, -EBADMSG,
+                      "the log is damaged: batch %llu was durable and can't be read, and what "
+                      "follows it was never finished: where the log ends is not known",
+                      (unsigned long long)r->number - 1);
+    if (r->highest_behind >= r->number)
+        r->out->torn_batches = (uint32_t)(r->highest_behind - r->number + 1);
+    return 0;
 }
 
 /* The payload of the configuration at `index`, by way of the reader. */
@@ -316,12 +445,12 @@ static void report(struct recovery *r)
     out->vote = w->vote;
     out->vote_incarnation = w->vote_incarnation;
     out->commit = w->commit;
-    out->last = w->view.last;
-    out->last_term = w->view.last_term;
-    out->last_chain = w->view.last_chain;
-    out->run_count = w->view.run_count;
-    out->run_first = w->view.run_first;
-    out->run_term = w->view.run_term;
+    wal_report(w, out);
+    if (w->holes.hole_count > 0) {
+        const struct wal_hole *first = &w->holes.hole[0];
+        out->faulty_first = (first->below < first->next ? first->below : first->floor) + 1;
+        out->faulty_last = w->holes.hole[w->holes.hole_count - 1].last;
+    }
     out->bytes_read = r->scan.bytes_read;
 }
 
@@ -342,10 +471,22 @@ void recovery_begin(struct recovery *r, struct wal *w, struct wal_recovered *out
 
 int recovery_read(struct recovery *r)
 {
-    int result = walk(r);
+    struct segment_header first;
+    int result = 1;
 
-    if (result == 0)
-        result = judge(r);
+    ASSERT(r->number == 1);
+    r->at = (struct wal_place){.segment = 0, .offset = DISK_SECTOR};
+    if (r->w->segment_count > 0 && recovery_read_header(r, 0, &first) == SEGMENT_OK)
+        mark_by_header(r, &first);
+    while (result == 1) { /* once for each damaged place: each brings the walk forward */
+        result = walk(r);
+        if (result == 0)
+            result = judge(r);
+        if (result == 1) {
+            const int passed = pass_damage(r);
+            result = passed != 0 ? passed : 1;
+        }
+    }
     if (result == 0)
         report(r);
     return result;

@@ -23,7 +23,8 @@ struct kept {
     uint64_t bytes;
     raft_seq last_seq;
     uint32_t header_crc;
-    raft_index first_index;
+    raft_index first_index; /* lowest of its records; 0: none that are the log's next */
+    raft_index fills;       /* lowest of those that fill a hole; 0: none */
 };
 
 struct recovery {
@@ -36,7 +37,10 @@ struct recovery {
     uint64_t number;     /* and its number */
     uint32_t previous_crc;
     raft_seq last_seq;
+    bool lost;           /* batches in front of r->at are lost: where the log ended then is not known yet */
+    bool looked;         /* for marks, up to the end */
     uint64_t mark_number;        /* the durable mark */
+    uint64_t highest_behind;     /* of all valid headers where the walk first stopped, and behind */
     struct kept kept[KEPT_RING]; /* batch n at n % KEPT_RING */
 };
 

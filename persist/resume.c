@@ -163,6 +163,8 @@ static void join_segment(struct recovery *r, const struct wal_segment *to, const
         const struct wal_place place = {.segment = w->segment_count - 1, .offset = offset};
         if (kept->first_index > 0)
             wal_places_add(&w->places, kept->first_index, place);
+        if (kept->fills > 0)
+            wal_holes_place(&w->holes, kept->fills, place);
         offset += kept->bytes;
     }
     ASSERT(offset == to->end);

@@ -113,7 +113,9 @@ static struct wal_buffer *open_buffer(struct wal *w)
     ASSERT(b->state == WAL_BUFFER_FREE);
     b->state = WAL_BUFFER_FILLING;
     b->has_steps = false;
+    b->repairs = false;
     b->first_index = 0;
+    b->fills = 0;
     b->header = (struct batch_header){.last_seq = w->last_seq};
     return b;
 }
@@ -176,9 +178,10 @@ static bool takes(const struct wal *w, const struct wal_step *step)
     return batch_bytes(step->length) + kept <= free_bytes(w);
 }
 
-/* Takes the records that were just copied to `records` into the account of the batch. */
-static void count_records(struct wal *w, struct wal_buffer *b, const struct wal_step *step,
-                          const uint8_t *records)
+/* Takes the records that were just copied to `records` into the account of the batch; the last one. */
+static const struct record_header *account_records(struct wal_buffer *b,
+                                                   const struct wal_step *step,
+                                                   const uint8_t *records)
 {
     uint32_t crcs[CRCS_AT_ONCE];
     uint32_t crc_count = 0;
@@ -186,20 +189,16 @@ static void count_records(struct wal *w, struct wal_buffer *b, const struct wal_
     raft_index index = step->first;
     const struct record_header *record = NULL;
 
-    ASSERT(step->first <= w->view.last + 1);
     while (at < step->length) {
         record = record_at(records + at);
         ASSERT(record->magic == RECORD_MAGIC);
         ASSERT(record->index == index);
-        if (index == w->view.last + 1)
-            ASSERT(record->chain == w->view.last_chain);
         crcs[crc_count++] = record->header_crc;
         if (crc_count == CRCS_AT_ONCE) {
             b->header.records_crc = crc32c(b->header.records_crc, crcs, sizeof crcs);
             crc_count = 0;
         }
-        w->view.last = index++;
-        w->view.last_chain = record->header_crc;
+        index++;
         at += record_bytes(record->payload_bytes);
     }
     ASSERT(at == step->length);
@@ -207,7 +206,23 @@ static void count_records(struct wal *w, struct wal_buffer *b, const struct wal_
     b->header.records_crc = crc32c(b->header.records_crc, crcs, crc_count * sizeof crcs[0]);
     b->header.record_count += (uint32_t)(step->last - step->first + 1);
     b->header.record_bytes += step->length;
-    w->view.last_term = record->term;
+    return record;
+}
+
+/* The log goes on with records that were just copied to `records`. */
+static void count_records(struct wal *w, struct wal_buffer *b, const struct wal_step *step,
+                          const uint8_t *records)
+{
+    const struct record_header *const last = account_records(b, step, records);
+
+    ASSERT(step->first <= w->view.last + 1);
+    if (step->first <= w->view.last)
+        wal_holes_cut(&w->holes, step->first - 1, record_at(records)->chain);
+    else
+        ASSERT(record_at(records)->chain == w->view.last_chain);
+    w->view.last = step->last;
+    w->view.last_chain = last->header_crc;
+    w->view.last_term = last->term;
     if (b->first_index == 0 || step->first < b->first_index)
         b->first_index = step->first;
 }
@@ -224,18 +239,55 @@ static void state_to_header(const struct wal *w, struct batch_header *h)
     h->last_chain = w->view.last_chain;
 }
 
+/* What repairs the log goes in a batch of its own: its flag says how to read it. */
+static int append_repair(struct wal *w, const struct wal_step *step)
+{
+    const bool cuts = step->kind == WAL_STEP_CUT;
+    const struct wal_end end = {step->last, step->cut_chain, step->cut_term, true};
+    const struct wal_place nowhere = {.segment = UINT32_MAX};
+
+    ASSERT(cuts == (step->length == 0));
+    ASSERT(!cuts || step->cut_term <= w->term);
+    if (!cuts && !takes(w, step))
+        return -ENOSPC;
+    if (is_filling(w))
+        close_open_batch(w, wal_buffer_of(w, w->open_number));
+    struct wal_buffer *b = open_buffer(w);
+    if (b == NULL)
+        return -EAGAIN;
+    const int result = cuts ? wal_holes_skip(w, &end)
+                            : wal_holes_fill(w, step->bytes, step->length, nowhere);
+    if (result != 0) {
+        b->state = WAL_BUFFER_FREE;
+        return result;
+    }
+    if (!cuts) {
+        memcpy(b->bytes + BATCH_HEADER_BYTES, step->bytes, step->length);
+        (void)account_records(b, step, b->bytes + BATCH_HEADER_BYTES);
+        b->fills = step->first;
+    }
+    b->repairs = true;
+    b->has_steps = true;
+    b->header.flags = cuts ? BATCH_CUTS : BATCH_FILLS;
+    state_to_header(w, &b->header);
+    close_open_batch(w, b);
+    return 0;
+}
+
 int wal_append(struct wal *w, const struct wal_step *step)
 {
     const bool has_records = step->first <= step->last;
 
+    if (w->failed != 0)
+        return -EIO; /* never one of the codes that mean: later */
+    if (step->kind != WAL_STEP_NEXT)
+        return append_repair(w, step);
     ASSERT(step->seq > w->last_seq);
     ASSERT(step->seq >> RAFT_SEQ_COUNTER_BITS == w->options.boot);
     ASSERT(has_records == (step->length > 0));
     ASSERT(step->length <= wal_step_bytes_max(&w->options));
     ASSERT(!step->from_reserve || step->length <= DISK_SECTOR - BATCH_HEADER_BYTES);
     ASSERT(step->term >= w->term);
-    if (w->failed != 0)
-        return -EIO; /* never one of the codes that mean: later */
     if (has_records && !takes(w, step))
         return -ENOSPC;
     struct wal_buffer *b = open_buffer(w);
@@ -346,6 +398,8 @@ static bool submit_next(struct wal *w)
     w->counters.bytes += bytes;
     if (b->first_index > 0)
         wal_places_add(&w->places, b->first_index, b->place);
+    if (b->fills > 0)
+        wal_holes_place(&w->holes, b->fills, b->place);
     return true;
 }
 
@@ -412,6 +466,7 @@ static void advance_durable(struct wal *w)
         w->durable_number = w->oldest_number;
         w->durable_end = b->place;
         w->durable_end.offset += batch_bytes(b->header.record_bytes);
+        w->repairs_durable += b->repairs;
         w->mark_wanted = b->has_steps; /* a mark is composed when all before it is flushed */
         w->idle_since_ns = w->now_ns;
         b->state = WAL_BUFFER_FREE;
@@ -563,4 +618,22 @@ uint64_t wal_oldest_unflushed_ns(const struct wal *w)
 const struct wal_counters *wal_counters(const struct wal *w)
 {
     return &w->counters;
+}
+
+uint64_t wal_repairs_durable(const struct wal *w)
+{
+    return w->repairs_durable;
+}
+
+void wal_report(const struct wal *w, struct wal_recovered *out)
+{
+    ASSERT(w->view.run_count > 0 || w->view.last == 0);
+    out->last = w->view.last;
+    out->last_term = w->view.last_term;
+    out->last_chain = w->view.last_chain;
+    out->run_count = w->view.run_count;
+    out->run_first = w->view.run_first;
+    out->run_term = w->view.run_term;
+    out->hole_count = w->holes.hole_count;
+    memcpy(out->hole, w->holes.hole, sizeof out->hole);
 }

@@ -68,6 +68,24 @@ struct wal_config {
     uint32_t payload_bytes;
 };
 
+/* Entries that were durable here and can't be read any more. The chain of header checksums names what
+ * belongs there, from the top down: what fits next is the one record with index `next` and header
+ * checksum `chain`. The hole is closed when that meets what lies below. */
+struct wal_hole {
+    raft_index last;      /* its top */
+    raft_index next;      /* to be filled next */
+    uint32_t chain;       /* header checksum of that record */
+    raft_index below;     /* the last entry known in front of the damage */
+    uint32_t below_chain; /* and its header checksum */
+    raft_index floor;     /* committed by then: entries up to it are what they were, while those
+                             above may have been replaced inside the hole */
+};
+
+enum {
+    WAL_HOLES_MAX = 64,  /* more damage than that is no case for repair: another directory is */
+    WAL_FILLS_MAX = 512, /* fills of up to a batch each */
+};
+
 /* What recovery found; all of it is durable. The arrays lie in the wal's memory until wal_close(). */
 struct wal_recovered {
     raft_term term;
@@ -86,11 +104,25 @@ struct wal_recovered {
     uint64_t bytes_read;
     uint32_t torn_batches;                /* cut, above the durable mark */
     raft_index faulty_first, faulty_last; /* damage at or below the mark; first 0: none */
+    uint32_t hole_count; /* not filled yet; ascending. Terms in a hole are guesses, but the last
+                            entry's own; configurations in it are not known */
+    struct wal_hole hole[WAL_HOLES_MAX];
     char refusal[WAL_REFUSAL_BYTES];      /* why wal_open() failed, a sentence */
 };
 
-/* One step's worth of persisting: a hard state, or records, or both; under one seq. */
+enum wal_step_kind {
+    WAL_STEP_NEXT, /* the log goes on, or is replaced from `first` on */
+    WAL_STEP_FILL, /* records first .. last fill the top of what is left of a hole */
+    WAL_STEP_CUT,  /* no records: the log ends with entry `last`, of cut_term and cut_chain, which is in a
+                      hole: another one than was there before, and what fills the hole follows from it */
+};
+
+/* One step's worth of persisting: a hard state, or records, or both; under one seq. FILL and CUT
+ * have no seq and no hard state: wal_repairs_durable() counts them. */
 struct wal_step {
+    enum wal_step_kind kind;
+    raft_term cut_term;
+    uint32_t cut_chain;
     raft_seq seq;
     raft_term term; /* hard state, always given */
     raft_node vote;
@@ -124,8 +156,15 @@ size_t wal_bytes(const struct wal_options *options);
 int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
              struct wal_recovered *recovered);
 
-/* 0, -EAGAIN, -ENOSPC; -EIO once wal_failed(). */
+/* 0, -EAGAIN, -ENOSPC; -EIO once wal_failed(). FILL: -EINVAL, not what is missing next; -EOVERFLOW,
+ * the hole is in too many pieces. */
 int wal_append(struct wal *w, const struct wal_step *step);
+/* Steps of kind FILL and CUT that are durable, since the start. */
+uint64_t wal_repairs_durable(const struct wal *w);
+/* Runs of terms and the last entry as they are with all that was filled; arrays as in
+ * wal_recovered. Only while nothing is on its way to the log. */
+void wal_report(const struct wal *w, struct wal_recovered *out);
+bool wal_hole_is_closed(const struct wal_hole *hole);
 uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);
 int wal_failed(const struct wal *w); /* 0, or the negative errno that stops the node */

@@ -3,6 +3,7 @@
  *   wal.c       append, submit, complete: the batches
  *   prepare.c   the next segment, made ahead
  *   recovery.c  what a start decides; scan.c reads for it
+ *   holes.c     entries that can't be read, and what fills them again
  *   view.c      what the log contains: last entry, term runs, configurations
  *   places.c    where an entry lies: sparse, bounded
  *   reader.c    old records back from disk
@@ -79,6 +80,8 @@ enum wal_buffer_state {
 struct wal_buffer {
     enum wal_buffer_state state;
     bool has_steps; /* else the batch carries nothing but the mark */
+    bool repairs; /* it is a step of kind FILL or CUT */
+    raft_index fills; /* lowest entry that it fills; 0: none */
     uint8_t *bytes;
     struct batch_header header; /* sealed and placed when submitted */
     raft_index first_index;     /* lowest index of its records; 0: none */
@@ -110,6 +113,20 @@ struct wal_view {
     raft_index config_index[WAL_CONFIG_PLACES_MAX];
 };
 
+/* A range of entries that stands in a batch of its own, out of order. */
+struct wal_fill {
+    raft_index first, last;
+    struct wal_place place;
+};
+
+/* holes.c */
+struct wal_holes {
+    uint32_t hole_count; /* ascending, none overlaps another */
+    uint32_t fill_count; /* likewise */
+    struct wal_hole hole[WAL_HOLES_MAX];
+    struct wal_fill fill[WAL_FILLS_MAX];
+};
+
 enum wal_prepare_state {
     WAL_PREPARE_NONE,
     WAL_PREPARE_CREATING,
@@ -132,12 +149,15 @@ struct wal_reader {
     raft_index next;       /* wanted now */
     struct wal_place at;   /* the batch looked at */
     struct wal_place stop; /* the first record stands before it; segment UINT32_MAX: no limit */
+    raft_index last;       /* read to here at most: what follows stands elsewhere */
     bool in_flight;
-    int64_t failed; /* of the newest disk read; 0: fine */
+    int damage;   /* why something on the way could not be read; 0: everything could */
+    bool careful; /* a disk read failed: no more than needed is read at once */
     uint8_t *window;
     struct wal_place window_place;
     uint64_t window_bytes; /* valid ones; what is durable never changes */
     uint64_t wanted_bytes; /* of the read in flight */
+    uint64_t needed_bytes; /* the part of it that the next step takes */
 };
 
 struct wal {
@@ -171,6 +191,8 @@ struct wal {
     struct wal_counters counters;
     struct wal_reader reader;
     struct wal_view view;
+    struct wal_holes holes;
+    uint64_t repairs_durable;
     struct wal_buffer buffer[WAL_BUFFERS_MAX];
     uint8_t *config_payload;
     char (*names)[DISK_NAME_BYTES]; /* of a start: WAL_SEGMENTS_MAX + 1 */
@@ -252,6 +274,34 @@ void wal_reader_on_done(struct wal *w, int64_t result);
 /* view.c: 0, or -EOVERFLOW when there are more term runs than runs_max. */
 int wal_view_add(struct wal_view *v, const struct record_header *record);
 void wal_view_cut(struct wal_view *v, raft_index last);
+/* Entries first .. last are of `term`, whatever was known of them. Likewise. */
+int wal_view_set_term(struct wal_view *v, raft_index first, raft_index last, raft_term term);
+/* The log ends with an entry that is not at hand, nor is what lies between it and `floor`. Terms
+ * there become guesses that ascend. Likewise. */
+struct wal_end {
+    raft_index index;
+    uint32_t chain;
+    raft_term term; /* of that entry; what it is at most, unless term_known */
+    bool term_known;
+};
+int wal_view_skip(struct wal_view *v, const struct wal_end *end, raft_index floor);
+void wal_view_drop_configs(struct wal_view *v, raft_index first, raft_index last);
+void wal_view_put_config(struct wal_view *v, raft_index index);
+
+/* holes.c */
+/* The log ends with entry `last`, whose header checksum is `chain`, before it goes on. */
+void wal_holes_cut(struct wal_holes *t, raft_index last, uint32_t chain);
+/* Records that stand back to back at `records` and, in a batch, at `place`. 0; -EINVAL: they are not what
+ * is missing next; -EOVERFLOW. */
+int wal_holes_fill(struct wal *w, const uint8_t *records, uint32_t length, struct wal_place place);
+/* The log ends like that, with or without what lies between: opens a hole if anything is missing. */
+int wal_holes_skip(struct wal *w, const struct wal_end *end);
+/* The highest index up to `last` that stands in the log behind entry `first` as one looks for `first`:
+ * below `first` if that is missing. */
+raft_index wal_holes_limit(const struct wal_holes *t, raft_index first, raft_index last);
+/* Where the fill that begins with entry `first` stands. */
+void wal_holes_place(struct wal_holes *t, raft_index first, struct wal_place place);
+const struct wal_fill *wal_holes_find(const struct wal_holes *t, raft_index index); /* or NULL */
 
 /* places.c. `first` is the lowest index in the batch at `place`, which comes behind all others. */
 void wal_places_add(struct wal_places *p, raft_index first, struct wal_place place);

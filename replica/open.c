@@ -300,6 +300,12 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
         snprintf(error, error_bytes, "%s", found.refusal);
         return rc;
     }
+    if (found.hole_count > 0) {
+        snprintf(error, error_bytes,
+                 "the log is damaged: entries %" PRIu64 " to %" PRIu64 " were durable and can't be read",
+                 found.faulty_first, found.faulty_last);
+        return -EBADMSG;
+    }
     open_peers(r);
     open_roles(r);
     rc = open_core(r, &areas, &found, error, error_bytes);

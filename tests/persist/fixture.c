@@ -209,6 +209,8 @@ int fixture_try_open(struct fixture *f)
     if (result != 0)
         return result;
 
+    if (f->recovered.hole_count > 0)
+        return FIXTURE_HOLES;
     uint32_t match = f->state_count;
     while (match > f->durable && !state_matches(&f->state[match - 1], &f->recovered))
         match--;
@@ -255,6 +257,70 @@ static void commit_configs(struct fixture_state *s)
         if (open > 1)
             s->commit = index;
     }
+}
+
+/* The record of an index, behind what stands at `bytes` already; its length. */
+static uint32_t read_record(struct fixture *f, raft_index index, uint8_t *bytes)
+{
+    struct wal_read read = {
+        .first = index,
+        .last = index,
+        .term = fixture_now(f)->entry[index].term,
+        .bytes = f->records,
+        .size = READ_BYTES,
+    };
+    const int begun = wal_read_begin(f->wal, &read);
+
+    ASSERT(begun == 0);
+    while (!wal_read_poll(f->wal))
+        fixture_turn(f, 1000 * 1000);
+    ASSERT(read.result == 0);
+    ASSERT(read.count == 1);
+    memcpy(bytes, read.bytes, read.length);
+    return read.length;
+}
+
+/* Up to three records that fit the top of the hole, as one step. */
+static void fill_top(struct fixture *f, struct fixture *intact, struct wal_hole *hole)
+{
+    static uint8_t bytes[FIXTURE_BATCH_BYTES];
+    const raft_index most = hole->next - hole->floor < 3 ? hole->next - hole->floor : 3;
+    struct wal_step step = {
+        .kind = WAL_STEP_FILL,
+        .first = hole->next + 1 - prng_between(&f->prng, 1, most),
+        .last = hole->next,
+        .bytes = bytes,
+    };
+
+    for (raft_index index = step.first; index <= step.last; index++)
+        step.length += read_record(intact, index, bytes + step.length);
+    if (step.length > wal_step_bytes_max(&f->options)) {
+        step.first = step.last;
+        step.length = read_record(intact, step.last, bytes);
+    }
+    int result = wal_append(f->wal, &step);
+    while (result == -EAGAIN || result == -ENOSPC) {
+        fixture_turn(f, 1000 * 1000);
+        result = wal_append(f->wal, &step);
+    }
+    ASSERT(result == 0);
+    hole->next = step.first - 1;
+    hole->chain = record_at(bytes)->chain;
+}
+
+void fixture_repair(struct fixture *f, struct fixture *intact, uint32_t steps_max)
+{
+    const struct wal_recovered *found = &f->recovered;
+    uint32_t steps = 0;
+
+    for (uint32_t i = 0; i < found->hole_count; i++) {
+        struct wal_hole hole = found->hole[i];
+        for (; steps < steps_max && !wal_hole_is_closed(&hole); steps++)
+            fill_top(f, intact, &hole);
+    }
+    while (wal_repairs_durable(f->wal) < steps)
+        fixture_turn(f, 1000 * 1000);
+    fixture_idle(f);
 }
 
 static uint32_t encode(struct fixture *f, const struct fixture_step *step,

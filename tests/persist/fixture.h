@@ -71,6 +71,11 @@ int fixture_open(struct fixture *f);
 /* As fixture_open(), and a failed check is -1 with a sentence in f->error, instead of the end of the
  * test: for loops over thousands of images that print which one it was. */
 int fixture_try_open(struct fixture *f);
+/* What both return when entries are missing: nothing is compared then. */
+enum { FIXTURE_HOLES = 1 };
+/* Fills the holes from an intact log that is open, a few records a step, and waits until that is durable.
+ * At most so many steps. */
+void fixture_repair(struct fixture *f, struct fixture *intact, uint32_t steps_max);
 
 /* What a step brings: records [first, first + count) of `term`, each with up to `payload` bytes. */
 struct fixture_step {

@@ -114,9 +114,9 @@ static void all_damage_is_found(void **state)
             assert_int_equal(report.fault[i].header_valid, harm == 0);
             assert_int_equal(report.fault[i].kind, INSPECT_DAMAGED);
         }
-        assert_true(report.start_result != 0);
-        assert_non_null(strstr(report.start.refusal, "damaged"));
-        assert_true(fixture_open(f) == report.start_result);
+        assert_int_equal(report.start_result, 0);
+        assert_true(report.start.hole_count > 0);
+        assert_int_equal(fixture_open(f), FIXTURE_HOLES);
         fixture_delete(f);
     }
 }
@@ -138,11 +138,12 @@ static void agrees_with_the_start(void **state)
             struct fixture *t = fixture_twin(f);
             disk_sim_bytes(t->disk, name, &length)[at + 20] ^= 4;
             look(t, &report);
-            assert_true(fixture_try_open(t) == report.start_result);
+            const int result = fixture_try_open(t);
+            assert_int_equal(result < 0 ? result : 0, report.start_result);
             assert_string_equal(t->recovered.refusal, report.start.refusal);
-            if (report.start_result == 0)
-                assert_int_equal(report.damaged_count, 0);
-            refused += report.start_result != 0;
+            if (result == FIXTURE_HOLES)
+                assert_true(report.damaged_count > 0);
+            refused += result != 0;
             fixture_delete(t);
         }
     }
