@@ -2,6 +2,7 @@
 #include "dataplane/rx.h"
 
 #include "base/assert.h"
+#include "base/mark.h"
 
 static uint32_t take_back(struct rx *rx);
 static uint32_t poll_link(struct rx *rx, uint32_t link);
@@ -63,5 +64,8 @@ static enum frame_verdict hand_over(struct rx *rx, struct rx_item *item)
         return verdict;
     struct spsc *const ring =
         frame_is_control(&item->frame) ? rx->to_raft_control : rx->to_raft_data;
-    return spsc_push(ring, item, sizeof *item, 1) == 1 ? FRAME_OK_VERDICT : FRAME_RING_FULL_VERDICT;
+    if (spsc_push(ring, item, sizeof *item, 1) == 1)
+        return FRAME_OK_VERDICT;
+    MARK(RX_RING_FULL);
+    return FRAME_RING_FULL_VERDICT;
 }

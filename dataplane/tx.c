@@ -2,6 +2,7 @@
 #include "dataplane/tx.h"
 
 #include "base/assert.h"
+#include "base/mark.h"
 
 static uint32_t send_pending(struct tx *tx, uint32_t link);
 
@@ -12,6 +13,7 @@ bool tx_frame(struct tx *tx, uint32_t link, const struct frame *f)
     struct port_buf *const buf = &tx->pending[link][tx->pending_count[link]];
 
     if (!port_alloc(tx->port, link, buf)) {
+        MARK(TX_NO_BUFFER);
         tx->no_buffer++;
         return false;
     }

@@ -139,6 +139,7 @@ static enum reader_step take_records(struct wal *w, const uint8_t *records,
             break;
         }
         bytes = record_bytes(record->payload_bytes);
+        MARK_IF(record->index == r->next && record->term != read->term, READ_REPLACED);
         if (record->index == r->next && record->term == read->term) {
             if (record_check(record, bytes, w->options.cluster) != RECORD_OK)
                 return finish(r, -EBADMSG);

@@ -365,6 +365,7 @@ static int judge(struct recovery *r)
                       "the log is damaged: batch %llu was durable and can't be read, and what "
                       "follows it was never finished: where the log ends is not known",
                       (unsigned long long)r->number - 1);
+    MARK_IF(r->highest_behind >= r->number, LOG_TORN);
     if (r->highest_behind >= r->number)
         r->out->torn_batches = (uint32_t)(r->highest_behind - r->number + 1);
     return 0;

@@ -204,6 +204,7 @@ static int go_on_in_new_segment(struct recovery *r)
                       (unsigned long long)(r->number - 1 - r->mark_number));
     for (uint64_t n = mark.number + 1; n < r->number; n++)
         copies_bytes += r->kept[n % KEPT_RING].bytes;
+    MARK_IF(copies_bytes > 0, BATCHES_COPIED);
 
     int result = create_segment(r, copies_bytes, &to);
     w->previous_crc = mark.header_crc;
@@ -238,6 +239,7 @@ static int remove_dead_files(struct recovery *r)
     for (uint32_t i = 0; i < r->file_count; i++) {
         if (in_chain(w, segment_generation(w->names[i])))
             continue;
+        MARK(DEAD_FILE_REMOVED);
         struct disk_op op = {.kind = DISK_OP_REMOVE, .slot = WAL_SLOT_FIRST + i};
         memcpy(op.name, w->names[i], DISK_NAME_BYTES);
         const int64_t result = wal_do(w, &op);

@@ -20,8 +20,10 @@ void wal_view_cut(struct wal_view *v, raft_index last)
 
 int wal_view_add(struct wal_view *v, const struct record_header *record)
 {
-    if (record->index <= v->last)
+    if (record->index <= v->last) {
+        MARK(REPLAY_REPLACED);
         wal_view_cut(v, record->index - 1);
+    }
     ASSERT(record->index == v->last + 1);
     if (v->run_count == 0 || v->run_term[v->run_count - 1] != record->term) {
         if (v->run_count == v->runs_max)

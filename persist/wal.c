@@ -293,6 +293,7 @@ int wal_append(struct wal *w, const struct wal_step *step)
     struct wal_buffer *b = open_buffer(w);
     if (b != NULL &&
         BATCH_HEADER_BYTES + b->header.record_bytes + step->length > w->options.batch_bytes) {
+        MARK(BATCH_CLOSED_FULL);
         close_open_batch(w, b);
         b = open_buffer(w);
     }
@@ -330,8 +331,11 @@ static bool place_next(struct wal *w, uint64_t bytes, struct wal_place *place)
     const struct wal_segment *s = wal_current(w);
 
     if (s->end + bytes > s->bytes) {
-        if (w->prepare.state != WAL_PREPARE_READY)
+        if (w->prepare.state != WAL_PREPARE_READY) {
+            MARK(SEGMENT_AWAITED);
             return false;
+        }
+        MARK_IF(w->oldest_number < w->submit_number, ROLL_IN_FLIGHT);
         wal_roll(w);
         s = wal_current(w);
     }
@@ -417,6 +421,7 @@ bool wal_submit_mark(struct wal *w)
     ASSERT(b != NULL);
     ASSERT(!b->has_steps);
     state_to_header(w, &b->header);
+    MARK(IDLE_MARK);
     if (submit_next(w))
         return true;
     b->state = WAL_BUFFER_FREE;
@@ -477,6 +482,7 @@ static void advance_durable(struct wal *w)
 static void on_flushed(struct wal *w, struct wal_buffer *b)
 {
     ASSERT(w->flights >= b->has_steps);
+    MARK_IF(b->header.number != w->oldest_number, FLUSHED_OUT_OF_ORDER);
     b->state = WAL_BUFFER_FLUSHED;
     w->flights -= b->has_steps;
     w->counters.flushes++;

@@ -21,6 +21,7 @@
 #ifndef PERSIST_WAL_INTERNAL_H
 #define PERSIST_WAL_INTERNAL_H
 
+#include "base/mark.h"
 #include "persist/batch.h"
 #include "persist/segment.h"
 #include "persist/wal.h"

@@ -53,9 +53,14 @@ void raft_commit_by_count(struct raft *r, struct raft_effects *fx)
         match[r->self] = planted(PLANTED_ACK_BEFORE_FLUSH) ? r->log.last : r->log.durable;
 
     const raft_index reached = raft_quorum(r, match);
-    if (reached <= r->commit || raft_log_term(&r->log, reached) != r->term)
+    if (reached <= r->commit)
         return;
+    if (raft_log_term(&r->log, reached) != r->term) {
+        MARK(COMMIT_OLD_TERM);
+        return;
+    }
     const bool first = r->commit < r->own_first;
+    MARK_IF(reached > r->log.durable, COMMIT_AHEAD_OF_DISK);
     raft_commit_to(r, reached);
     if (first)
         raft_read_turn(r, fx); /* reads may have waited for our own first entry */

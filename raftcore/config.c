@@ -121,8 +121,10 @@ void raft_config_truncate(struct raft *r, raft_index first)
     while (r->configs[r->config_count - 1].index >= first)
         r->config_count--;
     ASSERT(r->config_count > 0);
-    if (r->config_count < count_before)
+    if (r->config_count < count_before) {
+        MARK(CONFIG_UNDONE);
         place_peers(r, &before);
+    }
 }
 
 void raft_config_commit(struct raft *r)

@@ -60,6 +60,8 @@ static void emit_accept(struct raft *r, const struct raft_msg *m, raft_index ver
     const raft_seq hard = raft_hard_after(r);
 
     ASSERT(verified <= r->log.last);
+    MARK_IF(written > hard && fx->append.first > fx->append.last, ACK_OF_EARLIER);
+    MARK_IF(hard > written, ACK_AFTER_TERM);
     reply->match = verified;
     reply->last = r->log.last;
     /* The entry may have come with an earlier message that is not flushed yet: what counts is who
@@ -112,6 +114,8 @@ static void replace_from(struct raft *r, const struct raft_msg *m, raft_index fi
 
     ASSERT(first > r->commit);
     if (first <= r->log.last) {
+        MARK(TRUNCATED);
+        MARK_IF(first <= r->log.durable, TRUNCATED_DURABLE);
         raft_log_truncate(&r->log, first);
         raft_config_truncate(r, first);
     }
@@ -131,6 +135,7 @@ void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effect
 {
     ASSERT(m->count <= RAFT_APPEND_ENTRIES_MAX);
     if (m->term < r->term) { /* rule 1; our term in the reply deposes the sender */
+        MARK(APPEND_STALE);
         emit_refusal(r, m, fx);
         return;
     }
@@ -144,6 +149,8 @@ void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effect
     if (m->prev_index > r->log.last ||
         (m->prev_index >= r->log.base &&
          raft_log_term(&r->log, m->prev_index) != m->prev_term)) { /* rule 2 */
+        MARK_IF(m->prev_index > r->log.last, APPEND_GAP);
+        MARK_IF(m->prev_index <= r->log.last, APPEND_CONFLICT);
         emit_refusal(r, m, fx);
         return;
     }
@@ -152,13 +159,18 @@ void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effect
     const raft_index end = m->prev_index + m->count;
     const raft_index first = first_unknown(r, m);
     raft_index verified = end;
-    if (first <= end && has_room(r, m, first))
+    MARK_IF(first > end && end < r->log.last, APPEND_DUPLICATE);
+    MARK_IF(first > m->prev_index + 1 && first <= end, APPEND_OVERLAP);
+    if (first <= end && has_room(r, m, first)) {
         replace_from(r, m, first, fx);
-    else if (first <= end)
+    } else if (first <= end) {
+        MARK(APPEND_NO_ROOM);
         verified = first - 1;
+    }
 
     r->verified = raft_max(r->verified, verified);
     /* Rule 5, with "index of last new entry" taken at its word. */
+    MARK_IF(m->commit > verified && verified < r->log.last, COMMIT_CAPPED);
     const raft_index known = planted(PLANTED_COMMIT_BEYOND_VERIFIED) ? r->log.last : verified;
     raft_commit_to(r, raft_min(m->commit, known));
     emit_accept(r, m, verified, fx);

@@ -13,8 +13,11 @@ static raft_index back_up(const struct raft *r, const struct raft_msg *m)
     const raft_index ours = raft_log_back_up(&r->log, limit, m->hint_term);
 
     ASSERT(m->prev_index > 0);
-    if (raft_log_term(&r->log, ours) == m->hint_term)
+    if (raft_log_term(&r->log, ours) == m->hint_term) {
+        MARK(BACK_UP_IN_TERM);
         return ours;
+    }
+    MARK(BACK_UP_OVER_RUN);
     return m->hint_index > 0 ? raft_min(ours, m->hint_index - 1) : ours;
 }
 
@@ -23,10 +26,14 @@ static void on_refused(struct raft *r, struct raft_peer *p, const struct raft_ms
     ASSERT(p->match < p->next);
     if (p->state == RAFT_PEER_SNAPSHOT)
         return; /* late: nothing was sent since */
-    if (m->prev_index <= p->match)
-        return; /* late: it has acknowledged more since */
-    if (m->prev_index >= p->next)
+    if (m->prev_index <= p->match) {
+        MARK(REFUSAL_LATE);
+        return; /* it has acknowledged more since */
+    }
+    if (m->prev_index >= p->next) {
+        MARK(REFUSAL_OVERTAKEN);
         return; /* refuses what we sent before we went back */
+    }
     if (p->state == RAFT_PEER_PROBE && m->prev_index != p->next - 1)
         return; /* not the probe that is in flight */
 
@@ -38,6 +45,8 @@ static void on_refused(struct raft *r, struct raft_peer *p, const struct raft_ms
             raft_peer_rewind(r, p, next);
         return;
     }
+    MARK_IF(p->state == RAFT_PEER_PROBE, BACK_UP_AGAIN);
+    MARK_IF(p->state == RAFT_PEER_REPLICATE, CONFLICT_IN_REPLICATE);
     const raft_index agrees = m->prev_index > r->log.base ? back_up(r, m) : 0;
     raft_peer_retreat(r, p, raft_max(agrees, p->match) + 1);
 }
@@ -58,8 +67,10 @@ void raft_on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_
         r->convicted++;
         return;
     }
-    if (m->match < p->match)
+    if (m->match < p->match) {
+        MARK(ACK_OVERTAKEN);
         return; /* overtaken by a later one */
+    }
     raft_peer_acked(r, p, m->match);
     if (m->match > r->commit)
         raft_commit_by_count(r, fx);

@@ -105,6 +105,7 @@ static enum raft_refusal start(struct raft *r, const struct raft_config *to, boo
         return RAFT_REFUSAL_UNHEALTHY;
     if (!has_room(r, fx))
         return RAFT_REFUSAL_NO_ROOM;
+    MARK_IF(raft_config_has_same_voters(from, to), CHANGE_SAME_VOTERS);
     append_config(r, raft_config_has_same_voters(from, to) ? to : &joint, fx);
     return RAFT_REFUSAL_NONE;
 }
@@ -113,6 +114,8 @@ void raft_on_change(struct raft *r, const struct raft_event *ev, struct raft_eff
 {
     ASSERT(ev->config != NULL);
     fx->refusal = start(r, ev->config, ev->forced, fx);
+    MARK_IF(fx->refusal == RAFT_REFUSAL_PENDING, CHANGE_PENDING);
+    MARK_IF(fx->refusal == RAFT_REFUSAL_UNHEALTHY, CHANGE_UNHEALTHY);
 }
 
 void raft_change_turn(struct raft *r, struct raft_effects *fx)
@@ -123,6 +126,8 @@ void raft_change_turn(struct raft *r, struct raft_effects *fx)
     ASSERT(r->role == RAFT_LEADER);
     if (!top->config.joint || top->index > r->commit || !has_room(r, fx))
         return;
+    MARK(JOINT_LEFT);
+    MARK_IF(top->index < r->own_first, JOINT_LEFT_LATER);
     raft_config_leave(&top->config, &after);
     append_config(r, &after, fx);
 }
@@ -174,8 +179,10 @@ void raft_change_tick(struct raft *r, struct raft_effects *fx)
         if (!is_due(r, i))
             continue;
         promoted(r, i, &config);
-        if (start(r, &config, false, fx) == RAFT_REFUSAL_NONE)
+        if (start(r, &config, false, fx) == RAFT_REFUSAL_NONE) {
+            MARK(LEARNER_PROMOTED);
             return;
+        }
         r->peer[i].close_ns = r->now_ns; /* not now: again after as long */
     }
 }

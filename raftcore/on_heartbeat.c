@@ -31,6 +31,8 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_eff
         return;
     /* Its cap and ours agree, unless we were restarted: then ours is lower. */
     const raft_index known = planted(PLANTED_COMMIT_BEYOND_VERIFIED) ? r->log.last : r->verified;
+    MARK_IF(!stale && m->commit > r->verified, HEARTBEAT_CAPPED);
+    MARK_IF(stale, HEARTBEAT_STALE);
     if (!stale)
         raft_commit_to(r, raft_min(m->commit, known));
 
@@ -52,8 +54,10 @@ void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct ra
         return;
     }
     /* A probe far beyond its log would only be refused. */
-    if (p->state == RAFT_PEER_PROBE && p->inflight_count == 0 && m->last + 1 < p->next)
+    if (p->state == RAFT_PEER_PROBE && p->inflight_count == 0 && m->last + 1 < p->next) {
+        MARK(PROBE_SHORTENED);
         raft_peer_retreat(r, p, raft_max(m->last, p->match) + 1);
+    }
     if (m->round > p->round) {
         p->round = m->round;
         raft_read_turn(r, fx);

@@ -11,6 +11,7 @@ void raft_on_peer_boot(struct raft *r, raft_node node)
     ASSERT(node != r->options.node);
     if (r->role != RAFT_LEADER || p == NULL)
         return; /* who becomes leader knows nothing of its peers anyway */
+    MARK_IF(p->inflight_count > 0, PEER_BOOT_IN_FLIGHT);
     raft_peer_lost(r, p);
     p->load_waiting = false;
     p->read_waiting = 0;

@@ -157,10 +157,14 @@ void raft_on_read(struct raft *r, uint64_t number, struct raft_effects *fx)
         return;
     }
     const uint64_t until_ns = lease_until_ns(r);
-    if (until_ns != 0)
+    if (until_ns != 0) {
+        MARK(READ_BY_LEASE);
         confirm_local(r, number, r->commit, until_ns, fx);
-    else
-        raft_read_turn(r, fx);
+        return;
+    }
+    MARK_IF(r->round_running, READ_WAITS_FOR_ROUND);
+    MARK_IF(r->commit < r->own_first, READ_WAITS_FOR_ENTRY);
+    raft_read_turn(r, fx);
 }
 
 void raft_on_read_index(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
@@ -170,8 +174,10 @@ void raft_on_read_index(struct raft *r, const struct raft_msg *m, struct raft_ef
     ASSERT(p != NULL);
     if (r->role != RAFT_LEADER || m->number == 0)
         return;
-    if (m->number <= p->read_running)
+    if (m->number <= p->read_running) {
+        MARK(READ_ALREADY_RUNNING);
         return; /* asked again: the running round covers it */
+    }
     p->read_waiting = raft_max(p->read_waiting, m->number);
     raft_read_turn(r, fx);
 }

@@ -26,8 +26,10 @@ static enum send_kind kind_of_load(const struct raft *r, const struct raft_peer 
         return SEND_NOTHING;
     if (p->load_alone && p->inflight_count > 0)
         return SEND_NOTHING;
-    if (!raft_peer_is_heard(r, p))
+    if (!raft_peer_is_heard(r, p)) {
+        MARK(LOAD_FOR_SILENT);
         return SEND_NOTHING; /* no disk is read for who does not answer */
+    }
     return SEND_LOAD;
 }
 
@@ -179,6 +181,7 @@ void raft_on_send(struct raft *r, const struct raft_event *ev, struct raft_effec
             send_entries(r, p, fx);
             break;
         case SEND_EMPTY:
+            MARK_IF(p->state == RAFT_PEER_REPLICATE, COMMIT_SENT_ALONE);
             raft_send_append(r, p, 0, 0, fx);
             break;
         case SEND_LOAD:

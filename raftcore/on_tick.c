@@ -23,6 +23,7 @@ static void tick_leader(struct raft *r, struct raft_effects *fx)
 
     ASSERT(r->role == RAFT_LEADER);
     if (r->now_ns >= quorum_lost_ns(r)) {
+        MARK(QUORUM_LOST);
         raft_become_follower(r, r->term, 0, fx);
         return;
     }
@@ -50,8 +51,10 @@ void raft_on_tick(struct raft *r, struct raft_effects *fx)
     }
     if (r->now_ns >= r->timer_ns + r->timeout_ns)
         raft_campaign(r, fx);
-    if (raft_reads_ask(r) && r->now_ns >= r->read_asked_ns + r->options.heartbeat_ns)
+    if (raft_reads_ask(r) && r->now_ns >= r->read_asked_ns + r->options.heartbeat_ns) {
+        MARK(READ_ASKED_AGAIN);
         raft_read_ask(r, fx);
+    }
 }
 
 uint64_t raft_next_tick(const struct raft *r)

@@ -59,6 +59,7 @@ void raft_on_transfer(struct raft *r, raft_node target, struct raft_effects *fx)
         fx->refusal = RAFT_REFUSAL_TARGET;
         return;
     }
+    MARK(TRANSFER_ASKED);
     begin(r, chosen);
     raft_transfer_turn(r, fx);
 }
@@ -70,8 +71,11 @@ void raft_transfer_turn(struct raft *r, struct raft_effects *fx)
         return;
     const struct raft_peer *target = raft_find_peer(r, r->transfer_to);
     ASSERT(target != NULL); /* no change begins meanwhile, and one that ends keeps the new voters */
-    if (target->match < r->log.last)
+    if (target->match < r->log.last) {
+        MARK(TRANSFER_WAITS);
         return; /* it could lose the election, or win it without what we acknowledged */
+    }
+    MARK_IF(r->transfer_told, TRANSFER_REPEATED);
     raft_emit(r, RAFT_MSG_TIMEOUT_NOW, r->transfer_to, fx);
     r->transfer_told = true;
 }
@@ -112,8 +116,10 @@ static void prefer_another(struct raft *r)
 bool raft_transfer_tick(struct raft *r, struct raft_effects *fx)
 {
     ASSERT(r->role == RAFT_LEADER);
-    if (r->transfer_to != 0 && r->now_ns >= r->transfer_ns + r->options.election_max_ns)
+    if (r->transfer_to != 0 && r->now_ns >= r->transfer_ns + r->options.election_max_ns) {
+        MARK(TRANSFER_ABORTED);
         r->transfer_to = 0; /* it did not take over: proposals go on */
+    }
     if (!must_go(r)) {
         r->transfer_is_last = false;
         prefer_another(r);
@@ -124,10 +130,14 @@ bool raft_transfer_tick(struct raft *r, struct raft_effects *fx)
     if (r->transfer_to != 0)
         return true;
     const raft_node target = r->transfer_is_last ? 0 : most_caught_up(r);
+    MARK_IF(r->configs[r->config_count - 1].index <= r->commit && !raft_is_voter(r),
+            LEADER_REMOVED);
     if (target == 0) {
+        MARK(TRANSFER_WITHOUT_TARGET);
         raft_become_follower(r, r->term, 0, fx);
         return false;
     }
+    MARK_IF(raft_disk_is_late(r, RAFT_LATE_TO_LEAD), TRANSFER_FOR_DISK);
     r->transfer_is_last = true;
     begin(r, target);
     return true;

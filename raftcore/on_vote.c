@@ -16,16 +16,21 @@ void raft_on_vote(struct raft *r, const struct raft_msg *m, struct raft_effects 
     if (m->term < r->term || (raft_leader_lives(r) && !m->transfer)) {
         /* Under a live leader not even our term rises (section 4.2.3), unless that leader wants it:
          * then it answers no read by its lease any more. */
+        MARK_IF(m->term > r->term, VOTE_UNDER_LEADER);
         raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx)->reject = true;
         return;
     }
+    MARK_IF(raft_leader_lives(r), VOTE_BY_TRANSFER);
     if (m->term > r->term)
         raft_become_follower(r, m->term, 0, fx);
 
     if (!vote_is_free(r, m) || !raft_is_newer_log(r, m)) {
+        MARK_IF(!vote_is_free(r, m), VOTE_SPENT);
+        MARK_IF(!raft_is_newer_log(r, m), VOTE_OLD_LOG);
         raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx)->reject = true;
         return;
     }
+    MARK_IF(r->vote != 0, VOTE_REPEATED);
     if (r->vote == 0) {
         r->vote = m->from;
         r->vote_incarnation = m->incarnation;

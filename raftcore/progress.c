@@ -90,8 +90,11 @@ bool raft_peer_has_room(const struct raft *r, const struct raft_peer *p, uint32_
         return true; /* even if it is larger than all that may be in flight */
     if (p->large || p->state == RAFT_PEER_PROBE)
         return false;
-    if (bytes > r->options.append_bytes_max)
+    if (bytes > r->options.append_bytes_max) {
+        MARK(LARGE_ALONE);
         return false; /* travels alone */
+    }
+    MARK_IF(p->inflight_count == r->options.inflight_msgs_max, INFLIGHT_FULL);
     return p->inflight_count < r->options.inflight_msgs_max &&
            p->inflight_bytes + bytes <= r->options.inflight_bytes_max;
 }
@@ -156,8 +159,11 @@ void raft_peer_rewind(struct raft *r, struct raft_peer *p, raft_index next)
     ASSERT(p->state == RAFT_PEER_REPLICATE);
     ASSERT(next > p->match);
     ASSERT(next > r->log.base);
-    if (next == p->gap_next && r->now_ns - p->gap_ns < r->options.resend_ns)
+    if (next == p->gap_next && r->now_ns - p->gap_ns < r->options.resend_ns) {
+        MARK(GAP_REPEATED);
         return;
+    }
+    MARK(GAP_REWOUND);
     inflight_clear(p);
     p->next = next;
     p->gap_next = next;
@@ -208,8 +214,10 @@ uint64_t raft_peer_due(const struct raft *r, const struct raft_peer *p)
 void raft_peer_tick(struct raft *r, struct raft_peer *p)
 {
     ASSERT(r->role == RAFT_LEADER);
-    if (p->inflight_count > 0 && r->now_ns >= p->progress_ns + r->options.resend_ns)
+    if (p->inflight_count > 0 && r->now_ns >= p->progress_ns + r->options.resend_ns) {
+        MARK(RESENT);
         raft_peer_lost(r, p);
+    }
     if (p->load_waiting && r->now_ns >= p->load_ns + r->options.resend_ns)
         p->load_waiting = false; /* the answer is lost: ask again */
 }

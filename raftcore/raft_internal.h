@@ -8,6 +8,7 @@
 #define RAFTCORE_RAFT_INTERNAL_H
 
 #include "base/assert.h"
+#include "base/mark.h"
 #include "base/planted.h"
 #include "base/prng.h"
 #include "raftcore/joint.h"

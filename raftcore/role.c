@@ -39,8 +39,10 @@ void raft_timer_restart(struct raft *r)
 {
     r->timer_ns = r->now_ns;
     r->timeout_ns = prng_between(&r->prng, r->options.election_min_ns, r->options.election_max_ns);
-    if (is_shy(r))
+    if (is_shy(r)) {
+        MARK(SHY_TIMEOUT);
         r->timeout_ns += r->options.election_max_ns - r->options.election_min_ns;
+    }
     ASSERT(r->timeout_ns >= r->options.election_min_ns);
 }
 
@@ -75,6 +77,7 @@ bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *
         return false;
     }
     const bool news = r->leader != m->from || m->term > r->term;
+    MARK_IF(r->role == RAFT_CANDIDATE && m->term == r->term, CANDIDATE_DEPOSED);
     if (news || r->role != RAFT_FOLLOWER)
         raft_become_follower(r, m->term, m->from, fx);
     r->timer_ns = r->now_ns;
@@ -90,6 +93,7 @@ bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *
 bool raft_leader_lives(const struct raft *r)
 {
     ASSERT(r->leader_heard_ns <= r->now_ns);
+    MARK_IF(r->now_ns < r->hold_ns, VOTES_HELD);
     if (r->role == RAFT_LEADER || r->now_ns < r->hold_ns)
         return true;
     return r->leader != 0 && r->now_ns - r->leader_heard_ns < r->options.election_min_ns;
@@ -105,6 +109,8 @@ bool raft_leader_lives(const struct raft *r)
 bool raft_may_vote(const struct raft *r, const struct raft_msg *m)
 {
     ASSERT(r->config_count > 0);
+    MARK_IF(raft_config_in_force(r)->count == 0 && r->log.last == 0 && m->prev_index > 0,
+            VOTE_BY_EMPTY_LOG);
     return raft_config_in_force(r)->count > 0 || r->log.last > 0 || r->term > 0 ||
            m->prev_index > 0;
 }
@@ -169,6 +175,8 @@ void raft_campaign(struct raft *r, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER)
         raft_timer_restart(r);
+    MARK_IF(r->role == RAFT_CANDIDATE, CAMPAIGN_AGAIN);
+    MARK_IF(raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN), CAMPAIGN_ON_LATE_DISK);
     /* Our own vote is promised like any other: a timeout is over later than that, but a call to
      * campaign may come at any time. */
     if (!may_campaign(r) || raft_leader_lives(r))
@@ -191,6 +199,7 @@ void raft_take_over(struct raft *r, struct raft_effects *fx)
     ASSERT(r->leader != 0);
     if (!may_campaign(r))
         return;
+    MARK(TAKEN_OVER);
     r->role = RAFT_PRECANDIDATE; /* passed through within this step */
     r->leader = 0;
     raft_become_candidate(r, true, fx);

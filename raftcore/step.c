@@ -78,6 +78,7 @@ static void on_answer(struct raft *r, const struct raft_msg *m, struct raft_effe
 
     ASSERT(m->type != RAFT_MSG_APPEND);
     if (m->term > r->term && !granted_prevote) {
+        MARK_IF(r->role == RAFT_LEADER, LEADER_DEPOSED);
         raft_become_follower(r, m->term, 0, fx); /* Figure 2, all servers, second rule */
         return;
     }

@@ -25,6 +25,7 @@ void admit_count(struct replica *r, enum frame_verdict verdict)
 /* The peer restarted: what it had not stored is gone, and so is what we had under way to it. */
 static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
 {
+    MARK_IF(peer->record_in.active && !peer->record_in.complete, BOOT_IN_CHUNKS);
     peer->boot = boot;
     peer->boot_term = raft_term_now(r->raft.raft);
     peer->boot_match = raft_role(r->raft.raft) == RAFT_LEADER ? raft_match(r->raft.raft, peer->node)
@@ -54,8 +55,10 @@ static enum frame_verdict judge_target(const struct replica *r, const struct fra
         return FRAME_TARGET_VERDICT;
     if (f->target_incarnation != r->options.incarnation)
         return hello && f->target_incarnation == 0 ? FRAME_OK_VERDICT : FRAME_TARGET_VERDICT;
-    if (f->target_boot != r->options.boot)
+    if (f->target_boot != r->options.boot) {
+        MARK_IF(!hello, FRAME_FOR_EARLIER_BOOT);
         return hello ? FRAME_OK_VERDICT : FRAME_STALE_BOOT_VERDICT;
+    }
     return FRAME_OK_VERDICT;
 }
 
@@ -78,6 +81,7 @@ static enum frame_verdict judge_source(struct replica *r, struct peer *peer, con
     if (f->source_boot == peer->convicted_boot)
         return FRAME_STRANGER_VERDICT;
     if (f->source_boot < peer->boot) {
+        MARK(FRAME_OF_EARLIER_BOOT);
         peer->accused_boot = f->source_boot;
         return FRAME_STALE_BOOT_VERDICT;
     }

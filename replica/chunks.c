@@ -69,6 +69,7 @@ static void fill_holes(struct replica *r, struct peer *peer)
 
     if (out->bitmap == 0 || r->raft.now_ns - out->holes_ns < r->options.resend_ns / HOLES_SHARE)
         return;
+    MARK(CHUNK_HOLES_FILLED);
     out->holes_ns = r->raft.now_ns;
     const uint32_t newest = 63 - (uint32_t)__builtin_clzll(out->bitmap);
     for (uint32_t i = 0; i < newest; i++) {
@@ -82,10 +83,12 @@ static void poll_peer(struct replica *r, struct peer *peer)
     struct chunk_send *out = &peer->chunk_out;
 
     if (out->key.term != raft_term_now(r->raft.raft)) {
+        MARK(CHUNK_TERM_OVER);
         out->active = false; /* its leader's term is over */
         return;
     }
     if (r->raft.now_ns - out->progress_ns > r->options.resend_ns) {
+        MARK(CHUNK_ALL_AGAIN);
         out->progress_ns = r->raft.now_ns;
         out->next = out->first_missing; /* all silent: from the first gap again */
     }
@@ -104,6 +107,7 @@ void chunks_on_ack(struct replica *r, const struct frame *f)
     struct peer *peer = peer_of(r, f->source);
     struct chunk_send *out = &peer->chunk_out;
 
+    MARK_IF(out->active && !same_object(&out->key, &f->chunk), CHUNK_ACK_OTHER);
     if (!out->active || !same_object(&out->key, &f->chunk) || f->chunk.first_missing > out->count)
         return;
     const uint32_t left = out->count - f->chunk.first_missing;
@@ -112,6 +116,7 @@ void chunks_on_ack(struct replica *r, const struct frame *f)
         return; /* acknowledges chunks that there are not */
     /* It may say less than the one before: it was overtaken on the way, or a late piece of another
      * object made the receiver begin anew. The first costs a few chunks sent twice. */
+    MARK_IF(f->chunk.first_missing < out->first_missing, CHUNK_ACK_BACK);
     if (f->chunk.first_missing != out->first_missing || f->chunk.bitmap != out->bitmap)
         out->progress_ns = r->raft.now_ns;
     out->first_missing = f->chunk.first_missing;
@@ -184,13 +189,17 @@ void chunks_on_frame(struct replica *r, const struct frame *f)
     const uint32_t number = f->chunk.offset / FRAME_CHUNK_BYTES;
 
     if (!worth_receiving(r, f)) {
+        MARK(CHUNK_UNEXPECTED);
         admit_count(r, FRAME_UNEXPECTED_VERDICT);
         return;
     }
     admit_count(r, FRAME_OK_VERDICT);
+    MARK_IF(in->active && !in->complete && !same_object(&in->key, &f->chunk), CHUNK_REPLACED);
     if (!in->active || !same_object(&in->key, &f->chunk))
         begin_receive(in, &f->chunk);
     in->ack_due = true;
+    MARK_IF(has_arrived(in, number), CHUNK_DUPLICATE);
+    MARK_IF(in->complete, CHUNK_OBJECT_AGAIN);
     if (in->complete && in->key.forward)
         peer->forward_ack_due = true; /* the sender has not heard that it was taken */
     if (in->complete && !in->key.forward && number == 0)

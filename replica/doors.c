@@ -22,5 +22,7 @@ bool door_answer(struct replica *r, const struct answer *answer)
 
 bool door_refuse(struct replica *r, uint64_t tag, enum answer_status status)
 {
+    MARK_IF(status == ANSWER_BUSY, REQUEST_BUSY);
+    MARK_IF(status == ANSWER_NO_ROOM, REQUEST_NO_ROOM);
     return door_answer(r, &(struct answer){.tag = tag, .status = (uint8_t)status});
 }

@@ -13,6 +13,7 @@ void load_start(struct load *load, raft_index first, raft_index last, raft_term 
     load->asked = true;
     if (load->state == LOAD_READY && load->first == first && load->term == term)
         return; /* what is wanted is here */
+    MARK_IF(load->state == LOAD_READING, LOAD_BUSY);
     if (load->state == LOAD_READING || load->state == LOAD_DRAINING)
         return; /* the core asks again */
     ASSERT(first <= last);
@@ -36,6 +37,7 @@ static void take_loaded(struct replica *r, struct load *load)
 {
     ASSERT(load->state == LOAD_READING);
     if (load->result == -ENOENT || load->length == 0) {
+        MARK(LOAD_GONE);
         load->state = LOAD_IDLE; /* truncated meanwhile; whoever still needs it asks again */
         return;
     }
@@ -130,6 +132,7 @@ static bool feed_loaded(struct replica *r, raft_index commit)
     for (uint32_t i = 0; i < count; i++)
         load->used += record_bytes(record_at(load->bytes + load->used)->payload_bytes);
     load->first += count;
+    MARK(STORE_FED_FROM_LOG);
     push_run(r, bytes, count);
     if (load->used == load->length) {
         load->state = LOAD_DRAINING;

@@ -32,6 +32,7 @@ static bool send_large(struct replica *r, struct peer *leader)
 
     if (t->acked != t->next || leader->chunk_out.active)
         return false;
+    MARK(FORWARD_LARGE);
     const struct frame_chunk key = {
         .forward = true,
         .term = t->stream_term,
@@ -99,6 +100,7 @@ void forward_send(struct replica *r)
         return;
     if (t->acked < t->next && role->now_ns - t->progress_ns > r->options.resend_ns &&
         !leader->chunk_out.active) {
+        MARK(FORWARD_GO_BACK);
         t->next = t->acked; /* go back N */
         t->progress_ns = role->now_ns;
     }
@@ -174,6 +176,7 @@ void forward_on_frame(struct replica *r, const struct frame *f)
     struct record_spec specs[RAFT_PROPOSE_MAX];
 
     if (!leads(r, peer, f->forward.term)) {
+        MARK(FORWARD_NOT_LEADER);
         admit_count(r, FRAME_UNEXPECTED_VERDICT);
         return;
     }
@@ -186,6 +189,9 @@ void forward_on_frame(struct replica *r, const struct frame *f)
     admit_count(r, FRAME_OK_VERDICT);
     peer->forward_ack_due = true;
     const uint64_t skip = peer->forward_next - f->forward.position;
+    MARK_IF(f->forward.position > peer->forward_next, FORWARD_GAP);
+    MARK_IF(f->forward.position <= peer->forward_next && skip >= count, FORWARD_DOUBLE);
+    MARK_IF(skip > 0 && skip < count, FORWARD_OVERLAP);
     if (f->forward.position > peer->forward_next || skip >= count)
         return; /* a gap, or all of it was here before */
     step_propose(r, specs + skip, count - (uint32_t)skip);

@@ -37,8 +37,10 @@ static uint32_t take_steps(struct replica *r)
             spsc_pop(r->to_persist, &role->pending, sizeof role->pending, 1) == 0)
             break;
         role->has_pending = wal_append(role->wal, &role->pending.step) != 0;
-        if (role->has_pending)
+        if (role->has_pending) {
+            MARK(STEP_WAITS);
             break;
+        }
         role->taken_bytes += persist_cost(&role->pending.step);
         published_set(&r->persist_done, published_get(&r->persist_done) + 1);
         work++;

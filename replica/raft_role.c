@@ -53,8 +53,12 @@ static uint32_t take_durable(struct replica *r)
 
 static uint32_t take_tick(struct replica *r)
 {
-    if (r->raft.now_ns < raft_next_tick(r->raft.raft) || !step_can(r, 0, 0, true))
+    if (r->raft.now_ns < raft_next_tick(r->raft.raft))
         return 0;
+    if (!step_can(r, 0, 0, true)) {
+        MARK(TIMER_BLOCKED);
+        return 0;
+    }
     struct raft_event ev = {.type = RAFT_EV_TICK};
     step_event(r, &ev);
     return 1;
@@ -89,6 +93,7 @@ static void probe_credit(struct replica *r)
             peer->hello_ask = true;
             peer->probe_due = false;
         } else {
+            MARK(CREDIT_PROBE);
             peer->probe_due = !emit_frame(r, peer, &f, 0, NULL);
         }
     }

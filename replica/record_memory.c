@@ -2,6 +2,7 @@
 #include "replica/record_memory.h"
 
 #include "base/assert.h"
+#include "base/mark.h"
 
 enum { RETIRE_SHARE = 8 }; /* a retirement frees this part of the memory */
 
@@ -85,8 +86,10 @@ bool record_memory_room(struct record_memory *m, uint64_t length, uint32_t count
             retire(m, durable);
         if (m->retiring)
             release(m);
-        if (m->retiring)
+        if (m->retiring) {
+            MARK(MEMORY_FULL);
             return false; /* a reader is still behind */
+        }
     }
     return false;
 }
@@ -97,6 +100,7 @@ uint8_t *record_memory_take(struct record_memory *m, uint64_t length)
 
     ASSERT(length % RECORD_ALIGN == 0);
     ASSERT(begin + length - m->head <= m->size);
+    MARK_IF(begin != m->tail, MEMORY_WRAPPED);
     m->tail = begin + length;
     return m->bytes + (begin & (m->size - 1));
 }

@@ -6,6 +6,7 @@
 #ifndef REPLICA_REPLICA_INTERNAL_H
 #define REPLICA_REPLICA_INTERNAL_H
 
+#include "base/mark.h"
 #include "dataplane/credit.h"
 #include "dataplane/rx.h"
 #include "dataplane/tx.h"

@@ -58,8 +58,11 @@ static void follow_term(struct replica *r)
 
     if (t->stream_term == term || raft_leader(role->raft) == 0)
         return;
-    if (t->head != t->sent && role->fed_term <= t->stream_term)
+    if (t->head != t->sent && role->fed_term <= t->stream_term) {
+        MARK(FATE_WAITS);
         return; /* an entry of a later term must be committed first */
+    }
+    MARK_IF(t->head != t->sent, FATE_DECIDED);
     t->sent = t->head;
     t->acked = t->head;
     t->next = t->head;
@@ -128,8 +131,11 @@ static uint32_t expire_writes(struct replica *r, uint64_t late_ns)
             break;
         count++;
     }
-    if (count > 0)
+    if (count > 0) {
+        MARK(REQUEST_EXPIRED);
+        MARK_IF(t->sent != t->head, EXPIRED_BEHIND_DOUBT);
         drop_unsent(t, count);
+    }
     return count;
 }
 
@@ -146,6 +152,7 @@ static uint32_t expire_reads(struct replica *r, uint64_t late_ns)
         t->head++;
         count++;
     }
+    MARK_IF(count > 0, READ_EXPIRED);
     if (t->confirmed < t->head)
         t->confirmed = t->head;
     return count;
@@ -207,8 +214,10 @@ void requests_on_committed(struct replica *r, const struct record_header *record
         return;
     }
     t->head++;
-    if (t->acked < t->head)
+    if (t->acked < t->head) {
+        MARK(COMMIT_BEFORE_ACK);
         t->acked = t->head;
+    }
     if (t->next < t->acked)
         t->next = t->acked;
 }

@@ -26,13 +26,19 @@ bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
 
     if (!step_deliver(r))
         return false;
-    if (!control && !step_disk_room(r, (uint32_t)bytes))
+    if (!control && !step_disk_room(r, (uint32_t)bytes)) {
+        MARK(LOG_FULL);
         return false; /* votes and heartbeats go on, entries wait */
-    if (spsc_room(r->to_persist, reserve) < reserve)
+    }
+    if (spsc_room(r->to_persist, reserve) < reserve) {
+        MARK(PERSIST_RING_FULL);
         return false;
+    }
     /* A follower's window is the core's business: it refuses what would outrun it. */
-    if (!control && raft_role(role->raft) == RAFT_LEADER && raft_room(role->raft) < count)
+    if (!control && raft_role(role->raft) == RAFT_LEADER && raft_room(role->raft) < count) {
+        MARK(PROPOSAL_WINDOW_FULL);
         return false;
+    }
     return record_memory_room(&role->memory, length, count + 1, raft_durable_index(role->raft));
 }
 
@@ -367,8 +373,10 @@ bool step_deliver(struct replica *r)
     struct replica_raft *role = &r->raft;
 
     while (role->fx_sends_done < role->fx.send_count) {
-        if (!deliver_one(r, &role->fx.send[role->fx_sends_done]))
+        if (!deliver_one(r, &role->fx.send[role->fx_sends_done])) {
+            MARK(TX_RING_FULL);
             return false;
+        }
         role->fx_sends_done++;
     }
     return true;

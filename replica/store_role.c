@@ -19,8 +19,10 @@ static bool push_unsent(struct replica *r)
     if (!role->has_unsent)
         return true;
     if (door != NULL) {
-        if (spsc_room(door->from_store, 1) == 0)
+        if (spsc_room(door->from_store, 1) == 0) {
+            MARK(ASKER_BEHIND);
             return false;
+        }
         if (answer->length > 0) {
             uint8_t *bytes = byte_ring_reserve(door->answer_memory, answer->length);
             if (bytes == NULL)

@@ -27,8 +27,10 @@ static bool is_superseded(const struct replica_tx *role, uint32_t position, raft
         const struct tx_item *later = &role->gate[i];
         if (later->after_seq <= durable && is_accepted_append(later) &&
             later->frame.raft.to == m->to && later->frame.raft.term == m->term &&
-            later->frame.raft.match >= m->match)
+            later->frame.raft.match >= m->match) {
+            MARK(GATE_SUPERSEDED);
             return true;
+        }
     }
     return false;
 }
@@ -65,6 +67,8 @@ static void hold(struct replica *r, const struct tx_item *item)
     struct replica_tx *role = &r->tx;
 
     ASSERT(item->scratch_bytes == 0); /* promises have no body */
+    MARK(GATE_HELD);
+    MARK_IF(role->gate_count == role->gate_max, GATE_FULL);
     if (role->gate_count < role->gate_max)
         role->gate[role->gate_count++] = *item;
     role->held++;

@@ -393,6 +393,7 @@ static void complete(struct disk *d, struct pending *p)
 
 static void land_late(struct disk *d, struct pending *p)
 {
+    MARK(LATE_WRITE_LANDED);
     disk_sim_land_some(d, p);
     disk_sim_pending_free(d, p);
     disk_sim_file_collect(d);

@@ -3,6 +3,7 @@
 #define SIM_DISK_SIM_INTERNAL_H
 
 #include "base/assert.h"
+#include "base/mark.h"
 #include "base/prng.h"
 #include "sim/disk_sim.h"
 

@@ -2,6 +2,7 @@
  * line that replays it. skiff-sim-planted is the same with one known bug in the code under test.
  */
 #include "base/planted.h"
+#include "sim/marks.h"
 #include "sim/sim.h"
 
 #include <getopt.h>
@@ -29,7 +30,9 @@ struct arguments {
     uint64_t without;
     uint32_t nodes;
     uint32_t clients;
+    uint64_t marks_percent; /* the campaign fails if it reaches fewer */
     const char *bug;
+    bool marks;
     bool trace;
     bool trace_hash;
     bool verbose;
@@ -41,6 +44,7 @@ struct totals {
     uint64_t happened[SIM_HAPPENING_COUNT];
     uint64_t search[LINEAR_COUNT_COUNT];
     struct net_counters net;
+    struct marks marks;
 };
 
 /* For the handler of SIGABRT: what was running when an assertion failed. */
@@ -116,7 +120,8 @@ static void usage(const char *name)
 {
     fprintf(stderr,
             "usage: %s [--seeds N] [--first S] [--seed S] [--events E] [--nodes N] [--clients N]\n"
-            "          [--without FAULT,...] [--trace] [--trace-hash] [--verbose] [--bug NAME]\n"
+            "          [--without FAULT,...] [--marks] [--require-marks P]\n"
+            "          [--trace] [--trace-hash] [--verbose] [--bug NAME]\n"
             "  --seeds N      how many seeds (default 100)\n"
             "  --first S      the first of them (default 1)\n"
             "  --seed S       just this one\n"
@@ -124,6 +129,8 @@ static void usage(const char *name)
             "  --nodes N      2 to 7 nodes, whatever the seed says\n"
             "  --clients N    1 to %d clients a node, likewise\n"
             "  --without F,G  these faults are off; what else the seed draws stays the same\n"
+            "  --marks        print how often each rare path was taken (base/mark.h)\n"
+            "  --require-marks P  fail if fewer than P percent of those paths were taken\n"
             "  --trace        print every event\n"
             "  --trace-hash   print each seed's hash over all that happened\n"
             "  --verbose      print each seed's plan and outcome\n"
@@ -157,16 +164,25 @@ static bool parse_faults(char *text, uint64_t *out)
     return true;
 }
 
+static const struct option options[] = {
+    {"seeds", required_argument, NULL, 'n'},
+    {"first", required_argument, NULL, 'f'},
+    {"seed", required_argument, NULL, 's'},
+    {"events", required_argument, NULL, 'e'},
+    {"nodes", required_argument, NULL, 'N'},
+    {"clients", required_argument, NULL, 'c'},
+    {"bug", required_argument, NULL, 'b'},
+    {"without", required_argument, NULL, 'w'},
+    {"trace", no_argument, NULL, 't'},
+    {"trace-hash", no_argument, NULL, 'h'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"marks", no_argument, NULL, 'm'},
+    {"require-marks", required_argument, NULL, 'M'},
+    {NULL, 0, NULL, 0},
+};
+
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
 {
-    static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},  {"events", required_argument, NULL, 'e'},
-        {"nodes", required_argument, NULL, 'N'}, {"clients", required_argument, NULL, 'c'},
-        {"bug", required_argument, NULL, 'b'},   {"without", required_argument, NULL, 'w'},
-        {"trace", no_argument, NULL, 't'},       {"trace-hash", no_argument, NULL, 'h'},
-        {"verbose", no_argument, NULL, 'v'},     {NULL, 0, NULL, 0},
-    };
     uint64_t nodes = 0, clients = 0;
     bool good = true;
     int option;
@@ -196,6 +212,12 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
             break;
         case 'w':
             good = good && parse_faults(optarg, &a->without);
+            break;
+        case 'm':
+            a->marks = true;
+            break;
+        case 'M':
+            good = good && parse_number(optarg, &a->marks_percent) && a->marks_percent <= 100;
             break;
         case 'b':
             a->bug = optarg;
@@ -340,6 +362,7 @@ static bool run_all(struct sim *s, const struct arguments *a, struct totals *t)
     for (uint64_t seed = a->first; seed < a->first + a->seeds; seed++) {
         const bool passed = run_seed(s, a, seed);
         add_totals(t, s);
+        marks_take(&t->marks, seed);
         if (a->verbose)
             print_plan(s);
         if (a->trace_hash || a->verbose)
@@ -379,8 +402,11 @@ int main(int argc, char **argv)
     running.sim = s;
     running.arguments = &arguments;
     signal(SIGABRT, on_abort);
-    const bool passed = run_all(s, &arguments, &totals);
+    bool passed = run_all(s, &arguments, &totals);
     print_summary(&totals);
+    if (arguments.bug == NULL && (arguments.seeds > 1 || arguments.marks))
+        marks_print(&totals.marks, arguments.marks);
+    passed = passed && marks_suffice(&totals.marks, arguments.marks_percent);
     sim_delete(s);
     if (arguments.bug == NULL)
         return passed ? 0 : 1;
