@@ -1,11 +1,13 @@
 /* sim/main.c: skiff-sim: many seeds, one after the other; the first that fails is printed with the
- * line that replays it. skiff-sim-planted is the same with one known bug in the code under test.
+ * line that replays it, and shrunk. skiff-sim-planted is the same with one known bug in the code
+ * under test.
  */
-#include "base/planted.h"
+#include "base/assert.h"
+#include "sim/main_options.h"
+#include "sim/main_shrink.h"
 #include "sim/marks.h"
 #include "sim/sim.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
@@ -13,30 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    HEAP_KEPT_BYTES = 32 << 20,
-    TWICE_EVERY = 64,
-    EVENTS_DEFAULT = 4000,
-    PROGRESS_NS = 1000000000
-};
-
-struct arguments {
-    uint64_t seeds;
-    uint64_t first;
-    uint64_t events;
-    uint64_t without;
-    uint32_t nodes;
-    uint32_t clients;
-    uint64_t marks_percent; /* the campaign fails if it reaches fewer */
-    const char *bug;
-    bool marks;
-    bool trace;
-    bool trace_hash;
-    bool verbose;
-};
+enum { HEAP_KEPT_BYTES = 32 << 20, TWICE_EVERY = 64, PROGRESS_NS = 1000000000 };
 
 struct totals {
     uint64_t seeds, events;
@@ -54,6 +39,13 @@ static struct {
     const struct sim *sim;
 } running;
 
+/* Where a campaign tells the process that waits for it which seed ended it. */
+struct verdict {
+    uint64_t seed;
+    bool failed;
+};
+static struct verdict *verdict;
+
 static uint64_t clock_now_ns(clockid_t clock_id)
 {
     struct timespec t;
@@ -64,23 +56,11 @@ static uint64_t clock_now_ns(clockid_t clock_id)
 
 static void print_replay(FILE *out)
 {
-    const struct arguments *a = running.arguments;
-    const char *comma = " --without ";
+    const struct sim_config config = options_config(running.arguments, running.seed);
 
-    fprintf(out, "replay: build/%s --seed %" PRIu64 " --events %" PRIu64,
-            a->bug != NULL ? "skiff-sim-planted" : "skiff-sim", running.seed, a->events);
-    if (a->bug != NULL)
-        fprintf(out, " --bug %s", a->bug);
-    if (a->nodes != 0)
-        fprintf(out, " --nodes %u", a->nodes);
-    if (a->clients != 0)
-        fprintf(out, " --clients %u", a->clients);
-    for (uint32_t fault = 0; fault < PLAN_FAULT_COUNT; fault++) {
-        if ((a->without & plan_fault_bit((enum plan_fault)fault)) == 0)
-            continue;
-        fprintf(out, "%s%s", comma, plan_fault_name((enum plan_fault)fault));
-        comma = ",";
-    }
+    verdict->failed = true;
+    fputs("replay: ", out);
+    options_print(out, &config, running.arguments->bug);
     fputc('\n', out);
 }
 
@@ -100,144 +80,6 @@ static void on_abort(int signal_number)
         _exit(0);
     }
     _exit(1);
-}
-
-/* False, and says why: no such bug, or a build without any. */
-static bool choose_bug(const char *name)
-{
-    if (!planted_choose(name)) {
-        fprintf(stderr, "there is no planted bug named %s\n", name);
-        return false;
-    }
-    for (uint32_t bug = PLANTED_NONE + 1; bug < PLANTED_COUNT; bug++)
-        if (planted((enum planted_bug)bug))
-            return true;
-    fprintf(stderr, "this build has no planted bugs: use skiff-sim-planted\n");
-    return false;
-}
-
-static void usage(const char *name)
-{
-    fprintf(stderr,
-            "usage: %s [--seeds N] [--first S] [--seed S] [--events E] [--nodes N] [--clients N]\n"
-            "          [--without FAULT,...] [--marks] [--require-marks P]\n"
-            "          [--trace] [--trace-hash] [--verbose] [--bug NAME]\n"
-            "  --seeds N      how many seeds (default 100)\n"
-            "  --first S      the first of them (default 1)\n"
-            "  --seed S       just this one\n"
-            "  --events E     events of a seed before everything is healed (default %d)\n"
-            "  --nodes N      2 to 7 nodes, whatever the seed says\n"
-            "  --clients N    1 to %d clients a node, likewise\n"
-            "  --without F,G  these faults are off; what else the seed draws stays the same\n"
-            "  --marks        print how often each rare path was taken (base/mark.h)\n"
-            "  --require-marks P  fail if fewer than P percent of those paths were taken\n"
-            "  --trace        print every event\n"
-            "  --trace-hash   print each seed's hash over all that happened\n"
-            "  --verbose      print each seed's plan and outcome\n"
-            "  --bug NAME     only skiff-sim-planted: 0 if the bug is found, 1 if not\n",
-            name, EVENTS_DEFAULT, PLAN_CLIENTS_MAX);
-    fputs("faults:", stderr);
-    for (uint32_t fault = 0; fault < PLAN_FAULT_COUNT; fault++)
-        fprintf(stderr, " %s", plan_fault_name((enum plan_fault)fault));
-    fputc('\n', stderr);
-}
-
-static bool parse_number(const char *text, uint64_t *out)
-{
-    char *end;
-
-    *out = strtoull(text, &end, 10);
-    return *text != '\0' && *end == '\0';
-}
-
-/* Names with commas between them; the text is cut up. */
-static bool parse_faults(char *text, uint64_t *out)
-{
-    char *rest;
-
-    for (char *name = strtok_r(text, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
-        const enum plan_fault fault = plan_fault_named(name);
-        if (fault == PLAN_FAULT_COUNT)
-            return false;
-        *out |= plan_fault_bit(fault);
-    }
-    return true;
-}
-
-static const struct option options[] = {
-    {"seeds", required_argument, NULL, 'n'},
-    {"first", required_argument, NULL, 'f'},
-    {"seed", required_argument, NULL, 's'},
-    {"events", required_argument, NULL, 'e'},
-    {"nodes", required_argument, NULL, 'N'},
-    {"clients", required_argument, NULL, 'c'},
-    {"bug", required_argument, NULL, 'b'},
-    {"without", required_argument, NULL, 'w'},
-    {"trace", no_argument, NULL, 't'},
-    {"trace-hash", no_argument, NULL, 'h'},
-    {"verbose", no_argument, NULL, 'v'},
-    {"marks", no_argument, NULL, 'm'},
-    {"require-marks", required_argument, NULL, 'M'},
-    {NULL, 0, NULL, 0},
-};
-
-static bool parse_arguments(int argc, char **argv, struct arguments *a)
-{
-    uint64_t nodes = 0, clients = 0;
-    bool good = true;
-    int option;
-
-    *a = (struct arguments){.seeds = 100, .first = 1, .events = EVENTS_DEFAULT};
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'n':
-            good = good && parse_number(optarg, &a->seeds);
-            break;
-        case 'f':
-            good = good && parse_number(optarg, &a->first);
-            break;
-        case 's':
-            good = good && parse_number(optarg, &a->first);
-            a->seeds = 1;
-            break;
-        case 'e':
-            good = good && parse_number(optarg, &a->events);
-            break;
-        case 'N':
-            good = good && parse_number(optarg, &nodes) && nodes >= 2 && nodes <= 7;
-            break;
-        case 'c':
-            good = good && parse_number(optarg, &clients) && clients >= 1 &&
-                   clients <= PLAN_CLIENTS_MAX;
-            break;
-        case 'w':
-            good = good && parse_faults(optarg, &a->without);
-            break;
-        case 'm':
-            a->marks = true;
-            break;
-        case 'M':
-            good = good && parse_number(optarg, &a->marks_percent) && a->marks_percent <= 100;
-            break;
-        case 'b':
-            a->bug = optarg;
-            break;
-        case 't':
-            a->trace = true;
-            break;
-        case 'h':
-            a->trace_hash = true;
-            break;
-        case 'v':
-            a->verbose = true;
-            break;
-        default:
-            return false;
-        }
-    }
-    a->nodes = (uint32_t)nodes;
-    a->clients = (uint32_t)clients;
-    return good && optind == argc;
 }
 
 static void add_totals(struct totals *t, const struct sim *s)
@@ -316,16 +158,10 @@ static void print_plan(const struct sim *s)
 
 static bool run_seed(struct sim *s, const struct arguments *a, uint64_t seed)
 {
-    const struct sim_config config = {
-        .seed = seed,
-        .events = a->events,
-        .without = a->without,
-        .nodes = a->nodes,
-        .clients = a->clients,
-        .trace = a->trace,
-    };
+    const struct sim_config config = options_config(a, seed);
 
     running.seed = seed;
+    verdict->seed = seed;
     sim_begin(s, &config);
     return sim_run(s, a->events) && sim_settle(s);
 }
@@ -383,34 +219,79 @@ static bool run_all(struct sim *s, const struct arguments *a, struct totals *t)
     return true;
 }
 
-int main(int argc, char **argv)
+/* The exit code. */
+static int campaign(const struct arguments *a)
 {
-    struct arguments arguments;
     struct totals totals = {.begun_ns = clock_now_ns(CLOCK_PROCESS_CPUTIME_ID)};
 
-    if (!parse_arguments(argc, argv, &arguments)) {
-        usage(argv[0]);
-        return 2;
-    }
-    if (arguments.bug != NULL && !choose_bug(arguments.bug))
-        return 2;
     /* Files of the simulated disks come and go with each run: pages given back to the kernel would
      * be faulted in again at once, which took a third of the time. */
     mallopt(M_MMAP_THRESHOLD, HEAP_KEPT_BYTES);
     mallopt(M_TRIM_THRESHOLD, INT32_MAX);
     struct sim *s = sim_new();
     running.sim = s;
-    running.arguments = &arguments;
+    running.arguments = a;
     signal(SIGABRT, on_abort);
-    bool passed = run_all(s, &arguments, &totals);
+    bool passed = run_all(s, a, &totals);
     print_summary(&totals);
-    if (arguments.bug == NULL && (arguments.seeds > 1 || arguments.marks))
-        marks_print(&totals.marks, arguments.marks);
-    passed = passed && marks_suffice(&totals.marks, arguments.marks_percent);
+    if (a->bug == NULL && (a->seeds > 1 || a->marks))
+        marks_print(&totals.marks, a->marks);
+    passed = passed && marks_suffice(&totals.marks, a->marks_percent);
     sim_delete(s);
-    if (arguments.bug == NULL)
+    if (a->bug == NULL)
         return passed ? 0 : 1;
     if (passed)
-        printf("%s: not found in %" PRIu64 " seeds\n", arguments.bug, arguments.seeds);
+        printf("%s: not found in %" PRIu64 " seeds\n", a->bug, a->seeds);
     return passed ? 1 : 0;
+}
+
+static void print_shrunk(const struct arguments *a)
+{
+    const struct sim_config config = options_config(a, verdict->seed);
+    struct shrink k;
+
+    if (!shrink_seed(&config, &k)) {
+        printf("seed %" PRIu64 " does not fail by itself, and is not shrunk\n", config.seed);
+        return;
+    }
+    printf("shrunk by %u tries, fails at event %" PRIu64 ": %s\nshrunk: ", k.tries,
+           k.outcome.events, k.outcome.invariant);
+    options_print(stdout, &k.best, a->bug);
+    puts(" --no-shrink");
+}
+
+/* The campaign runs in a child, since what fails may end its process; the shrinker goes on here. */
+static int campaign_and_shrink(const struct arguments *a)
+{
+    int status = 0;
+    const pid_t child = fork();
+
+    ASSERT(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        exit(campaign(a));
+    }
+    const pid_t ended = waitpid(child, &status, 0);
+    ASSERT(ended == child);
+    if (WIFSIGNALED(status)) {
+        running.seed = verdict->seed;
+        running.arguments = a;
+        printf("seed %" PRIu64 " failed: signal %d\n", verdict->seed, WTERMSIG(status));
+        print_replay(stdout);
+    }
+    if (verdict->failed)
+        print_shrunk(a);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+
+    if (!options_parse(argc, argv, &arguments))
+        return 2;
+    verdict =
+        mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT(verdict != MAP_FAILED);
+    return arguments.shrink ? campaign_and_shrink(&arguments) : campaign(&arguments);
 }
