@@ -1,0 +1,42 @@
+/* tests/power/history.h: what a log must contain, step by step, as a function of a seed.
+ *
+ * Step N of a seed is always the same: the same records, the same term and vote. So whoever
+ * recovers a log knows what it may contain without having seen it written: one of the states after
+ * step `acknowledged` or a later one. No two states are equal, since each step brings a record
+ * whose header checksum names the whole log up to it, or a new term.
+ *
+ * Thread     One.
+ * Memory     Taken in history_new(); a log longer than HISTORY_ENTRIES_MAX is not tested.
+ */
+#ifndef TESTS_POWER_HISTORY_H
+#define TESTS_POWER_HISTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "persist/wal.h"
+
+enum {
+    HISTORY_CLUSTER = 77,
+    HISTORY_INCARNATION = 0x1234,
+    HISTORY_NODE = 1,
+    HISTORY_BATCH_BYTES = 16 * DISK_SECTOR,
+    HISTORY_STEP_BYTES_MAX = HISTORY_BATCH_BYTES - DISK_SECTOR,
+    HISTORY_ENTRIES_MAX = 1 << 20,
+};
+
+struct history;
+
+struct history *history_new(uint64_t seed);
+void history_delete(struct history *h);
+
+/* Steps taken so far. */
+uint64_t history_step(const struct history *h);
+/* Takes the next step; `out` tells it but for its seq. Its bytes are good until the next call. */
+void history_next(struct history *h, struct wal_step *out);
+/* True when a log that was recovered is what this state says; records are not looked at. */
+bool history_matches(const struct history *h, const struct wal_recovered *found);
+/* True when this is the record that stands at its index. */
+bool history_has(const struct history *h, const void *record, uint32_t length);
+
+#endif
