@@ -77,6 +77,12 @@ raft_index sim_call_index(const struct sim *s, uint64_t call)
     return s->call[call - 1].index;
 }
 
+raft_term sim_term(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return s->node[node].seen.term;
+}
+
 raft_index sim_commit(const struct sim *s, uint32_t node)
 {
     ASSERT(node < s->node_count);

@@ -104,6 +104,7 @@ uint64_t sim_put(struct sim *s, uint32_t node, uint8_t key, uint32_t value_bytes
 uint64_t sim_get(struct sim *s, uint32_t node, uint8_t key);
 bool sim_answered(const struct sim *s, uint64_t call);         /* OK */
 raft_index sim_call_index(const struct sim *s, uint64_t call); /* where it is committed; 0: not */
+raft_term sim_term(const struct sim *s, uint32_t node);
 raft_index sim_commit(const struct sim *s, uint32_t node);
 raft_index sim_applied(const struct sim *s, uint32_t node);
 raft_index sim_last(const struct sim *s, uint32_t node);
