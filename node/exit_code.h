@@ -2,7 +2,7 @@
  *
  * From EXIT_STOP_FIRST on the node has stopped itself for good, one code a reason (enum
  * replica_stop): starting it again without a look at its last words would not help, so a supervisor
- * should not (systemd: RestartPreventExitStatus=70-79).
+ * should not (docs/OPERATING.md has the lines for systemd).
  */
 #ifndef NODE_EXIT_CODE_H
 #define NODE_EXIT_CODE_H

@@ -1,0 +1,71 @@
+"""Three nodes, each with its data on a file system of its own that a test can break or fill up."""
+import contextlib
+import shutil
+import tempfile
+
+from cluster import NODES, Cluster, skip
+from grpc_put import PutClient
+from loop_mount import LoopMount, cant
+
+SEGMENT_MIB = 16  # the least: so a little is a lot
+ANSWER_SECONDS = 10.0
+
+
+def check_needs():
+    folder = tempfile.mkdtemp(prefix='skiff-fs-')
+    reason = cant(folder)
+    shutil.rmtree(folder)
+    if reason:
+        skip(f'not run: {reason}')
+
+
+@contextlib.contextmanager
+def disk_cluster(program, kind):
+    """(cluster, {node: LoopMount}); the nodes are started."""
+    with Cluster(program) as cluster, contextlib.ExitStack() as stack:
+        disks = {i: stack.enter_context(LoopMount(kind, f'{cluster.folder}/n{i}')) for i in NODES}
+        stack.callback(lambda: [cluster.kill(i) for i in list(cluster.process)])
+        for i in NODES:
+            with open(cluster.config(i), 'a') as file:
+                file.write(f'\nlog:\n  segment_mib: {SEGMENT_MIB}\n')
+        cluster.start_new()
+        yield cluster, disks
+
+
+class Puts:
+    """Writes one after the other through one node, and what was acknowledged of them."""
+
+    def __init__(self, cluster):
+        self.cluster, self.acknowledged, self.count = cluster, {}, 0
+
+    def put(self, i, value_bytes, count):
+        """How many of so many were acknowledged; the first that is not is the last."""
+        done = 0
+        try:
+            with contextlib.closing(PutClient(self.cluster.address(i), ANSWER_SECONDS)) as client:
+                while done < count and self.put_one(client, value_bytes):
+                    done += 1
+        except OSError:
+            pass  # a node that ends; what it did not answer is not acknowledged
+        return done
+
+    def put_one(self, client, value_bytes):
+        key, value = f'key/{self.count}', f'{self.count}/' + 'x' * value_bytes
+        self.count += 1
+        if not client.put(key.encode(), value.encode()):
+            return False
+        self.acknowledged[key] = value
+        return True
+
+    def check_all(self):
+        """Everything acknowledged is on every node, and all are equal."""
+        self.cluster.wait_equal()
+        for i in NODES:
+            found = self.cluster.get_prefix(i, 'key/')
+            lost = [key for key, value in self.acknowledged.items() if found.get(key) != value]
+            assert not lost, f'node {i} lost {len(lost)} of {len(self.acknowledged)}, such as {lost[:3]}'
+
+
+def log_says(cluster, i, text):
+    with open(cluster.log(i)) as log:
+        return text in log.read()

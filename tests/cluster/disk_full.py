@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Goal:   a full file system ends no node. While one follower's is full the cluster goes on; while
+        all are full nothing is acknowledged, but reads go on and no leader changes; with room again
+        everything goes on by itself, and nothing acknowledged is missing.
+Method: files of a test fill the nodes' file systems but for a MiB; writes use up the segments that
+        were there already.
+
+    disk_full.py SKIFF ext4|xfs
+"""
+import os
+import sys
+
+from disk_cluster import SEGMENT_MIB, Puts, check_needs, disk_cluster, log_says
+
+LEAVES_KIB = 1024
+VALUE_BYTES = 15 * 1000  # what one frame of HTTP/2 may hold
+# More than all segments that can have been there: the current one and those prepared ahead.
+FILLING_PUTS = 6 * SEGMENT_MIB * (1 << 20) // VALUE_BYTES
+TURN_PUTS = 50
+NO_ROOM, ROOM = 'no room in', 'there is room in'
+
+
+def follower_is_full(cluster, disks, puts):
+    leader = cluster.wait_leader()
+    node = next(i for i in disks if i != leader)
+    filler = disks[node].fill(LEAVES_KIB)
+    for _ in range(FILLING_PUTS // TURN_PUTS):
+        assert puts.put(leader, VALUE_BYTES, TURN_PUTS) == TURN_PUTS, 'a full follower stops the cluster'
+        if log_says(cluster, node, NO_ROOM):
+            break
+    cluster.wait('the full follower says so', lambda: log_says(cluster, node, NO_ROOM))
+    assert puts.put(leader, VALUE_BYTES, 50) == 50, 'a full follower stops the cluster'
+    os.unlink(filler)
+    cluster.wait('it says that there is room again', lambda: log_says(cluster, node, ROOM))
+    puts.check_all()
+
+
+def all_are_full(cluster, disks, puts):
+    leader = cluster.wait_leader()
+    term = cluster.status()[leader]['term']
+    fillers = [disk.fill(LEAVES_KIB) for disk in disks.values()]
+    done = puts.put(leader, VALUE_BYTES, FILLING_PUTS)
+    assert done < FILLING_PUTS, 'writes are acknowledged without any room'
+    cluster.check_alive()
+    assert puts.put(leader, VALUE_BYTES, 1) == 0
+    key, value = next(iter(puts.acknowledged.items()))
+    assert cluster.etcdctl(leader, 'get', '--print-value-only', key).strip() == value, 'no reads'
+    assert cluster.status()[leader]['term'] == term, 'a full disk led to an election'
+    for filler in fillers:
+        os.unlink(filler)
+    cluster.wait('writes go on by themselves', lambda: puts.put(leader, VALUE_BYTES, 1) == 1)
+    assert puts.put(leader, VALUE_BYTES, 100) == 100
+    puts.check_all()
+
+
+def main():
+    check_needs()
+    with disk_cluster(sys.argv[1], sys.argv[2]) as (cluster, disks):
+        puts = Puts(cluster)
+        for test in (follower_is_full, all_are_full):
+            test(cluster, disks, puts)
+            print('ok', test.__name__, flush=True)
+    print(f'{sys.argv[2]}: {len(puts.acknowledged)} writes acknowledged, 0 lost')
+
+
+main()
