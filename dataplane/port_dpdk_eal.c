@@ -27,7 +27,8 @@ enum {
     ARGUMENT_BYTES = 512,
     CPUS_MAX = 64, /* control thread and interrupt thread need no more to choose from */
     MBUF_ROOM_BYTES = RTE_PKTMBUF_HEADROOM + PORT_DPDK_MBUF_BYTES,
-    MBUF_ALL_BYTES = MBUF_ROOM_BYTES + 256, /* with both headers and alignment */
+    MBUF_ALL_BYTES = 4096, /* with both headers: without huge pages no mbuf straddles a page, and two
+                              don't fit into one */
     EAL_MEGABYTES = 24,                     /* for EAL, memif and the pools' own structures */
 };
 
