@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/byte_ring.h"
+#include "base/members_view.h"
 #include "base/published.h"
 #include "base/spsc.h"
 
@@ -104,6 +105,7 @@ struct node_view {
     struct published leader;      /* raft; node id, 0: none known */
     struct published role;        /* raft; enum raft_role */
     struct published commit;      /* raft */
+    struct members_view members;  /* raft; of the configuration in force */
     struct published last_index;  /* raft */
     struct published applied;     /* store */
     struct published revision;    /* store */

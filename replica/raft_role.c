@@ -228,6 +228,29 @@ static void publish_counters(struct replica *r)
     published_set(&counters->foreign_sends, role->foreign_sends);
 }
 
+static void publish_members(struct replica *r)
+{
+    const struct raft_config *config = raft_config(r->raft.raft);
+    struct view_member members[RAFT_MEMBERS_MAX];
+
+    static_assert((int)MEMBERS_VIEW_MAX == (int)RAFT_MEMBERS_MAX, "all of them can be seen");
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct raft_member *m = &config->member[i];
+        members[i] = (struct view_member){
+            .incarnation = m->incarnation,
+            .match = raft_match(r->raft.raft, m->node),
+            .node = m->node,
+            .replaces = m->replaces,
+            .priority = m->priority,
+            .voter = m->voter,
+            .voter_old = m->voter_old,
+            .leaves = m->leaves,
+            .promote = m->promote,
+        };
+    }
+    members_view_write(&r->options.view->members, members, config->count);
+}
+
 static void publish(struct replica *r)
 {
     struct node_view *view = r->options.view;
@@ -243,6 +266,7 @@ static void publish(struct replica *r)
         return;
     r->raft.counters_ns = r->raft.now_ns + r->options.heartbeat_ns;
     publish_counters(r);
+    publish_members(r);
 }
 
 uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)

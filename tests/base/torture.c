@@ -1,10 +1,11 @@
-/* Goal:   what one lcore hands to another through spsc.h, byte_ring.h and published.h arrives whole
+/* Goal:   what one lcore hands to another through spsc.h, byte_ring.h, published.h and members_view.h arrives whole
  *         and in order, and no memory is used by both sides at once.
  * Method: two threads pass a few million items through rings from one slot up; the consumer checks
  *         each. Built with -fsanitize=thread, which reports every access that no release and
  *         acquire has ordered, whether or not it went wrong this time.
  */
 #include "base/byte_ring.h"
+#include "base/members_view.h"
 #include "base/prng.h"
 #include "base/published.h"
 #include "base/spsc.h"
@@ -21,6 +22,7 @@ enum {
     RING_BYTES = 1 << 14,
     PIECES = 300000,
     WORDS = 500000,
+    VIEWS = 200000,
 };
 
 struct item {
@@ -154,6 +156,48 @@ static void *words_consumer(void *argument)
     return NULL;
 }
 
+static struct members_view members;
+
+/* View number n: as many members as n says, and n in all their words. */
+static void *views_producer(void *argument)
+{
+    (void)argument;
+    struct view_member out[MEMBERS_VIEW_MAX];
+
+    for (uint64_t n = 1; n <= VIEWS; n++) {
+        for (uint32_t i = 0; i < MEMBERS_VIEW_MAX; i++)
+            out[i] = (struct view_member){
+                .incarnation = n, .match = n, .node = (uint16_t)n, .voter = n % 2 == 0};
+        members_view_write(&members, out, (uint32_t)(1 + n % MEMBERS_VIEW_MAX));
+    }
+    return NULL;
+}
+
+static void *views_consumer(void *argument)
+{
+    (void)argument;
+    struct view_member in[MEMBERS_VIEW_MAX];
+    uint64_t seen = 0;
+
+    while (seen < VIEWS) {
+        const uint32_t count = members_view_read(&members, in);
+        if (count == 0) {
+            sched_yield();
+            continue;
+        }
+        ASSERT(in[0].match >= seen);
+        seen = in[0].match;
+        ASSERT(count == 1 + seen % MEMBERS_VIEW_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            ASSERT(in[i].match == seen);
+            ASSERT(in[i].incarnation == seen);
+            ASSERT(in[i].node == (uint16_t)seen);
+            ASSERT(in[i].voter == (seen % 2 == 0));
+        }
+    }
+    return NULL;
+}
+
 static void run_pair(void *(*producer)(void *), void *(*consumer)(void *), struct lane *lane)
 {
     pthread_t threads[2];
@@ -189,7 +233,8 @@ int main(void)
     };
     run_pair(pieces_producer, pieces_consumer, &lane);
     run_pair(words_producer, words_consumer, NULL);
-    printf("%llu items, %d pieces, %d words: whole and in order\n", (unsigned long long)items,
-           PIECES, WORDS);
+    run_pair(views_producer, views_consumer, NULL);
+    printf("%llu items, %d pieces, %d words, %d views: whole and in order\n",
+           (unsigned long long)items, PIECES, WORDS, VIEWS);
     return 0;
 }
