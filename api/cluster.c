@@ -1,5 +1,5 @@
-/* api/cluster.c: etcdserverpb.Cluster: MemberList. Membership is fixed by the configuration so
- * far, so any member's list is the list, linearizable or not.
+/* api/cluster.c: etcdserverpb.Cluster: MemberList. The list is that of the configuration in force on
+ * this node, linearizable or not; before there is one, all nodes that the file names.
  *
  *   MemberListResponse  1 header, 2 members
  *   Member              1 ID, 2 name, 3 peerURLs, 4 clientURLs, 5 isLearner
@@ -11,23 +11,37 @@
 
 #include <string.h>
 
-static void put_member(struct call *call, const struct api_member *member);
+static void put_member(struct call *call, const struct api_member *member, bool learner);
+
+static const struct view_member *find(const struct view_member *members, uint32_t count,
+                                      uint16_t node)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (members[i].node == node)
+            return &members[i];
+    return NULL;
+}
 
 enum api_error cluster_member_list(struct call *call, const uint8_t *message, uint32_t length)
 {
     const struct api_options *options = &call->connection->api->options;
+    struct view_member members[MEMBERS_VIEW_MAX];
+    const uint32_t count = members_view_read(&options->view->members, members);
 
     (void)message;
     (void)length;
     service_reply_begin(call, 0); /* etcd names no revision here */
-    for (uint32_t i = 0; i < options->member_count; i++)
-        put_member(call, &options->member[i]);
+    for (uint32_t i = 0; i < options->member_count; i++) {
+        const struct view_member *m = find(members, count, options->member[i].node);
+        if (m != NULL || count == 0)
+            put_member(call, &options->member[i], m != NULL && !m->voter && !m->voter_old);
+    }
     call_settle(call);
     call_reply(call);
     return API_ERROR_NONE;
 }
 
-static void put_member(struct call *call, const struct api_member *member)
+static void put_member(struct call *call, const struct api_member *member, bool learner)
 {
     uint8_t out[sizeof *member + 8 * PROTO_VARINT_BYTES_MAX];
     struct proto_writer w = {.bytes = out, .size = sizeof out};
@@ -37,11 +51,13 @@ static void put_member(struct call *call, const struct api_member *member)
 
     proto_put_head(&w, 2,
                    proto_uint_bytes(1, member->id) + proto_string_bytes(2, name_bytes) +
-                       proto_string_bytes(3, peer_bytes) + proto_string_bytes(4, client_bytes));
+                       proto_string_bytes(3, peer_bytes) + proto_string_bytes(4, client_bytes) +
+                       proto_uint_bytes(5, learner));
     proto_put_uint(&w, 1, member->id);
     proto_put_string(&w, 2, member->name, name_bytes);
     proto_put_string(&w, 3, member->peer_url, peer_bytes);
     proto_put_string(&w, 4, member->client_url, client_bytes);
+    proto_put_uint(&w, 5, learner);
     ASSERT(!w.full);
     reply_append(&call->reply, &call->connection->account, out, w.used);
 }

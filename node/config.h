@@ -19,7 +19,8 @@
 enum {
     CONFIG_FILE_BYTES_MAX = 1 << 18,
     CONFIG_LCORES_MAX = 16,
-    CONFIG_MEMBERS_MAX = 7, /* voters; RAFT_MEMBERS_MAX keeps room for replacements */
+    CONFIG_MEMBERS_MAX = 9, /* RAFT_MEMBERS_MAX */
+    CONFIG_VOTERS_MAX = 7,  /* to begin with: room for replacements is kept */
     CONFIG_NAME_BYTES = 32,
     CONFIG_ADDRESS_BYTES = 64,
     CONFIG_MISTAKES_MAX = 20, /* reported from one file */
@@ -31,7 +32,8 @@ enum {
     X(election_min_ms, 100, 5, 60000, false)  \
     X(election_max_ms, 200, 6, 120000, false) \
     X(resend_ms, 50, 1, 60000, false)         \
-    X(request_timeout_ms, 7000, 10, 600000, false) /* etcd's: 5 s and two election timeouts */
+    X(request_timeout_ms, 7000, 10, 600000, false) /* etcd's: 5 s and two election timeouts */  \
+    X(promote_ms, 1000, 1, 3600000, false) /* a learner must have kept up so long to be promoted */
 
 /* 64 MiB segments: 2 MiB batches fill one in many flushes, and zeroing one takes well under a second. */
 #define CONFIG_LOG_LIST(X)                                                                   \
@@ -57,6 +59,7 @@ enum {
     X(window, 65536, 64, 1 << 22, true)    /* entries not yet committed or flushed */             \
     X(inflight_msgs, 256, 1, 65536, false) /* unanswered appends to one peer */                   \
     X(inflight_kib, 4096, 64, 1 << 20, false)                                                     \
+    X(caught_up_lag, 4096, 1, 1 << 22, false) /* entries behind commit that are still no lag */   \
     X(credit_frames, 256, 8, 8192, false)     /* data frames one peer may have under way to us */ \
     X(gated_messages, 1024, 16, 65536, false) /* messages that wait for the disk */               \
     X(ring_control, 256, 2, 65536, true)                                                          \
@@ -109,6 +112,8 @@ struct config_member {
     uint16_t node;
     char *name;
     char *client; /* numeric host:port where its etcd API listens */
+    int joins;    /* 1: is no member at first, and waits until it is added */
+    uint8_t priority; /* at the beginning of the cluster; the higher, the rather a leader */
 };
 
 struct config {

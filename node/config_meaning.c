@@ -69,6 +69,7 @@ static bool is_plain_name(const char *name)
 static void check_members(struct config_source *source, const struct config *config)
 {
     char host[CONFIG_ADDRESS_BYTES], path[PATH_BYTES];
+    uint32_t initial = 0;
     uint16_t port;
 
     for (uint32_t i = 0; i < config->members_count; i++) {
@@ -85,7 +86,13 @@ static void check_members(struct config_source *source, const struct config *con
                             config->members[i].client);
         for (uint32_t j = i + 1; j < config->members_count; j++)
             check_member_pair(source, config, i, j);
+        initial += config->members[i].joins == 0;
     }
+    if (initial == 0 || initial > CONFIG_VOTERS_MAX)
+        config_complain(source, config_source_line(source, "members"),
+                        "%u members are there from the start (without `joins: true`); allowed are "
+                        "1 to %d",
+                        initial, CONFIG_VOTERS_MAX);
     if (config_self(config) == NULL)
         config_complain(source, config_source_line(source, "node"),
                         "node is %u, but members has no entry with that number", config->node);

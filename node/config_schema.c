@@ -29,6 +29,8 @@ static const cyaml_strval_t idle_names[] = {
     {"busy", CONFIG_IDLE_BUSY},
 };
 
+static const cyaml_strval_t yes_names[] = {{"false", 0}, {"true", 1}};
+
 static const cyaml_strval_t role_names[] = {
     {"rx", CONFIG_ROLE_RX},           {"api", CONFIG_ROLE_API},     {"raft", CONFIG_ROLE_RAFT},
     {"persist", CONFIG_ROLE_PERSIST}, {"store", CONFIG_ROLE_STORE}, {"tx", CONFIG_ROLE_TX},
@@ -58,6 +60,9 @@ static const cyaml_schema_field_t member_fields[] = {
                            CONFIG_NAME_BYTES - 1),
     CYAML_FIELD_STRING_PTR("client", CYAML_FLAG_POINTER, struct config_member, client, 1,
                            CONFIG_ADDRESS_BYTES - 1),
+    CYAML_FIELD_ENUM("joins", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_member, joins,
+                     yes_names, CYAML_ARRAY_LEN(yes_names)),
+    CYAML_FIELD_UINT("priority", CYAML_FLAG_OPTIONAL, struct config_member, priority),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t member_schema = {
@@ -101,6 +106,7 @@ const struct config_rule config_rules[] = {
     {"cluster", 0, 1, INT64_MAX, CONFIG_RULE_NO_DEFAULT, false},
     {"node", 0, 1, 65535, CONFIG_RULE_NO_DEFAULT, false},
     {"members[].node", 0, 1, 65535, CONFIG_RULE_NO_DEFAULT, false},
+    {"members[].priority", 0, 0, 255, CONFIG_RULE_NO_DEFAULT, false},
     {"lcores[].cpu", 0, 0, 1023, CONFIG_RULE_NO_DEFAULT, false},
     CONFIG_TIMING_LIST(TIMING_RULE) CONFIG_LOG_LIST(LOG_RULE) CONFIG_STORE_LIST(STORE_RULE)
         CONFIG_LIMITS_LIST(LIMITS_RULE)};

@@ -2,6 +2,8 @@
 #include "node/control.h"
 
 #include "dataplane/port_dpdk.h"
+#include "node/admin_desk.h"
+#include "node/admin_text.h"
 #include "node/control_socket.h"
 #include "node/exit_code.h"
 #include "node/report.h"
@@ -20,6 +22,8 @@
 
 enum {
     TURN_MS = 50,                  /* how often links are looked after */
+    ANSWER_TURN_MS = 2,            /* and while the raft role owes an answer */
+    HANDOVER_ELECTIONS = 2,        /* longest election timeouts that handing over may take */
     DRAIN_NS = 1000 * 1000 * 1000, /* how long clients may take to leave */
     /* A segment is in the making for less time than this, unless there is no room for it. */
     NO_ROOM_NS = 1000 * 1000 * 1000,
@@ -33,6 +37,8 @@ struct control {
     int signal_fd;
     int listen_fd;
     uint32_t signals; /* asked to end so often */
+    struct admin_desk desk;
+    uint64_t handover_until_ns; /* 0: not ending by handing over */
     uint64_t drain_until_ns;
     uint64_t role, leader, term; /* as last said */
     uint64_t room_ns;            /* when there last was room for the log */
@@ -75,24 +81,25 @@ static void say(const struct control *c, const char *format, ...)
             config_self(c->node->config)->name, text);
 }
 
-static void answer_status(struct control *c)
+/* What can be told at once: a question about this node. */
+static void answer_text(struct control *c, const char *question, int fd)
 {
-    char question[CONTROL_QUESTION_BYTES];
     char *text = NULL;
     size_t bytes = 0;
-    const int fd = control_socket_accept(c->listen_fd, question);
-
-    if (fd < 0)
-        return;
     FILE *out = open_memstream(&text, &bytes);
+
     if (out == NULL)
         goto close_client;
     if (strcmp(question, "json") == 0)
         report_json(c->node, out);
     else if (strcmp(question, "row") == 0)
         report_row(c->node, out);
+    else if (strcmp(question, "members-json") == 0)
+        report_members(c->node, out);
+    else if (strcmp(question, "members") == 0)
+        report_members_table(c->node, out);
     else
-        fprintf(out, "unknown question; allowed: row, json");
+        fprintf(out, "unknown question; allowed: row, json, members, members-json");
     fclose(out);
     /* A client that does not read gets a part: its own loss. */
     if (write(fd, text, bytes) < 0)
@@ -100,6 +107,50 @@ static void answer_status(struct control *c)
     free(text);
 close_client:
     close(fd);
+}
+
+static void take_client(struct control *c)
+{
+    char question[CONTROL_QUESTION_BYTES];
+    struct admin_request request;
+    const int fd = control_socket_accept(c->listen_fd, question);
+
+    if (fd < 0)
+        return;
+    if (!admin_text_read(question, &request)) {
+        answer_text(c, question, fd);
+        return;
+    }
+    say(c, "an operator asks for: %s", question);
+    admin_desk_ask(&c->desk, &request, fd);
+}
+
+static void begin_drain(struct control *c)
+{
+    c->handover_until_ns = 0;
+    c->drain_until_ns = lcore_clock_ns() + DRAIN_NS;
+    node_drain(c->node);
+}
+
+/* A leader that ends lets another lead first: that costs its clients a round trip or two instead of
+ * an election timeout. It asks once, and waits no longer than two such timeouts. */
+static void begin_end(struct control *c)
+{
+    const bool leads = published_get(&c->node->view->role) == RAFT_LEADER;
+    const uint64_t election_ns = c->node->config->timing.election_max_ms * 1000 * 1000;
+
+    if (leads && admin_desk_hand_over(&c->desk))
+        c->handover_until_ns = lcore_clock_ns() + HANDOVER_ELECTIONS * election_ns;
+    else
+        begin_drain(c);
+}
+
+static void watch_handover(struct control *c)
+{
+    if (c->handover_until_ns == 0)
+        return;
+    if (c->desk.handover_tag == 0 || lcore_clock_ns() >= c->handover_until_ns)
+        begin_drain(c);
 }
 
 static void take_signal(struct control *c)
@@ -112,8 +163,7 @@ static void take_signal(struct control *c)
     if (c->signals > 1)
         return;
     say(c, "asked to end by signal %u", info.ssi_signo);
-    c->drain_until_ns = lcore_clock_ns() + DRAIN_NS;
-    node_drain(c->node);
+    begin_end(c);
 }
 
 /* Says what changed since the last turn; the raft role only publishes it. */
@@ -160,7 +210,9 @@ static void watch_disk(struct control *c)
 static void control_turn(struct control *c)
 {
     struct epoll_event events[SOURCE_COUNT];
-    const int count = epoll_wait(c->epoll_fd, events, SOURCE_COUNT, TURN_MS);
+    const bool waits = admin_desk_poll(&c->desk);
+    const int count =
+        epoll_wait(c->epoll_fd, events, SOURCE_COUNT, waits ? ANSWER_TURN_MS : TURN_MS);
 
     for (int i = 0; i < count; i++) {
         eventfd_t value;
@@ -169,7 +221,7 @@ static void control_turn(struct control *c)
             take_signal(c);
             break;
         case SOURCE_SOCKET:
-            answer_status(c);
+            take_client(c);
             break;
         default:
             eventfd_read(c->node->control_fd, &value);
@@ -179,6 +231,7 @@ static void control_turn(struct control *c)
     port_dpdk_supervise(c->node->port, lcore_clock_ns());
     watch_role(c);
     watch_disk(c);
+    watch_handover(c);
 }
 
 /* The errno of an lcore that could not begin; 0: none. */
@@ -198,8 +251,10 @@ static bool control_goes_on(const struct control *c)
         return false;
     if (c->signals == 0)
         return true;
-    return c->signals == 1 && published_get(&c->node->drained) == 0 &&
-           lcore_clock_ns() < c->drain_until_ns;
+    if (c->signals > 1)
+        return false;
+    return c->handover_until_ns != 0 ||
+           (published_get(&c->node->drained) == 0 && lcore_clock_ns() < c->drain_until_ns);
 }
 
 static int watch(struct control *c, int fd, enum source source)
@@ -250,7 +305,12 @@ static int last_words(const struct control *c)
 int control_run(struct node *n, int signal_fd, int listen_fd)
 {
     struct control c = {
-        .node = n, .signal_fd = signal_fd, .listen_fd = listen_fd, .room_ns = lcore_clock_ns()};
+        .node = n,
+        .signal_fd = signal_fd,
+        .listen_fd = listen_fd,
+        .desk = {.node = n},
+        .room_ns = lcore_clock_ns(),
+    };
     const int result = open_epoll(&c);
 
     if (result != 0) {

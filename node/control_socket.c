@@ -20,22 +20,23 @@ static struct sockaddr_un address_in(int directory_fd)
     return address;
 }
 
-static void bound_waiting(int fd)
+static void bound_waiting(int fd, uint64_t wait_ms)
 {
-    const struct timeval wait = {.tv_usec = CONTROL_WAIT_MS * 1000};
+    const struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000),
+                                 .tv_usec = (suseconds_t)(wait_ms % 1000) * 1000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 }
 
 /* A connected socket, or negative errno. */
-static int connect_in(int directory_fd)
+static int connect_in(int directory_fd, uint64_t wait_ms)
 {
     const struct sockaddr_un address = address_in(directory_fd);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -errno;
-    bound_waiting(fd);
+    bound_waiting(fd, wait_ms);
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     const int result = -errno;
@@ -64,7 +65,7 @@ int control_socket_listen(const char *run_directory, char *error, size_t error_b
 
     if (directory_fd < 0)
         goto failed;
-    const int living = connect_in(directory_fd);
+    const int living = connect_in(directory_fd, CONTROL_WAIT_MS);
     if (living >= 0) {
         close(living);
         close(directory_fd);
@@ -90,7 +91,7 @@ int control_socket_accept(int listen_fd, char question[CONTROL_QUESTION_BYTES])
 
     if (fd < 0)
         return -errno;
-    bound_waiting(fd);
+    bound_waiting(fd, CONTROL_WAIT_MS);
     const ssize_t got = recv(fd, question, CONTROL_QUESTION_BYTES - 1, 0);
     if (got <= 0) {
         close(fd);
@@ -101,15 +102,15 @@ int control_socket_accept(int listen_fd, char question[CONTROL_QUESTION_BYTES])
     return fd;
 }
 
-int control_socket_ask(const char *run_directory, const char *question, char *answer,
-                       size_t answer_bytes)
+int control_socket_ask(const char *run_directory, const char *question, uint64_t wait_ms,
+                       char *answer, size_t answer_bytes)
 {
     const int directory_fd = open(run_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     size_t used = 0;
 
     if (directory_fd < 0)
         return -errno;
-    const int fd = connect_in(directory_fd);
+    const int fd = connect_in(directory_fd, wait_ms);
     close(directory_fd);
     if (fd < 0)
         return fd;

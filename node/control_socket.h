@@ -1,6 +1,7 @@
-/* node/control_socket.h: the local socket by which `skiff status` asks a running node.
+/* node/control_socket.h: the local socket by which `skiff` asks a running node.
  *
- * Question: one line ("row" or "json"). Answer: text until the end of the stream. It lies in the
+ * Question: one line ("row", "json", "members", "members-json", or a request of admin_text.h, whose
+ * answer may take as long as any request). Answer: text until the end of the stream. It lies in the
  * run directory, and is reached through that directory's fd, because the path of a socket may have
  * 107 bytes only.
  *
@@ -10,8 +11,9 @@
 #define NODE_CONTROL_SOCKET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-enum { CONTROL_WAIT_MS = 200, CONTROL_QUESTION_BYTES = 16, CONTROL_ANSWER_BYTES = 64 << 10 };
+enum { CONTROL_WAIT_MS = 200, CONTROL_QUESTION_BYTES = 512, CONTROL_ANSWER_BYTES = 64 << 10 };
 
 #define CONTROL_SOCKET_NAME "control.sock"
 
@@ -22,8 +24,9 @@ int control_socket_listen(const char *run_directory, char *error, size_t error_b
 /* One waiting client: its question in `question`, and the fd to answer on; negative: none. */
 int control_socket_accept(int listen_fd, char question[CONTROL_QUESTION_BYTES]);
 
-/* The client: asks and returns the length of the answer, or a negative errno. */
-int control_socket_ask(const char *run_directory, const char *question, char *answer,
-                       size_t answer_bytes);
+/* The client: asks and returns the length of the answer, or a negative errno; -EAGAIN: nothing came
+ * within wait_ms. */
+int control_socket_ask(const char *run_directory, const char *question, uint64_t wait_ms,
+                       char *answer, size_t answer_bytes);
 
 #endif

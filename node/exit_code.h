@@ -13,7 +13,9 @@ enum exit_code {
     EXIT_CONFIG = 2,     /* mistakes in the configuration */
     EXIT_DATA = 3,       /* the data directory is refused */
     EXIT_START = 4,      /* something else it needs is not to be had: a port, a CPU, memory */
-    EXIT_NO_ANSWER = 5,  /* status: a node does not answer */
+    EXIT_NO_ANSWER = 5,  /* status, member, transfer: a node does not answer */
+    EXIT_REFUSED = 6,    /* member, transfer: not done, nothing was changed */
+    EXIT_UNKNOWN = 7,    /* member, transfer: it may happen yet or not */
     EXIT_STOP_FIRST = 70 /* replica_stop 1: log failed; 71: superseded; ... in their order */
 };
 

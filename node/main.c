@@ -5,11 +5,13 @@
 #include "node/exit_code.h"
 #include "node/init.h"
 #include "node/inspect.h"
+#include "node/member.h"
 #include "node/status.h"
 #include "node/wiring.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +23,14 @@ static const char usage[] =
     "  skiff status [--dir DIR]             table of the nodes in DIR (default: run)\n"
     "  skiff status --config FILE [FILE...] table of these nodes\n"
     "  skiff status ... -o json             the same and more, as JSON\n"
+    "  skiff member list --config FILE      who is a member, and how far each is\n"
+    "  skiff member add NODE                a learner, promoted by itself when it has caught up;\n"
+    "                                       --learner: not promoted; --priority N\n"
+    "  skiff member replace OLD NEW         NEW is added, and takes the place of OLD then\n"
+    "  skiff member promote|demote|remove NODE...   in one step; --force: even if too few are well\n"
+    "  skiff member priority NODE N         the higher, the rather a leader\n"
+    "  skiff transfer [NODE]                leadership to that node, or to the furthest\n"
+    "                                       (member, transfer: --config FILE, -o json)\n"
     "  skiff check --config FILE            say what is wrong in a configuration\n"
     "  skiff inspect wal DIR                what the log in a data directory contains: segments,\n"
     "                                       ranges, terms, damage with its place\n"
@@ -31,13 +41,16 @@ static const char usage[] =
     "\n"
     "Three nodes on this machine with one command: scripts/quickstart\n"
     "Exit codes: 0 fine, 1 command line, 2 configuration, 3 data directory, 4 can't start,\n"
-    "5 a node does not answer, 70 and up: the node stopped for good (node/exit_code.h)\n";
+    "5 a node does not answer, 6 not done, 7 not known if it was done, 70 and up: the node stopped for good (node/exit_code.h)\n";
 
 struct arguments {
     const char *config;
     const char *folder;
     bool json;
     bool verify;
+    bool learner;
+    bool force;
+    uint32_t priority;
     int rest; /* index of the first argument behind the options */
 };
 
@@ -45,6 +58,15 @@ static int complain_usage(const char *what, const char *which)
 {
     fprintf(stderr, "skiff: %s%s; see skiff --help\n", what, which);
     return EXIT_USAGE;
+}
+
+static bool parse_priority(const char *text, uint32_t *out)
+{
+    char *end;
+    const unsigned long number = strtoul(text, &end, 10);
+
+    *out = (uint32_t)number;
+    return *text >= '0' && *text <= '9' && *end == '\0' && number <= UINT8_MAX;
 }
 
 /* The options behind the command; 0 or an exit code. */
@@ -55,6 +77,9 @@ static int parse(int argc, char **argv, struct arguments *out)
         {"dir", required_argument, NULL, 'd'},
         {"output", required_argument, NULL, 'o'},
         {"verify", no_argument, NULL, 'v'},
+        {"learner", no_argument, NULL, 'l'},
+        {"force", no_argument, NULL, 'f'},
+        {"priority", required_argument, NULL, 'p'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -75,6 +100,16 @@ static int parse(int argc, char **argv, struct arguments *out)
             break;
         case 'v':
             out->verify = true;
+            break;
+        case 'l':
+            out->learner = true;
+            break;
+        case 'f':
+            out->force = true;
+            break;
+        case 'p':
+            if (!parse_priority(optarg, &out->priority))
+                return complain_usage("--priority takes 0 to 255, not ", optarg);
             break;
         default: /* getopt has said what it does not know */
             return complain_usage("that is no option of this command", "");
@@ -149,6 +184,22 @@ static int command_status(int argc, char **argv, const struct arguments *argumen
     return status_print(paths, count, arguments->json);
 }
 
+static int command_member(int argc, char **argv, const struct arguments *arguments,
+                          int (*command)(const struct member_options *, char *const *, uint32_t))
+{
+    const struct member_options options = {
+        .config = arguments->config,
+        .json = arguments->json,
+        .learner = arguments->learner,
+        .force = arguments->force,
+        .priority = arguments->priority,
+    };
+
+    if (arguments->config == NULL)
+        return complain_usage("which node is to be asked? say --config FILE", "");
+    return command(&options, argv + arguments->rest, (uint32_t)(argc - arguments->rest));
+}
+
 static int command_inspect(int argc, char **argv, const struct arguments *arguments)
 {
     if (argc - arguments->rest != 2)
@@ -181,8 +232,15 @@ static int with_config(const struct arguments *arguments, int (*command)(const s
 
 static int command_check(const struct config *config)
 {
-    printf("skiff: node %u of cluster %llu, %u members: no mistakes\n", config->node,
-           (unsigned long long)config->cluster, config->members_count);
+    uint32_t joins = 0;
+
+    for (uint32_t i = 0; i < config->members_count; i++)
+        joins += config->members[i].joins != 0;
+    printf("skiff: node %u of cluster %llu, %u members", config->node,
+           (unsigned long long)config->cluster, config->members_count - joins);
+    if (joins > 0)
+        printf(", %u to join", joins);
+    printf(": no mistakes\n");
     return EXIT_OK;
 }
 
@@ -204,6 +262,10 @@ int main(int argc, char **argv)
         return code;
     if (strcmp(command, "status") == 0)
         return command_status(argc - 1, argv + 1, &arguments);
+    if (strcmp(command, "member") == 0)
+        return command_member(argc - 1, argv + 1, &arguments, member_command);
+    if (strcmp(command, "transfer") == 0)
+        return command_member(argc - 1, argv + 1, &arguments, member_transfer);
     if (strcmp(command, "inspect") == 0)
         return command_inspect(argc - 1, argv + 1, &arguments);
     if (arguments.rest < argc - 1)

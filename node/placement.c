@@ -142,7 +142,7 @@ void placement_close(struct node *n)
         bell_close(&n->lcore[i].bell);
 }
 
-static void ring_all(struct node *n)
+void node_ring(struct node *n)
 {
     for (uint32_t i = 0; i < n->lcore_count; i++)
         bell_wake(&n->lcore[i].bell);
@@ -169,7 +169,7 @@ int node_start(struct node *n, char *error, size_t error_bytes)
         if (lcore_start(&n->lcore[i], error, error_bytes) == 0)
             continue;
         published_set(&n->stop, 1);
-        ring_all(n);
+        node_ring(n);
         for (uint32_t j = 0; j < i; j++)
             lcore_join(&n->lcore[j]);
         return EXIT_START;
@@ -180,13 +180,13 @@ int node_start(struct node *n, char *error, size_t error_bytes)
 void node_drain(struct node *n)
 {
     published_set(&n->drain, 1);
-    ring_all(n);
+    node_ring(n);
 }
 
 void node_stop(struct node *n)
 {
     published_set(&n->stop, 1);
-    ring_all(n);
+    node_ring(n);
     for (uint32_t i = 0; i < n->lcore_count; i++)
         lcore_join(&n->lcore[i]);
 }

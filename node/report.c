@@ -2,6 +2,7 @@
 #include "node/report.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 const char *report_role_name(uint64_t role)
@@ -78,6 +79,71 @@ static void json_lcores(const struct node *n, FILE *out)
     fputc(']', out);
 }
 
+/* "voter", "learner", and between two configurations what it is in the one and the other. */
+static const char *member_kind(const struct view_member *m)
+{
+    if (m->leaves)
+        return m->voter_old ? "voter, leaving" : "learner, leaving";
+    if (m->voter_old && !m->voter)
+        return "voter, becoming learner";
+    return m->voter ? "voter" : "learner";
+}
+
+void report_members(const struct node *n, FILE *out)
+{
+    struct view_member members[MEMBERS_VIEW_MAX];
+    const uint32_t count = members_view_read(&n->view->members, members);
+    const bool leads = published_get(&n->view->role) == RAFT_LEADER;
+    const uint64_t commit = published_get(&n->view->commit);
+
+    fputc('[', out);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct view_member *m = &members[i];
+        fprintf(out,
+                "%s{\"node\":%u,\"name\":\"%s\",\"kind\":\"%s\",\"priority\":%u,\"incarnation\":\"%016" PRIx64
+                "\",\"promotes_itself\":%s",
+                i > 0 ? "," : "", m->node, member_name(n, m->node), member_kind(m), m->priority,
+                m->incarnation, m->promote ? "true" : "false");
+        if (m->replaces != 0)
+            fprintf(out, ",\"replaces\":%u", m->replaces);
+        if (leads)
+            fprintf(out, ",\"match\":%" PRIu64 ",\"lag\":%" PRIu64, m->match,
+                    commit > m->match ? commit - m->match : 0);
+        fputc('}', out);
+    }
+    fputc(']', out);
+}
+
+void report_members_table(const struct node *n, FILE *out)
+{
+    struct view_member members[MEMBERS_VIEW_MAX];
+    const uint32_t count = members_view_read(&n->view->members, members);
+    const bool leads = published_get(&n->view->role) == RAFT_LEADER;
+    const uint64_t leader = published_get(&n->view->leader);
+    const uint64_t commit = published_get(&n->view->commit);
+
+    fprintf(out, "%-5s  %-12s  %-24s  %8s  %12s  %9s  %s\n", "NODE", "NAME", "KIND", "PRIORITY",
+            "MATCH", "LAG", "REMARKS");
+    for (uint32_t i = 0; i < count; i++) {
+        const struct view_member *m = &members[i];
+        char match[24] = "-", lag[24] = "-";
+        if (leads) {
+            snprintf(match, sizeof match, "%" PRIu64, m->match);
+            snprintf(lag, sizeof lag, "%" PRIu64, commit > m->match ? commit - m->match : 0);
+        }
+        fprintf(out, "%-5u  %-12s  %-24s  %8u  %12s  %9s  %s%s", m->node, member_name(n, m->node),
+                member_kind(m), m->priority, match, lag, m->node == leader ? "leads; " : "",
+                m->promote ? "promoted when caught up; " : "");
+        if (m->replaces != 0)
+            fprintf(out, "replaces node %u", m->replaces);
+        fputc('\n', out);
+    }
+    if (count == 0)
+        fprintf(out, "this node has no configuration yet: it waits to be added\n");
+    else if (!leads)
+        fprintf(out, "match and lag are known to the leader only\n");
+}
+
 void report_json(const struct node *n, FILE *out)
 {
     const struct config_member *self = config_self(n->config);
@@ -114,10 +180,28 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "flushed_bytes", &c->flushed_bytes);
     json_word(out, "flush_ns", &c->flush_ns);
     json_word(out, "no_room", &c->no_room);
+    json_word(out, "foreign_sends", &c->foreign_sends);
+    fprintf(out, ",\"members\":");
+    report_members(n, out);
     json_frames(out, c);
     json_links(n, out);
     json_lcores(n, out);
     fputc('}', out);
+}
+
+/* Whoever is no voter says so. */
+static void row_membership(const struct node *n, FILE *out)
+{
+    struct view_member members[MEMBERS_VIEW_MAX];
+    const uint32_t count = members_view_read(&n->view->members, members);
+    const char *kind = count > 0 ? "no member" : "no member yet";
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (members[i].node == n->config->node)
+            kind = member_kind(&members[i]);
+    }
+    if (strcmp(kind, "voter") != 0)
+        fprintf(out, "; %s", kind);
 }
 
 /* Everything that an operator should look at, in the last column. */
@@ -129,6 +213,7 @@ static void row_remarks(const struct node *n, FILE *out)
     for (uint32_t i = 0; i < links; i++)
         up += port_link_up(n->port, i);
     fprintf(out, "%u of %u up", up, links);
+    row_membership(n, out);
     if (published_get(&n->counters->no_room) != 0)
         fprintf(out, "; no room on the disk, takes no writes");
     for (uint32_t i = 0; i < n->lcore_count; i++) {

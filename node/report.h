@@ -11,6 +11,10 @@
 
 /* One JSON object, no newline. The names in it are the interface of `skiff status -o json`. */
 void report_json(const struct node *n, FILE *out);
+/* The members of the configuration in force, as JSON: match and lag are the leader's to say. */
+void report_members(const struct node *n, FILE *out);
+/* The same as a table to look at. */
+void report_members_table(const struct node *n, FILE *out);
 /* One row of the table: REPORT_COLUMNS tab-separated fields, no newline. */
 void report_row(const struct node *n, FILE *out);
 

@@ -45,7 +45,8 @@ static bool ask(const char *config_path, const char *question, char *answer, cha
         return false;
     }
     snprintf(name, FIELD_BYTES, "%s", config_self(config)->name);
-    const int result = control_socket_ask(config->run, question, answer, CONTROL_ANSWER_BYTES);
+    const int result = control_socket_ask(config->run, question, CONTROL_WAIT_MS, answer,
+                                          CONTROL_ANSWER_BYTES);
     if (result == -EAGAIN)
         snprintf(answer, CONTROL_ANSWER_BYTES,
                  "does not answer within %d ms: is it stopped, or is the machine overloaded?",

@@ -20,6 +20,11 @@
 enum {
     ALIGN = DISK_SECTOR,
     MS_NS = 1000 * 1000,
+    DOOR_API = 0, /* numbers of doors */
+    DOOR_GUEST = 1,
+    DOOR_ADMIN = NODE_DOOR_ADMIN,
+    ADMIN_SLOTS = 4,
+    ADMIN_ANSWER_BYTES = 4096, /* not used: its answers have no bytes */
 };
 
 static const uint64_t MIB = 1 << 20;
@@ -64,18 +69,22 @@ static int map_memory(struct node *n, char *error, size_t error_bytes)
 
     n->memory_bytes = rounded(sizeof *n->view) + rounded(sizeof *n->counters) +
                       rounded(lcore_bytes) + DISK_SECTOR +
-                      (n->guest == NULL ? 1 : 2) * rounded(request_door_bytes(slots, answer_bytes));
+                      (n->guest == NULL ? 1 : 2) * rounded(request_door_bytes(slots, answer_bytes)) +
+                      rounded(request_door_bytes(ADMIN_SLOTS, ADMIN_ANSWER_BYTES));
     n->memory = map(n->memory_bytes, error, error_bytes);
     if (n->memory == NULL)
         return EXIT_START;
     n->view = memory_take(n, sizeof *n->view);
     n->counters = memory_take(n, sizeof *n->counters);
     n->lcore = memory_take(n, lcore_bytes);
-    n->door = request_door_init(memory_take(n, request_door_bytes(slots, answer_bytes)), 0, slots,
-                                answer_bytes);
+    n->door = request_door_init(memory_take(n, request_door_bytes(slots, answer_bytes)), DOOR_API,
+                                slots, answer_bytes);
     if (n->guest != NULL)
         n->guest_door = request_door_init(memory_take(n, request_door_bytes(slots, answer_bytes)),
-                                          1, slots, answer_bytes);
+                                          DOOR_GUEST, slots, answer_bytes);
+    n->admin_door = request_door_init(
+        memory_take(n, request_door_bytes(ADMIN_SLOTS, ADMIN_ANSWER_BYTES)), DOOR_ADMIN,
+        ADMIN_SLOTS, ADMIN_ANSWER_BYTES);
     n->superblock_buffer = memory_take(n, DISK_SECTOR);
     return 0;
 }
@@ -98,10 +107,15 @@ static void set_members(struct replica_options *options, const struct config *co
 {
     uint32_t link = 0;
 
+    static_assert((int)CONFIG_MEMBERS_MAX == (int)RAFT_MEMBERS_MAX, "whoever is named has a place");
     options->members.count = config->members_count;
     for (uint32_t i = 0; i < config->members_count; i++) {
         const uint16_t node = config->members[i].node;
-        options->members.member[i] = (struct raft_member){.node = node, .voter = true};
+        options->members.member[i] = (struct raft_member){
+            .node = node,
+            .priority = config->members[i].priority,
+            .voter = config->members[i].joins == 0,
+        };
         if (node != config->node)
             make_route(&options->route[link++], config->node, node);
     }
@@ -126,6 +140,8 @@ static struct replica_options make_options(const struct node *n)
         .record_memory_bytes = l->record_memory_mib * MIB,
         .record_payload_bytes_max = RECORD_PAYLOAD_BYTES_MAX,
         .window = (uint32_t)l->window,
+        .caught_up_lag = (uint32_t)l->caught_up_lag,
+        .promote_ns = c->timing.promote_ms * MS_NS,
         .inflight_msgs_max = (uint32_t)l->inflight_msgs,
         .inflight_bytes_max = (uint32_t)(l->inflight_kib << 10),
         .requests_max = (uint32_t)l->requests,
@@ -150,8 +166,8 @@ static struct replica_options make_options(const struct node *n)
         .disk = n->disk,
         .view = n->view,
         .counters = n->counters,
-        .door_count = n->guest == NULL ? 1 : 2,
-        .door = {n->door, n->guest_door},
+        .door_count = n->guest == NULL ? 2 : 3,
+        .door = {n->door, n->admin_door, n->guest_door},
     };
 
     set_members(&options, c);

@@ -16,7 +16,7 @@
 #include "node/lcore.h"
 #include "replica/replica.h"
 
-enum { NODE_ERROR_BYTES = 1024 };
+enum { NODE_ERROR_BYTES = 1024, NODE_DOOR_ADMIN = 2 };
 
 struct node;
 
@@ -40,6 +40,7 @@ struct node {
     struct request_door *door;       /* api's */
     const struct lcore_task *guest;  /* NULL: none */
     struct request_door *guest_door; /* the guest's */
+    struct request_door *admin_door; /* the control thread's */
     struct disk *disk;
     struct port *port;
     struct replica *replica;
@@ -59,6 +60,8 @@ struct node {
 int node_open(struct node *n, const struct config *config, const struct lcore_task *guest,
               char *error, size_t error_bytes);
 int node_start(struct node *n, char *error, size_t error_bytes);
+/* Wakes the lcores that sleep: something was pushed to a ring of theirs. */
+void node_ring(struct node *n);
 /* Asks api to end its connections; node_stop() does not wait for it. */
 void node_drain(struct node *n);
 void node_stop(struct node *n);

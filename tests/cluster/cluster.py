@@ -33,26 +33,34 @@ class Cluster:
     """with Cluster(program) as c: ...   The folder is removed unless something failed.
 
     spread: each role has an lcore of its own, so that everything between roles crosses threads.
+    joiners: nodes that are no members at first, and not started by start_new().
     """
 
-    def __init__(self, program, spread=False):
+    def __init__(self, program, spread=False, joiners=()):
         if shutil.which('etcdctl') is None:
             skip('etcdctl is not installed (scripts/setup installs it: etcd-client)')
         self.program = os.path.abspath(program)
         self.spread = spread
         self.folder = tempfile.mkdtemp(prefix='skiff-')
-        self.ports = {i: free_port() for i in NODES}
+        self.joiners = joiners
+        self.ports = {i: free_port() for i in (*NODES, *joiners)}
         self.process = {}
-        for i in NODES:
+        for i in self.ports:
             self.write_config(i)
 
     def write_config(self, i):
         """The quickstart's own configuration, with free ports."""
-        with open(f'{TOP}/config/node{i}.yaml') as original:
+        with open(f'{TOP}/config/node{i if i in NODES else 1}.yaml') as original:
             text = original.read()
-        for node, port in self.ports.items():
-            text, count = re.subn(rf'(node: {node},.*127\.0\.0\.1:)\d+', rf'\g<1>{port}', text)
+        for node in NODES:
+            text, count = re.subn(rf'(node: {node},.*127\.0\.0\.1:)\d+',
+                                  rf'\g<1>{self.ports[node]}', text)
             assert count == 1
+        if i not in NODES:
+            text = re.sub(r'(?m)^node: 1$', f'node: {i}', text).replace('n1/', f'n{i}/')
+        for node in self.joiners:
+            text = text.replace('members:\n', f'members:\n  - {{ node: {node}, name: n{node}, '
+                                f'client: {self.address(node)}, joins: true }}\n')
         if self.spread:
             text, count = re.subn(r'  - roles: \[(.*)\]', lambda m: '\n'.join(
                 f'  - roles: [{role}]' for role in m[1].split(', ')), text)

@@ -103,6 +103,9 @@ static void valid_file_gets_defaults(void **state)
     assert_string_equal(config->links, "/tmp/links");
     assert_string_equal(config_self(config)->client, "127.0.0.1:12379");
     assert_null(config->lcores[0].cpu);
+    assert_int_equal(config->members[1].joins, 0);
+    assert_int_equal(config->members[1].priority, 0);
+    assert_int_equal(config->timing.promote_ms, 1000);
     config_free(config);
 }
 
@@ -157,6 +160,13 @@ static void meaning_has_lines(void **state)
     expect("127.0.0.1:32379", "localhost:32379", ":7: members[].client is \"localhost:32379\"");
     expect("127.0.0.1:32379", "127.0.0.1", ":7: members[].client is \"127.0.0.1\"");
     expect("node: 1\n", "node: 2\n", ":2: node is 2, but members has no entry");
+    expect("client: '127.0.0.1:32379'", "client: '127.0.0.1:32379', joins: yes",
+           ":7: members[].joins is \"yes\"");
+    expect("client: '127.0.0.1:32379'", "client: '127.0.0.1:32379', priority: 256",
+           ":7: members[].priority is \"256\"; allowed is");
+    expect("'}\n  - {node: 1, name: n1, client: '127.0.0.1:12379'",
+           "', joins: true}\n  - {node: 1, name: n1, client: '127.0.0.1:12379', joins: true",
+           "0 members are there from the start");
     expect(", tx]", "]", "no lcore has the role tx");
     expect(", tx]", ", tx, rx]", "allowed are 1 to 6");
     expect(", store, tx]", ", store]\n  - roles: [tx, rx]", ":11: role rx stands in lcores twice");
