@@ -5,17 +5,20 @@
 
 enum planted_bug planted_chosen;
 
-static const char *const planted_text[PLANTED_COUNT] = {
-    [PLANTED_NONE] = "none",
-#define PLANTED_TEXT(name, text) [PLANTED_##name] = text,
-    PLANTED_BUG_LIST(PLANTED_TEXT)
-#undef PLANTED_TEXT
+static const struct {
+    const char *name;
+    const char *undoes;
+    enum planted_tool tool;
+} planted_bug[PLANTED_COUNT] = {[PLANTED_NONE] = {"none", "nothing", PLANTED_SIM},
+#define PLANTED_ROW(bug, text, by, rule) [PLANTED_##bug] = {text, rule, PLANTED_##by},
+                                PLANTED_BUG_LIST(PLANTED_ROW)
+#undef PLANTED_ROW
 };
 
 bool planted_choose(const char *name)
 {
     for (size_t i = 0; i < PLANTED_COUNT; i++) {
-        if (strcmp(name, planted_text[i]) == 0) {
+        if (strcmp(name, planted_bug[i].name) == 0) {
             planted_chosen = (enum planted_bug)i;
             return true;
         }
@@ -25,5 +28,15 @@ bool planted_choose(const char *name)
 
 const char *planted_name(enum planted_bug bug)
 {
-    return planted_text[bug];
+    return planted_bug[bug].name;
+}
+
+const char *planted_undoes(enum planted_bug bug)
+{
+    return planted_bug[bug].undoes;
+}
+
+enum planted_tool planted_tool(enum planted_bug bug)
+{
+    return planted_bug[bug].tool;
 }

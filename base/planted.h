@@ -2,43 +2,110 @@
  *
  * `planted(BUG)` is a constant false in the shipped and the sim build, so the code that ships is
  * the code that is simulated. Only skiff-sim-planted is compiled with PLANTED_BUGS; there one bug
- * is chosen by name before a run. A new bug is one line here and one `if (planted(...))` where
- * the correct code would be undone.
+ * is chosen by name before a run. A new bug is one line here and one `planted(...)` where the
+ * correct code is undone. scripts/hunt runs them all.
  */
 #ifndef BASE_PLANTED_H
 #define BASE_PLANTED_H
 
 #include <stdbool.h>
 
-#define PLANTED_BUG_LIST(X)                                 \
-    X(ACK_BEFORE_FLUSH, "ack-before-flush")                 \
-    X(VOTE_NOT_PERSISTED, "vote-not-persisted")             \
-    X(COMMIT_BEYOND_VERIFIED, "commit-beyond-verified")     \
-    X(FLUSH_SKIPPED, "flush-skipped")                       \
-    X(FLUSH_BESIDE_WRITE, "flush-beside-write")             \
-    X(DSYNC_LEFT_OUT, "dsync-left-out")                     \
-    X(SHORT_WRITE_WHOLE, "short-write-whole")               \
-    X(FLUSH_RETRIED, "flush-retried")                       \
-    X(DURABLE_NEWEST, "durable-newest")                     \
-    X(SEGMENT_HEADER_UNFLUSHED, "segment-header-unflushed") \
-    X(SEGMENT_HEADER_FAILURE, "segment-header-failure")     \
-    X(CREATE_FAILURE_STOPS, "create-failure-stops")         \
-    X(BODY_UNCHECKED, "body-unchecked")                     \
-    X(COPIES_UNFLUSHED, "copies-unflushed")                 \
-    X(HEADER_BEFORE_COPIES, "header-before-copies")         \
-    X(READ_TRUSTED, "read-trusted")                         \
-    X(NEWEST_UNFLUSHED, "newest-unflushed")                 \
-    X(REMOVED_TOO_EARLY, "removed-too-early")               \
-    X(LATER_BATCH_PROVES, "later-batch-proves")             \
-    X(VOTE_LEFT_OUT, "vote-left-out")                       \
-    X(HARD_STATE_OF_FIRST, "hard-state-of-first")           \
-    X(MARK_TOO_HIGH, "mark-too-high")                       \
-    X(UNREADABLE_IS_EMPTY, "unreadable-is-empty")           \
-    X(BOOT_UNFLUSHED, "boot-unflushed")
+/* name, as --bug takes it, who finds it, what it undoes */
+#define PLANTED_BUG_LIST(X)                                                                        \
+    X(ACK_BEFORE_FLUSH, "ack-before-flush", SIM,                                                   \
+      "an acknowledgement waits for the disk, and the leader counts itself likewise")              \
+    X(ACK_OF_WRONG_STEP, "ack-of-wrong-step", SIM,                                                 \
+      "an acknowledgement waits for who wrote the entry, not for its own step")                    \
+    X(MATCH_IS_LAST, "match-is-last", SIM,                                                         \
+      "an acknowledgement says what was verified, not all that is there")                          \
+    X(LEADER_COUNTS_UNFLUSHED, "leader-counts-unflushed", SIM,                                     \
+      "the leader counts itself when its own disk has the entry")                                  \
+    X(LATE_COMPLETION_VOUCHES, "late-completion-vouches", SIM,                                     \
+      "a late completion says nothing of new entries at the same index")                           \
+    X(COMMIT_OLD_TERM, "commit-old-term", SIM,                                                     \
+      "only entries of the own term are committed by counting")                                    \
+    X(COMMIT_BEYOND_VERIFIED, "commit-beyond-verified", SIM,                                       \
+      "a follower commits what a message verified, no further")                                    \
+    X(START_COMMITS_ALL, "start-commits-all", SIM,                                                 \
+      "a start takes for committed what was, not all it has")                                      \
+    X(TRUNCATE_AT_DUPLICATE, "truncate-at-duplicate", SIM, "a late duplicate does not truncate")   \
+    X(PREV_UNCHECKED, "prev-unchecked", SIM, "an append whose prev is of another term is refused") \
+    X(MATCH_KEPT, "match-kept", SIM, "a new leader knows nothing of what its peers have")          \
+    X(CONFIG_NOT_UNDONE, "config-not-undone", SIM, "a truncated configuration is undone")          \
+    X(VOTE_NOT_PERSISTED, "vote-not-persisted", SIM, "a vote is written, and waited for")          \
+    X(VOTE_FORGOTTEN, "vote-forgotten", SIM, "a start remembers the vote it finds")                \
+    X(VOTE_TWICE, "vote-twice", SIM, "one vote a term")                                            \
+    X(VOTE_WITHOUT_LOG_CHECK, "vote-without-log-check", SIM, "no vote for an older log")           \
+    X(VOTE_REQUEST_UNGATED, "vote-request-ungated", SIM,                                           \
+      "a candidate asks when its own vote is durable")                                             \
+    X(VOTE_REPLY_UNGATED, "vote-reply-ungated", SIM, "a vote leaves when it is durable")           \
+    X(TERM_NOT_PERSISTED, "term-not-persisted", SIM, "term and vote are given to the log")         \
+    X(READ_OF_OLD_ROUND, "read-of-old-round", SIM,                                                 \
+      "only echoes of the running round confirm reads")                                            \
+    X(READ_JOINS_ROUND, "read-joins-round", SIM,                                                   \
+      "a round confirms only reads that came before it was sent")                                  \
+    X(READ_BEFORE_OWN_ENTRY, "read-before-own-entry", SIM,                                         \
+      "no read before the first entry of the leader is committed")                                 \
+    X(READ_BEFORE_APPLY, "read-before-apply", SIM, "a read waits until its index is applied")      \
+    X(READ_BY_INDEX, "read-by-index", SIM, "an old entry is read back by index and term")          \
+    X(FATE_NOT_AWAITED, "fate-not-awaited", SIM,                                                   \
+      "a request in doubt is not sent again before its fate is known")                             \
+    X(FORWARD_DOUBLED, "forward-doubled", SIM, "a forward that was taken before is dropped")       \
+    X(FORWARD_OUTLIVES_BOOT, "forward-outlives-boot", SIM,                                         \
+      "a restarted origin begins its stream anew")                                                 \
+    X(ANSWER_OF_EARLIER_BOOT, "answer-of-earlier-boot", SIM,                                       \
+      "what an earlier boot asked for is answered to nobody")                                      \
+    X(CHUNK_REPLY_LOST, "chunk-reply-lost", SIM,                                                   \
+      "a whole record that is sent anew is told to the core again")                                \
+    X(CREDIT_DIFFERENCE, "credit-difference", SIM, "credit is a running total")                    \
+    X(CREDIT_LOST_FOR_GOOD, "credit-lost-for-good", SIM,                                           \
+      "numbers below the highest count as lost")                                                   \
+    X(CREDIT_OUTLIVES_BOOT, "credit-outlives-boot", SIM, "a restart begins credit anew")           \
+    X(GATE_FULL_LETS_GO, "gate-full-lets-go", SIM, "a full gate drops")                            \
+    X(MEMORY_RECLAIMED_EARLY, "memory-reclaimed-early", SIM,                                       \
+      "record memory is reused when all its readers are past it")                                  \
+    X(BOOT_UNFLUSHED, "boot-unflushed", SIM, "the boot number is flushed before anything leaves")  \
+    X(FLUSH_SKIPPED, "flush-skipped", CRASH,                                                       \
+      "fdatasync mode: what is written must be flushed too")                                       \
+    X(FLUSH_BESIDE_WRITE, "flush-beside-write", CRASH,                                             \
+      "the flush is submitted when its write is complete")                                         \
+    X(DSYNC_LEFT_OUT, "dsync-left-out", CRASH, "the write of a batch carries RWF_DSYNC")           \
+    X(SHORT_WRITE_WHOLE, "short-write-whole", CRASH, "a short write is a failure")                 \
+    X(FLUSH_RETRIED, "flush-retried", CRASH, "a failed flush is not tried again")                  \
+    X(DURABLE_NEWEST, "durable-newest", CRASH,                                                     \
+      "durable is the longest prefix, not the newest flush")                                       \
+    X(SEGMENT_HEADER_UNFLUSHED, "segment-header-unflushed", CRASH,                                 \
+      "a segment is used when its header is durable")                                              \
+    X(SEGMENT_HEADER_FAILURE, "segment-header-failure", CRASH,                                     \
+      "a header that could not be written stops the log")                                          \
+    X(CREATE_FAILURE_STOPS, "create-failure-stops", CRASH, "a full disk does not stop the node")   \
+    X(BODY_UNCHECKED, "body-unchecked", CRASH,                                                     \
+      "a batch counts by its records too, not by its header alone")                                \
+    X(COPIES_UNFLUSHED, "copies-unflushed", CRASH,                                                 \
+      "a start flushes its copies before their header")                                            \
+    X(HEADER_BEFORE_COPIES, "header-before-copies", CRASH,                                         \
+      "a start writes the header that vouches for copies after them")                              \
+    X(READ_TRUSTED, "read-trusted", CRASH, "a start copies what it read above the durable mark")   \
+    X(NEWEST_UNFLUSHED, "newest-unflushed", CRASH, "a start flushes the header it builds on")      \
+    X(REMOVED_TOO_EARLY, "removed-too-early", CRASH,                                               \
+      "what was copied is removed when the copies count")                                          \
+    X(LATER_BATCH_PROVES, "later-batch-proves", CRASH,                                             \
+      "a valid later batch is no evidence of damage")                                              \
+    X(VOTE_LEFT_OUT, "vote-left-out", CRASH, "the vote is in the batch header")                    \
+    X(HARD_STATE_OF_FIRST, "hard-state-of-first", CRASH,                                           \
+      "a batch carries the hard state of its last step")                                           \
+    X(MARK_TOO_HIGH, "mark-too-high", CRASH, "the durable mark leaves out what is in flight")      \
+    X(UNREADABLE_IS_EMPTY, "unreadable-is-empty", CRASH,                                           \
+      "sectors that can not be read are no zeros")
+
+enum planted_tool {
+    PLANTED_SIM,   /* skiff-sim-planted: whole clusters */
+    PLANTED_CRASH, /* skiff-crash-planted: the log alone, its disk crashing or failing */
+};
 
 enum planted_bug {
     PLANTED_NONE,
-#define PLANTED_ENUM(name, text) PLANTED_##name,
+#define PLANTED_ENUM(name, text, tool, undoes) PLANTED_##name,
     PLANTED_BUG_LIST(PLANTED_ENUM)
 #undef PLANTED_ENUM
         PLANTED_COUNT
@@ -47,6 +114,8 @@ enum planted_bug {
 /* Chooses the bug of this process; false if there is none of that name. */
 bool planted_choose(const char *name);
 const char *planted_name(enum planted_bug bug);
+const char *planted_undoes(enum planted_bug bug);     /* the rule that it breaks */
+enum planted_tool planted_tool(enum planted_bug bug); /* by which scripts/hunt looks for it */
 
 #ifdef PLANTED_BUGS
 enum { PLANTED_BUILD = 1 };

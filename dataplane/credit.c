@@ -2,6 +2,7 @@
 #include "dataplane/credit.h"
 
 #include "base/assert.h"
+#include "base/planted.h"
 
 void credit_send_reset(struct credit_send *c)
 {
@@ -17,7 +18,9 @@ uint64_t credit_send_take(struct credit_send *c)
 /* Grants overtake each other; the highest is the newest, and an old one takes nothing back. */
 void credit_send_granted(struct credit_send *c, uint64_t limit)
 {
-    if (limit > c->limit)
+    if (planted(PLANTED_CREDIT_DIFFERENCE))
+        c->limit += limit;
+    else if (limit > c->limit)
         c->limit = limit;
     ASSERT(c->sent <= c->limit);
 }
@@ -32,6 +35,8 @@ bool credit_receive_number(struct credit_receive *c, uint64_t number)
 {
     if (number > c->promised)
         return false;
+    if (planted(PLANTED_CREDIT_LOST_FOR_GOOD) && number > c->highest + 1)
+        return true;
     if (number > c->highest)
         c->highest = number; /* what is missing below is lost, and its room free again */
     ASSERT(c->highest <= c->promised);

@@ -49,13 +49,15 @@ void raft_commit_by_count(struct raft *r, struct raft_effects *fx)
     ASSERT(r->role == RAFT_LEADER);
     for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
         match[i] = r->peer[i].match;
+    const bool unflushed =
+        planted(PLANTED_ACK_BEFORE_FLUSH) || planted(PLANTED_LEADER_COUNTS_UNFLUSHED);
     if (r->self < RAFT_MEMBERS_MAX)
-        match[r->self] = planted(PLANTED_ACK_BEFORE_FLUSH) ? r->log.last : r->log.durable;
+        match[r->self] = unflushed ? r->log.last : r->log.durable;
 
     const raft_index reached = raft_quorum(r, match);
     if (reached <= r->commit)
         return;
-    if (raft_log_term(&r->log, reached) != r->term) {
+    if (raft_log_term(&r->log, reached) != r->term && !planted(PLANTED_COMMIT_OLD_TERM)) {
         MARK(COMMIT_OLD_TERM);
         return;
     }

@@ -62,11 +62,13 @@ static void emit_accept(struct raft *r, const struct raft_msg *m, raft_index ver
     ASSERT(verified <= r->log.last);
     MARK_IF(written > hard && fx->append.first > fx->append.last, ACK_OF_EARLIER);
     MARK_IF(hard > written, ACK_AFTER_TERM);
-    reply->match = verified;
+    reply->match = planted(PLANTED_MATCH_IS_LAST) ? r->log.last : verified;
     reply->last = r->log.last;
     /* The entry may have come with an earlier message that is not flushed yet: what counts is who
      * wrote it, not this step. And the term in which we acknowledge must be ours for good. */
-    if (!planted(PLANTED_ACK_BEFORE_FLUSH))
+    if (planted(PLANTED_ACK_OF_WRONG_STEP))
+        raft_emit_after(r->seq_step, fx);
+    else if (!planted(PLANTED_ACK_BEFORE_FLUSH))
         raft_emit_after(written > hard ? written : hard, fx);
 }
 
@@ -76,6 +78,8 @@ static raft_index first_unknown(const struct raft *r, const struct raft_msg *m)
     const raft_index end = m->prev_index + m->count;
     raft_index index = raft_max(m->prev_index, r->log.base) + 1;
 
+    if (planted(PLANTED_TRUNCATE_AT_DUPLICATE))
+        return index;
     ASSERT(m->prev_index <= r->log.last);
     while (index <= end && index <= r->log.last &&
            raft_log_term(&r->log, index) == entry_at(m, index)->term)
@@ -110,7 +114,8 @@ static void replace_from(struct raft *r, const struct raft_msg *m, raft_index fi
                          struct raft_effects *fx)
 {
     const raft_index end = m->prev_index + m->count;
-    const raft_seq seq = raft_step_seq(r);
+    const bool by_index = planted(PLANTED_LATE_COMPLETION_VOUCHES) && first <= r->log.last;
+    const raft_seq seq = by_index ? raft_log_seq(&r->log, first) : raft_step_seq(r);
 
     ASSERT(first > r->commit);
     if (first <= r->log.last) {
@@ -147,7 +152,7 @@ void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effect
         return;
 
     if (m->prev_index > r->log.last ||
-        (m->prev_index >= r->log.base &&
+        (m->prev_index >= r->log.base && !planted(PLANTED_PREV_UNCHECKED) &&
          raft_log_term(&r->log, m->prev_index) != m->prev_term)) { /* rule 2 */
         MARK_IF(m->prev_index > r->log.last, APPEND_GAP);
         MARK_IF(m->prev_index <= r->log.last, APPEND_CONFLICT);

@@ -66,7 +66,8 @@ static void finish_round(struct raft *r, struct raft_effects *fx)
     ASSERT(r->round_index <= r->commit);
     r->round_running = false;
     r->lease_ns = r->round_ns;
-    confirm_local(r, r->read_running, r->round_index, 0, fx);
+    const bool joins = planted(PLANTED_READ_JOINS_ROUND);
+    confirm_local(r, joins ? r->read_wanted : r->read_running, r->round_index, 0, fx);
     for (uint32_t i = 0; i < count; i++) {
         if (r->peer[i].read_running == 0)
             continue;
@@ -86,6 +87,8 @@ static bool round_is_answered(const struct raft *r)
         answered[i] = r->peer[i].round;
     if (r->self < RAFT_MEMBERS_MAX)
         answered[r->self] = r->round;
+    if (planted(PLANTED_READ_OF_OLD_ROUND))
+        return raft_quorum(r, answered) + 1 >= r->round;
     return raft_quorum(r, answered) >= r->round;
 }
 
@@ -97,7 +100,8 @@ void raft_read_turn(struct raft *r, struct raft_effects *fx)
     if (r->round_running && round_is_answered(r))
         finish_round(r, fx);
     /* Before our own first entry is committed we do not know what is (section 6.4, step 1). */
-    if (r->round_running || r->commit < r->own_first || !reads_wait(r))
+    const bool knows_commit = r->commit >= r->own_first || planted(PLANTED_READ_BEFORE_OWN_ENTRY);
+    if (r->round_running || !knows_commit || !reads_wait(r))
         return;
     start_round(r, fx);
     if (round_is_answered(r))

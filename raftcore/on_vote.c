@@ -5,6 +5,8 @@
 static bool vote_is_free(const struct raft *r, const struct raft_msg *m)
 {
     ASSERT(m->term == r->term);
+    if (planted(PLANTED_VOTE_TWICE))
+        return true;
     return r->vote == 0 || (r->vote == m->from && r->vote_incarnation == m->incarnation);
 }
 
@@ -38,7 +40,8 @@ void raft_on_vote(struct raft *r, const struct raft_msg *m, struct raft_effects 
     }
     raft_timer_restart(r); /* give the one we voted for its time */
     raft_emit(r, RAFT_MSG_VOTE_REPLY, m->from, fx);
-    raft_emit_after(raft_hard_after(r), fx);
+    if (!planted(PLANTED_VOTE_REPLY_UNGATED))
+        raft_emit_after(raft_hard_after(r), fx);
 }
 
 void raft_on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)

@@ -76,9 +76,11 @@ struct raft *raft_init(void *memory, const struct raft_options *options,
     raft_log_recover(&r->log, recovered);
     ASSERT(raft_log_term(&r->log, r->log.last) <= recovered->term);
     r->term = recovered->term;
-    r->vote = recovered->vote;
+    r->vote = planted(PLANTED_VOTE_FORGOTTEN) ? 0 : recovered->vote;
     r->vote_incarnation = recovered->vote_incarnation;
     r->commit = raft_max(recovered->commit, recovered->base);
+    if (planted(PLANTED_START_COMMITS_ALL))
+        r->commit = recovered->last;
     r->seq_last = options->seq_first;
     r->seq_durable = options->seq_first;
     r->now_ns = now_ns;

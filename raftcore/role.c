@@ -121,6 +121,8 @@ bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m)
     const raft_term last_term = raft_log_term(&r->log, r->log.last);
 
     ASSERT(last_term <= r->term);
+    if (planted(PLANTED_VOTE_WITHOUT_LOG_CHECK))
+        return true;
     if (m->prev_term != last_term)
         return m->prev_term > last_term;
     return m->prev_index >= r->log.last;
@@ -157,7 +159,7 @@ static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term ter
         m->transfer = transfer;
         m->prev_index = r->log.last;
         m->prev_term = raft_log_term(&r->log, r->log.last);
-        if (type == RAFT_MSG_VOTE)
+        if (type == RAFT_MSG_VOTE && !planted(PLANTED_VOTE_REQUEST_UNGATED))
             raft_emit_after(raft_hard_after(r), fx);
     }
 }

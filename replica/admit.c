@@ -32,14 +32,16 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
                                                               : 0;
     peer->log_empty = false;
     peer->heard_hello = false;
-    credit_send_reset(&peer->credit_out);
+    if (!planted(PLANTED_CREDIT_OUTLIVES_BOOT))
+        credit_send_reset(&peer->credit_out);
     credit_receive_reset(&peer->credit_in, r->options.credit_window);
     peer->chunk_out.active = false;
     peer->record_in.active = false;
     peer->record_in.ack_due = false;
     peer->request_in.active = false;
     peer->request_in.ack_due = false;
-    peer->forward_term = 0;
+    if (!planted(PLANTED_FORWARD_OUTLIVES_BOOT))
+        peer->forward_term = 0;
     peer->forward_next = 0;
     peer->forward_ack_due = false;
     struct raft_event ev = {.type = RAFT_EV_PEER_BOOT, .peer = peer->node};

@@ -202,7 +202,7 @@ void chunks_on_frame(struct replica *r, const struct frame *f)
     MARK_IF(in->complete, CHUNK_OBJECT_AGAIN);
     if (in->complete && in->key.forward)
         peer->forward_ack_due = true; /* the sender has not heard that it was taken */
-    if (in->complete && !in->key.forward && number == 0)
+    if (in->complete && !in->key.forward && number == 0 && !planted(PLANTED_CHUNK_REPLY_LOST))
         complete_record(r, in, f->source); /* sent anew: the leader has not heard the core's reply */
     if (in->complete || has_arrived(in, number))
         return;

@@ -163,7 +163,7 @@ static bool feed_read(struct replica *r)
     if (reads->head == reads->confirmed)
         return false;
     const struct read_slot *slot = &reads->slot[reads->head & reads->mask];
-    if (slot->index > r->raft.fed)
+    if (slot->index > r->raft.fed && !planted(PLANTED_READ_BEFORE_APPLY))
         return false;
     const struct store_item item = {.read = slot->request};
     const uint32_t taken = spsc_push(r->to_store, &item, sizeof item, 1);

@@ -7,6 +7,7 @@
 #define REPLICA_REPLICA_INTERNAL_H
 
 #include "base/mark.h"
+#include "base/planted.h"
 #include "dataplane/credit.h"
 #include "dataplane/rx.h"
 #include "dataplane/tx.h"

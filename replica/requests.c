@@ -58,7 +58,8 @@ static void follow_term(struct replica *r)
 
     if (t->stream_term == term || raft_leader(role->raft) == 0)
         return;
-    if (t->head != t->sent && role->fed_term <= t->stream_term) {
+    if (t->head != t->sent && role->fed_term <= t->stream_term &&
+        !planted(PLANTED_FATE_NOT_AWAITED)) {
         MARK(FATE_WAITS);
         return; /* an entry of a later term must be committed first */
     }

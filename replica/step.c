@@ -51,7 +51,7 @@ static void give_persist(struct replica *r, const uint8_t *bytes, uint32_t lengt
 
     if (!fx->hard_state.set && !appends)
         return;
-    if (fx->hard_state.set) {
+    if (fx->hard_state.set && !planted(PLANTED_TERM_NOT_PERSISTED)) {
         role->hard_term = fx->hard_state.term;
         role->hard_vote = fx->hard_state.vote;
         role->hard_vote_incarnation = fx->hard_state.vote_incarnation;

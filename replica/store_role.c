@@ -114,7 +114,8 @@ static void begin_entry(struct replica *r)
     struct replica_store *role = &r->store;
     const struct record_header *record = record_at(role->at);
     const bool ours = record->origin_node == r->options.node &&
-                      record->origin_boot == r->options.boot;
+                      (record->origin_boot == r->options.boot ||
+                       planted(PLANTED_ANSWER_OF_EARLIER_BOOT));
 
     if (record->type != RECORD_COMMAND) {
         skip_entry(r, record);

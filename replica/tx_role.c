@@ -71,6 +71,8 @@ static void hold(struct replica *r, const struct tx_item *item)
     MARK_IF(role->gate_count == role->gate_max, GATE_FULL);
     if (role->gate_count < role->gate_max)
         role->gate[role->gate_count++] = *item;
+    else if (planted(PLANTED_GATE_FULL_LETS_GO))
+        leave(r, item);
     role->held++;
 }
 

@@ -290,6 +290,10 @@ int main(int argc, char **argv)
 
     if (!options_parse(argc, argv, &arguments))
         return 2;
+    if (arguments.bugs) {
+        options_print_bugs();
+        return 0;
+    }
     verdict =
         mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT(verdict != MAP_FAILED);

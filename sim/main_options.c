@@ -14,7 +14,7 @@ static void usage(const char *name)
     fprintf(stderr,
             "usage: %s [--seeds N] [--first S] [--seed S] [--events E] [--nodes N] [--clients N]\n"
             "          [--without FAULT,...] [--no-shrink] [--marks] [--require-marks P]\n"
-            "          [--trace] [--trace-hash] [--verbose] [--bug NAME]\n"
+            "          [--trace] [--trace-hash] [--verbose] [--bugs] [--bug NAME]\n"
             "  --seeds N      how many seeds (default 100)\n"
             "  --first S      the first of them (default 1)\n"
             "  --seed S       just this one\n"
@@ -28,6 +28,7 @@ static void usage(const char *name)
             "  --trace        print every event; nothing is shrunk\n"
             "  --trace-hash   print each seed's hash over all that happened\n"
             "  --verbose      print each seed's plan and outcome\n"
+            "  --bugs         print the planted bugs\n"
             "  --bug NAME     only skiff-sim-planted: 0 if the bug is found, 1 if not\n",
             name, EVENTS_DEFAULT, PLAN_CLIENTS_MAX);
     fputs("faults:", stderr);
@@ -65,6 +66,7 @@ static const struct option options[] = {
     {"events", required_argument, NULL, 'e'},
     {"nodes", required_argument, NULL, 'N'},
     {"clients", required_argument, NULL, 'c'},
+    {"bugs", no_argument, NULL, 'B'},
     {"bug", required_argument, NULL, 'b'},
     {"without", required_argument, NULL, 'w'},
     {"trace", no_argument, NULL, 't'},
@@ -114,6 +116,9 @@ static bool parse(int argc, char **argv, struct arguments *a)
         case 'M':
             good = good && parse_number(optarg, &a->marks_percent) && a->marks_percent <= 100;
             break;
+        case 'B':
+            a->bugs = true;
+            break;
         case 'b':
             a->bug = optarg;
             break;
@@ -151,6 +156,15 @@ static bool choose_bug(const char *name)
             return true;
     fprintf(stderr, "this build has no planted bugs: use skiff-sim-planted\n");
     return false;
+}
+
+void options_print_bugs(void)
+{
+    for (uint32_t i = PLANTED_NONE + 1; i < PLANTED_COUNT; i++) {
+        const enum planted_bug bug = (enum planted_bug)i;
+        printf("%s\t%s\t%s\n", planted_name(bug),
+               planted_tool(bug) == PLANTED_SIM ? "sim" : "crash", planted_undoes(bug));
+    }
 }
 
 bool options_parse(int argc, char **argv, struct arguments *a)

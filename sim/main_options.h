@@ -15,6 +15,7 @@ struct arguments {
     uint32_t clients;
     uint64_t marks_percent; /* the campaign fails if it reaches fewer */
     const char *bug;
+    bool bugs; /* print the list, run nothing */
     bool marks;
     bool trace;
     bool trace_hash;
@@ -25,6 +26,8 @@ struct arguments {
 /* False: it can't be understood; what is possible was printed. */
 bool options_parse(int argc, char **argv, struct arguments *a);
 struct sim_config options_config(const struct arguments *a, uint64_t seed);
+/* For scripts/hunt: name, tool and broken rule of each planted bug, with tabs between them. */
+void options_print_bugs(void);
 /* The command that runs just this, without an end of line. `bug` may be NULL. */
 void options_print(FILE *out, const struct sim_config *config, const char *bug);
 
