@@ -12,6 +12,10 @@ enum {
     TURN_NS = 1000,          /* how fast the core's clock goes */
     ELECTION_STEPS_MAX = 64, /* a generous bound; it takes about five */
     SENDS_MAX = 64,          /* appends of one turn */
+    BATCH = 64,              /* steps between two readings of the clock */
+    TERMS_MAX = 1000,        /* changes of leader in the recovered log */
+    LOG_LENGTH = 1,          /* where it is not what is varied */
+    WINDOW = 1 << 12,
     SELF = 1,
     OTHER = 2,
     THIRD = 3,
@@ -32,9 +36,11 @@ static const struct raft_config config = {
                {.incarnation = 13, .node = THIRD, .voter = true}},
 };
 
-static bool node_start(struct bench_node *n)
+/* A node with `length` entries in its log, of many terms if they are many. */
+static bool node_start(struct bench_node *n, uint64_t length, uint32_t window)
 {
-    static const struct raft_run run = {.first = 1, .term = 1};
+    static struct raft_run runs[TERMS_MAX];
+    const uint32_t run_count = length < TERMS_MAX ? (uint32_t)length : TERMS_MAX;
     const struct raft_options options = {
         .node = SELF,
         .incarnation = 11,
@@ -47,17 +53,19 @@ static bool node_start(struct bench_node *n)
         .append_bytes_max = ENTRIES_MAX * RECORD_BYTES,
         .inflight_msgs_max = 64,
         .inflight_bytes_max = 1 << 20,
-        .window = 1 << 12,
+        .window = window,
     };
     const struct raft_recovered recovered = {
-        .term = 1,
-        .last = 1,
-        .commit = 1,
-        .run_count = 1,
-        .runs = &run,
+        .term = run_count,
+        .last = length,
+        .commit = length,
+        .run_count = run_count,
+        .runs = runs,
         .config_count = 1,
         .configs = {{.index = 1, .config = config}},
     };
+    for (uint32_t i = 0; i < run_count; i++)
+        runs[i] = (struct raft_run){.first = 1 + i * (length / run_count), .term = i + 1};
     const size_t bytes = (raft_bytes(&options) + 63) & ~(size_t)63;
     void *const memory = aligned_alloc(64, bytes);
 
@@ -143,7 +151,7 @@ void bench_raft_follower(struct gbench_state *state)
     struct bench_node n;
     uint64_t turns = 0;
 
-    if (!node_start(&n)) {
+    if (!node_start(&n, LOG_LENGTH, WINDOW)) {
         gbench_skip(state, "no memory");
         return;
     }
@@ -206,7 +214,7 @@ void bench_raft_leader(struct gbench_state *state)
     struct bench_node n;
     uint64_t turns = 0;
 
-    if (!node_start(&n)) {
+    if (!node_start(&n, LOG_LENGTH, WINDOW)) {
         gbench_skip(state, "no memory");
         return;
     }
@@ -233,4 +241,124 @@ void bench_raft_leader(struct gbench_state *state)
         gbench_skip(state, "the leader did not commit all entries");
     gbench_count_items(state, turns * count);
     free(n.raft);
+}
+
+/* raft_step() alone, for an append of one record at a follower. What the disk reports, one step for
+ * BATCH of them, is in it. */
+static void follower_append(struct gbench_state *state, uint64_t length, uint32_t window)
+{
+    struct bench_node n;
+    uint64_t turns = 0;
+
+    if (!node_start(&n, length, window)) {
+        gbench_skip(state, "no memory");
+        return;
+    }
+    const raft_term term = raft_term_now(n.raft) + 1;
+    const struct raft_entry entry = {.term = term, .bytes = RECORD_BYTES};
+    struct raft_msg append = {
+        .type = RAFT_MSG_APPEND,
+        .from = OTHER,
+        .to = SELF,
+        .incarnation = 12,
+        .count = 1,
+        .bytes = RECORD_BYTES,
+        .term = term,
+        .prev_index = length,
+        .prev_term = term - 1,
+        .commit = length,
+        .entries = &entry,
+    };
+    for (; gbench_next(state, BATCH); turns += BATCH) {
+        for (uint32_t i = 0; i < BATCH; i++) {
+            n.now_ns += TURN_NS;
+            node_receive(&n, &append);
+            append.commit = append.prev_index;
+            append.prev_index++;
+            append.prev_term = term;
+        }
+        node_flushed(&n);
+    }
+    if (raft_last(n.raft) != length + turns)
+        gbench_skip(state, "the follower did not take all entries");
+    gbench_count_items(state, turns);
+    free(n.raft);
+}
+
+void bench_raft_append(struct gbench_state *state)
+{
+    follower_append(state, (uint64_t)gbench_arg(state), WINDOW);
+}
+
+void bench_raft_append_window(struct gbench_state *state)
+{
+    follower_append(state, LOG_LENGTH, (uint32_t)gbench_arg(state));
+}
+
+/* BATCH appends of one entry each are on their way to both, and durable here. */
+static void leader_prepare(struct bench_node *n)
+{
+    const struct raft_entry entry = {.term = raft_term_now(n->raft), .bytes = RECORD_BYTES};
+
+    for (uint32_t i = 0; i < BATCH; i++) {
+        n->now_ns += TURN_NS;
+        node_step(n, (struct raft_event){.type = RAFT_EV_PROPOSE, .entries = &entry, .count = 1});
+        leader_send(n);
+    }
+    node_flushed(n);
+}
+
+/* raft_step() alone, for an acknowledgement of one append that commits its entry. */
+static void leader_acknowledge(struct gbench_state *state, uint64_t length, uint32_t window)
+{
+    struct bench_node n;
+    uint64_t turns = 0;
+
+    if (!node_start(&n, length, window)) {
+        gbench_skip(state, "no memory");
+        return;
+    }
+    if (!node_elect(&n)) {
+        gbench_skip(state, "no leader was elected");
+        free(n.raft);
+        return;
+    }
+    leader_send(&n);
+    leader_acknowledged(&n, OTHER);
+    leader_acknowledged(&n, THIRD);
+    struct raft_msg reply = {
+        .type = RAFT_MSG_APPEND_REPLY,
+        .from = OTHER,
+        .to = SELF,
+        .incarnation = 12,
+        .term = raft_term_now(n.raft),
+    };
+    for (; gbench_next(state, BATCH); turns += BATCH) {
+        gbench_pause(state);
+        leader_prepare(&n);
+        reply.match = raft_last(n.raft) - BATCH;
+        gbench_resume(state);
+        for (uint32_t i = 0; i < BATCH; i++) {
+            reply.match++;
+            reply.last = reply.match;
+            node_receive(&n, &reply);
+        }
+        gbench_pause(state);
+        leader_acknowledged(&n, THIRD);
+        gbench_resume(state);
+    }
+    if (raft_commit(n.raft) != length + 1 + turns)
+        gbench_skip(state, "the leader did not commit all entries");
+    gbench_count_items(state, turns);
+    free(n.raft);
+}
+
+void bench_raft_acknowledged(struct gbench_state *state)
+{
+    leader_acknowledge(state, (uint64_t)gbench_arg(state), WINDOW);
+}
+
+void bench_raft_acknowledged_window(struct gbench_state *state)
+{
+    leader_acknowledge(state, LOG_LENGTH, (uint32_t)gbench_arg(state));
 }
