@@ -182,6 +182,14 @@ static bool worth_receiving(const struct replica *r, const struct frame *f)
     return chunk->forward == leader; /* requests go to leaders, records to others */
 }
 
+/* Whatever is under way from the leader is a sign of its life. */
+static void leader_is_alive(struct replica *r, const struct frame *f)
+{
+    struct raft_event ev = {.type = RAFT_EV_ALIVE, .peer = f->source, .term = f->chunk.term};
+
+    step_event(r, &ev);
+}
+
 void chunks_on_frame(struct replica *r, const struct frame *f)
 {
     struct peer *peer = peer_of(r, f->source);
@@ -198,6 +206,8 @@ void chunks_on_frame(struct replica *r, const struct frame *f)
     if (!in->active || !same_object(&in->key, &f->chunk))
         begin_receive(in, &f->chunk);
     in->ack_due = true;
+    if (!in->key.forward)
+        leader_is_alive(r, f);
     MARK_IF(has_arrived(in, number), CHUNK_DUPLICATE);
     MARK_IF(in->complete, CHUNK_OBJECT_AGAIN);
     if (in->complete && in->key.forward)

@@ -328,6 +328,10 @@ static void run_other(struct golden *g, const char *line, const char *verb)
         ev.first = number_of(line, "first", 0);
         ev.count = entries_of(g, line, "entries");
         ev.entries = g->entries;
+    } else if (strcmp(verb, "alive") == 0) {
+        ev.type = RAFT_EV_ALIVE;
+        ev.peer = (raft_node)number_of(line, "from", 0);
+        ev.term = number_of(line, "term", 0);
     } else if (strcmp(verb, "campaign") == 0) {
         ev.type = RAFT_EV_CAMPAIGN;
     } else if (strcmp(verb, "boot") == 0) {
