@@ -1,0 +1,508 @@
+/* Goal:   each rule about io_uring that others have paid for is kept by disk_uring.c and the log, on
+ *         the kernel's own ring. docs/TESTING.md has the table of rules; what needs a crash to be
+ *         seen is shown by the crash images.
+ * Method: this program stands between disk_uring.c and the libraries: its own io_uring_submit(),
+ *         statx(), fdatasync() and so on are found first. So a test sees every sqe before the kernel
+ *         does, and can change it: another opcode, a shorter write, an old user_data.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "base/planted.h"
+#include "persist/disk_uring.h"
+#include "tests/persist/uring_bench.h"
+
+enum {
+    APPENDS = 200,
+    NOTICED_MS = 5000,
+    PENDING_MAX = 64,
+    CALLS_MAX = 16,
+};
+
+/* A write that the kernel has taken and not completed, as far as the ring shows. */
+struct pending {
+    uint64_t user_data;
+    const void *bytes;
+    uint32_t length;
+    uint32_t crc;
+};
+
+static struct {
+    struct io_uring *ring;
+    void (*change)(struct io_uring_sqe *sqe); /* NULL: leave it */
+    bool watch;                               /* the writes below */
+    uint32_t cq_seen;                         /* completions looked at */
+    uint32_t pending_count;
+    struct pending pending[PENDING_MAX];
+    uint32_t fsyncs;           /* submitted while watching */
+    uint32_t fsyncs_too_early; /* more flushes than writes that have completed */
+    uint32_t writes;
+    uint32_t in_flight_most; /* writes */
+    bool has_statx;          /* what statx() shall say about O_DIRECT */
+    struct statx statx;
+    const char *calls[CALLS_MAX]; /* what made a file durable, in order */
+    uint32_t call_count;
+} seam;
+
+static void *next(const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+
+    assert_non_null(found);
+    return found;
+}
+
+static void note_call(const char *name)
+{
+    if (seam.call_count < CALLS_MAX)
+        seam.calls[seam.call_count++] = name;
+}
+
+/* Forgets the writes whose completion stands in the ring; until then their bytes may not change. */
+static void look_at_completions(struct io_uring *ring)
+{
+    const uint32_t tail = io_uring_smp_load_acquire(ring->cq.ktail);
+
+    for (; seam.cq_seen != tail; seam.cq_seen++) {
+        const uint64_t data = ring->cq.cqes[seam.cq_seen & ring->cq.ring_mask].user_data;
+        for (uint32_t i = 0; i < seam.pending_count; i++) {
+            if (seam.pending[i].user_data == data)
+                seam.pending[i--] = seam.pending[--seam.pending_count];
+        }
+    }
+}
+
+static void check_bytes(void)
+{
+    for (uint32_t i = 0; i < seam.pending_count; i++) {
+        const struct pending *p = &seam.pending[i];
+        assert_int_equal(crc32c(0, p->bytes, p->length), p->crc);
+    }
+}
+
+static void watch_sqe(const struct io_uring_sqe *sqe)
+{
+    if (sqe->opcode == IORING_OP_FSYNC) {
+        seam.fsyncs++;
+        /* Each batch has one write and one flush. */
+        seam.fsyncs_too_early += seam.writes - seam.pending_count < seam.fsyncs;
+    }
+    if (sqe->opcode != IORING_OP_WRITE)
+        return;
+    struct pending *p = &seam.pending[seam.pending_count++];
+    assert_true(seam.pending_count <= PENDING_MAX);
+    seam.writes++;
+    *p = (struct pending){.user_data = sqe->user_data,
+                          .bytes = (const void *)(uintptr_t)sqe->addr,
+                          .length = sqe->len};
+    p->crc = crc32c(0, p->bytes, p->length);
+    if (seam.pending_count > seam.in_flight_most)
+        seam.in_flight_most = seam.pending_count;
+}
+
+int io_uring_submit(struct io_uring *ring)
+{
+    int (*const submit)(struct io_uring *) = (int (*)(struct io_uring *))next("io_uring_submit");
+
+    seam.ring = ring;
+    /* disk_uring.c submits each sqe by itself, so the newest is the only one. */
+    struct io_uring_sqe *sqe = &ring->sq.sqes[(ring->sq.sqe_tail - 1) & ring->sq.ring_mask];
+    if (seam.watch) {
+        look_at_completions(ring);
+        check_bytes();
+        watch_sqe(sqe);
+    }
+    if (seam.change != NULL)
+        seam.change(sqe);
+    return submit(ring);
+}
+
+int statx(int fd, const char *restrict path, int flags, unsigned mask, struct statx *restrict out)
+{
+    int (*const real)(int, const char *, int, unsigned, struct statx *) =
+        (int (*)(int, const char *, int, unsigned, struct statx *))next("statx");
+    const int result = real(fd, path, flags, mask, out);
+
+    if (seam.has_statx) {
+        out->stx_mask = seam.statx.stx_mask;
+        out->stx_dio_mem_align = seam.statx.stx_dio_mem_align;
+        out->stx_dio_offset_align = seam.statx.stx_dio_offset_align;
+    }
+    return result;
+}
+
+int fdatasync(int fd)
+{
+    int (*const real)(int) = (int (*)(int))next("fdatasync");
+
+    note_call("fdatasync");
+    return real(fd);
+}
+
+int fsync(int fd)
+{
+    int (*const real)(int) = (int (*)(int))next("fsync");
+    struct stat s;
+
+    assert_int_equal(fstat(fd, &s), 0);
+    note_call(S_ISDIR(s.st_mode) ? "fsync directory" : "fsync");
+    return real(fd);
+}
+
+int renameat(int from, const char *old_name, int to, const char *new_name)
+{
+    int (*const real)(int, const char *, int, const char *) =
+        (int (*)(int, const char *, int, const char *))next("renameat");
+
+    note_call("rename");
+    return real(from, old_name, to, new_name);
+}
+
+static int reset(void **state)
+{
+    (void)state;
+    memset(&seam, 0, sizeof seam);
+    return 0;
+}
+
+/* --- the disk alone: one file of zeros in slot 0 */
+
+enum { FILE_SECTORS = DISK_OPS_MAX };
+
+struct bare {
+    struct bench bench; /* its directory */
+    struct disk *disk;
+    uint8_t *bytes;
+};
+
+static void bare_open(struct bare *b)
+{
+    const struct disk_uring_options options = {0};
+    const struct disk_op create = {
+        .kind = DISK_OP_CREATE, .length = FILE_SECTORS * DISK_SECTOR, .name = "file"};
+    char error[256];
+
+    b->bench = bench_new();
+    b->bytes = aligned_alloc(DISK_SECTOR, DISK_SECTOR);
+    assert_non_null(b->bytes);
+    memset(b->bytes, 1, DISK_SECTOR);
+    assert_int_equal(disk_uring_open(b->bench.directory, &options, &b->disk, error, sizeof error),
+                     0);
+    assert_int_equal(disk_submit(b->disk, &create), 0);
+    assert_int_equal(disk_wait(b->disk).result, FILE_SECTORS * DISK_SECTOR);
+    assert_int_equal(disk_uring_enable(b->disk), 0);
+}
+
+static void bare_close(struct bare *b)
+{
+    disk_uring_close(b->disk);
+    free(b->bytes);
+    bench_remove(b->bench.directory);
+}
+
+static int bare_write(struct bare *b, uint64_t cookie)
+{
+    const struct disk_op op = {.kind = DISK_OP_WRITE,
+                               .offset = cookie % FILE_SECTORS * DISK_SECTOR,
+                               .bytes = b->bytes,
+                               .length = DISK_SECTOR,
+                               .cookie = cookie};
+    return disk_submit(b->disk, &op);
+}
+
+static struct disk_done bare_wait(struct bare *b)
+{
+    const uint64_t limit = bench_now_ns() + BENCH_WAIT_MS * 1000000ull;
+    struct disk_done done;
+
+    while (disk_reap(b->disk, &done, 1) == 0)
+        assert_true(bench_now_ns() < limit);
+    return done;
+}
+
+static void to_openat(struct io_uring_sqe *sqe)
+{
+    sqe->opcode = IORING_OP_OPENAT;
+}
+static void to_unlinkat(struct io_uring_sqe *sqe)
+{
+    sqe->opcode = IORING_OP_UNLINKAT;
+}
+static void to_socket(struct io_uring_sqe *sqe)
+{
+    sqe->opcode = IORING_OP_SOCKET;
+}
+static void to_nop(struct io_uring_sqe *sqe)
+{
+    sqe->opcode = IORING_OP_NOP;
+}
+static void to_any_file(struct io_uring_sqe *sqe)
+{
+    sqe->flags = 0;
+    sqe->fd = STDERR_FILENO;
+}
+static void to_link(struct io_uring_sqe *sqe)
+{
+    sqe->flags |= IOSQE_IO_LINK;
+}
+
+/* The kernel itself refuses whatever persist does not need; chains of sqes are among that, so that
+ * none can be broken by a short write. */
+static void ring_is_restricted(void **state)
+{
+    static void (*const changes[])(struct io_uring_sqe *) = {to_openat, to_unlinkat, to_socket,
+                                                             to_nop,    to_any_file, to_link};
+    struct bare b;
+
+    (void)state;
+    bare_open(&b);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        seam.change = changes[i];
+        assert_int_equal(bare_write(&b, i), 0);
+        const struct disk_done done = bare_wait(&b);
+        assert_int_equal(done.cookie, i);
+        assert_int_equal(done.result, -EACCES);
+    }
+    seam.change = NULL;
+    assert_int_equal(bare_write(&b, 9), 0);
+    assert_int_equal(bare_wait(&b).result, DISK_SECTOR);
+    const struct io_uring_restriction more = {.opcode = IORING_RESTRICTION_SQE_OP,
+                                              .sqe_op = IORING_OP_OPENAT};
+    assert_true(io_uring_register((unsigned)seam.ring->ring_fd, IORING_REGISTER_RESTRICTIONS, &more,
+                                  1) < 0);
+    bare_close(&b);
+}
+
+/* An IOPOLL ring can't flush; SQPOLL takes 8 ms; with deferred task running completions stay unseen. */
+static void ring_has_the_right_flags(void **state)
+{
+    struct bare b;
+
+    (void)state;
+    bare_open(&b);
+    assert_int_equal(bare_write(&b, 1), 0);
+    (void)bare_wait(&b);
+    const unsigned wrong = IORING_SETUP_IOPOLL | IORING_SETUP_SQPOLL | IORING_SETUP_DEFER_TASKRUN |
+                           IORING_SETUP_COOP_TASKRUN;
+    const unsigned wanted = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED;
+    assert_int_equal(seam.ring->flags & wrong, 0);
+    assert_int_equal(seam.ring->flags & wanted, wanted);
+    bare_close(&b);
+}
+
+/* As many as there can be, all completed before the first is reaped: none is lost, one more is
+ * refused, and they may come in any order. */
+static void completions_never_overflow(void **state)
+{
+    static bool seen[DISK_OPS_MAX];
+    struct disk_done done[7];
+    uint32_t reaped = 0;
+    struct bare b;
+
+    (void)state;
+    memset(seen, 0, sizeof seen);
+    bare_open(&b);
+    for (uint32_t i = 0; i < DISK_OPS_MAX; i++)
+        assert_int_equal(bare_write(&b, i), 0);
+    assert_int_equal(bare_write(&b, DISK_OPS_MAX), -EAGAIN);
+    const uint64_t limit = bench_now_ns() + BENCH_WAIT_MS * 1000000ull;
+    while (io_uring_cq_ready(seam.ring) < DISK_OPS_MAX)
+        assert_true(bench_now_ns() < limit);
+    assert_int_equal(io_uring_smp_load_acquire(seam.ring->cq.koverflow), 0);
+    while (reaped < DISK_OPS_MAX) {
+        const uint32_t count = disk_reap(b.disk, done, 7);
+        assert_true(count > 0);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(done[i].result, DISK_SECTOR);
+            assert_false(seen[done[i].cookie]);
+            seen[done[i].cookie] = true;
+        }
+        reaped += count;
+    }
+    assert_int_equal(disk_in_flight(b.disk), 0);
+    bare_close(&b);
+}
+
+static void to_old_generation(struct io_uring_sqe *sqe)
+{
+    sqe->user_data -= 1ull << 32;
+}
+
+/* A completion of what was in this entry of the table before is not taken for the new one: somebody
+ * has a bug, and the node stops at once. */
+static void stale_completion_is_caught(void **state)
+{
+    struct bare b;
+    int status;
+
+    (void)state;
+    bare_open(&b);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stderr); /* it prints the assertion */
+        (void)signal(SIGABRT, SIG_DFL);
+        disk_uring_close(b.disk); /* a ring belongs to the process that made it */
+        bare_open(&b);
+        seam.change = to_old_generation;
+        (void)bare_write(&b, 1);
+        (void)bare_wait(&b);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    bare_close(&b);
+}
+
+static void alignment_is_the_kernels_word(void **state)
+{
+    static const struct {
+        uint32_t mask, memory, offset;
+        bool direct;
+    } cases[] = {
+        {STATX_DIOALIGN, 512, 512, true},   {STATX_DIOALIGN, 4, 4096, true},
+        {STATX_DIOALIGN, 512, 8192, false}, {STATX_DIOALIGN, 8192, 512, false},
+        {STATX_DIOALIGN, 0, 0, false},      {0, 0, 0, true},
+    };
+    const struct disk_uring_options options = {0};
+    char error[256];
+    struct disk *d;
+
+    (void)state;
+    struct bench b = bench_new();
+    assert_int_equal(disk_uring_open(b.directory, &options, &d, error, sizeof error), 0);
+    const bool takes_direct = disk_uring_is_direct(d);
+    disk_uring_close(d);
+    seam.has_statx = true;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        seam.statx.stx_mask = cases[i].mask;
+        seam.statx.stx_dio_mem_align = cases[i].memory;
+        seam.statx.stx_dio_offset_align = cases[i].offset;
+        assert_int_equal(disk_uring_open(b.directory, &options, &d, error, sizeof error), 0);
+        assert_int_equal(disk_uring_is_direct(d), takes_direct && cases[i].direct);
+        disk_uring_close(d);
+    }
+    bench_remove(b.directory);
+}
+
+/* A name that exists stands for a file whose zeros are durable; the name itself is too before anybody
+ * is told. */
+static void file_is_durable_before_its_use(void **state)
+{
+    struct bare b;
+
+    (void)state;
+    bare_open(&b);
+    assert_int_equal(seam.call_count, 3);
+    assert_string_equal(seam.calls[0], "fdatasync");
+    assert_string_equal(seam.calls[1], "rename");
+    assert_string_equal(seam.calls[2], "fsync directory");
+    bare_close(&b);
+}
+
+/* --- the log over it */
+
+static void to_half(struct io_uring_sqe *sqe)
+{
+    if (sqe->opcode == IORING_OP_WRITE && sqe->len > DISK_SECTOR)
+        sqe->len -= DISK_SECTOR;
+}
+
+/* A count that is not the whole length is no error code, and is one all the same. */
+static void short_write_stops_the_log(void **state)
+{
+    struct bench b = bench_new();
+
+    (void)state;
+    bench_open(&b, false, true);
+    bench_append(&b);
+    bench_settle(&b);
+    const raft_seq durable = wal_durable(b.wal);
+    seam.change = to_half;
+    for (uint32_t i = 0; i < 8; i++)
+        bench_append(&b); /* some sectors */
+    const uint64_t limit = bench_now_ns() + NOTICED_MS * 1000000ull;
+    while (wal_failed(b.wal) == 0) {
+        (void)wal_poll(b.wal, bench_now_ns());
+        assert_true(bench_now_ns() < limit);
+    }
+    assert_int_equal(wal_durable(b.wal), durable);
+    bench_close(&b);
+    bench_remove(b.directory);
+}
+
+static void appends_watched(struct bench *b)
+{
+    seam.watch = true;
+    for (uint32_t i = 0; i < APPENDS; i++) {
+        bench_append(b);
+        (void)wal_poll(b->wal, bench_now_ns());
+    }
+    bench_settle(b);
+    seam.watch = false;
+}
+
+/* A flush covers what had completed before it was submitted, and nothing beside it. */
+static void flush_follows_its_write(void **state)
+{
+    struct bench b = bench_new();
+
+    (void)state;
+    b.options.sync_by_fsync = true;
+    bench_open(&b, false, true);
+    appends_watched(&b);
+    assert_true(seam.fsyncs > 0);
+    assert_int_equal(seam.fsyncs_too_early, 0);
+    bench_close(&b);
+    bench_remove(b.directory);
+}
+
+/* watch_sqe() and check_bytes() look at every buffer at every submission. */
+static void buffers_rest_while_in_flight(void **state)
+{
+    struct bench b = bench_new();
+
+    (void)state;
+    b.options.flights = 3;
+    bench_open(&b, false, true);
+    appends_watched(&b);
+    assert_true(seam.in_flight_most > 1);
+    bench_close(&b);
+    bench_remove(b.directory);
+}
+
+/* disk_uring_rules [BUG]: with a planted bug it is expected to fail. */
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(ring_is_restricted, reset),
+        cmocka_unit_test_setup(ring_has_the_right_flags, reset),
+        cmocka_unit_test_setup(completions_never_overflow, reset),
+        cmocka_unit_test_setup(stale_completion_is_caught, reset),
+        cmocka_unit_test_setup(alignment_is_the_kernels_word, reset),
+        cmocka_unit_test_setup(file_is_durable_before_its_use, reset),
+        cmocka_unit_test_setup(short_write_stops_the_log, reset),
+        cmocka_unit_test_setup(flush_follows_its_write, reset),
+        cmocka_unit_test_setup(buffers_rest_while_in_flight, reset),
+    };
+    if (argc > 1 && (!PLANTED_BUILD || !planted_choose(argv[1])))
+        return 0; /* there is no such bug: not what is expected */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
