@@ -10,10 +10,10 @@
 #include "sim/linear_state.h"
 
 enum {
-    LINEAR_CALLS_MAX = 256,
+    LINEAR_CALLS_MAX = 1024,  /* of three or five nodes cut off for long: none is set aside */
     LINEAR_CONFIGS_MAX = 512, /* of one search, those left from the last included */
     LINEAR_MEMORY_SLOTS = 2 * LINEAR_CONFIGS_MAX,
-    LINEAR_BUCKETS = 256,
+    LINEAR_BUCKETS = 1024,
     LINEAR_WORDS = LINEAR_CALLS_MAX / 64,
     LINEAR_NONE = UINT16_MAX,
 };

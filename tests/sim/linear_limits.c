@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { REVISION_FIRST = 1, OPEN_CALLS = 300, UNKNOWN_WRITES = 200, AMONG = 100, GAPS = 4 };
+enum { REVISION_FIRST = 1, OPEN_CALLS = 1100, UNKNOWN_WRITES = 200, AMONG = 100, GAPS = 4 };
 
 struct limits {
     struct check_linear *l;
