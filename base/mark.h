@@ -57,6 +57,10 @@
     X(APPEND_CONFLICT, "an append is refused: its prev is of another term here")                \
     X(APPEND_DUPLICATE, "a late append brings nothing new, and entries behind it stay")         \
     X(APPEND_OVERLAP, "an append brings entries that are here, and more")                       \
+    X(HOLE_FILLED, "lost entries came back from peers, and the log is whole")                   \
+    X(HOLE_ASKED_AGAIN, "a peer was silent, and all are asked for a lost entry")                \
+    X(HOLE_CUT, "a lost entry was never committed: another one stands there")                   \
+    X(HOLE_ON_BOTH_SIDES, "a node that lacks entries brings others back to a peer")             \
     X(APPEND_NO_ROOM, "an append would outrun the window: its entries are not taken")           \
     X(TRUNCATED, "entries of another term are replaced")                                        \
     X(TRUNCATED_DURABLE, "entries are replaced that were durable")                              \

@@ -36,7 +36,9 @@ enum {
     X(FORWARD_ACK, 4) /* fixed: forward */                                                         \
     X(CHUNK, 5)       /* fixed: chunk; body: bytes of a large record or request */                 \
     X(CHUNK_ACK, 6)   /* fixed: chunk */                                                           \
-    X(CREDIT, 7)      /* only the header: a grant, or a probe by a blocked sender */
+    X(CREDIT, 7)      /* only the header: a grant, or a probe by a blocked sender */               \
+    X(REPAIR_ASK, 8)  /* fixed: repair. Has anybody the entry that my disk has lost? */             \
+    X(REPAIR, 9)      /* fixed: repair; body: bytes of that record */
 
 enum frame_type {
 #define FRAME_TYPE_ENUM(name, value) FRAME_##name = value,
@@ -90,6 +92,20 @@ struct frame_chunk {
     uint64_t bitmap;   /* CHUNK_ACK: bit i: chunk first_missing + i has arrived */
 };
 
+/* An entry that a disk has lost, named by index and header checksum, and its record piece by piece;
+ * or the answer that another entry stands there. */
+struct frame_repair {
+    raft_index index;
+    uint32_t checksum;       /* header checksum of the entry that is missing */
+    uint32_t offset;         /* of the piece asked for, or answered: a multiple of 8 */
+    uint32_t total;          /* REPAIR: bytes of the record; 0: there is another entry, as follows */
+    uint32_t other_checksum; /* its header checksum */
+    raft_term other_term;    /* its term */
+    bool committed;          /* the sender knows it to be committed */
+    bool leads;              /* the sender leads `term` */
+    raft_term term;          /* of the sender */
+};
+
 struct frame {
     uint8_t type; /* enum frame_type */
     raft_node source;
@@ -105,6 +121,7 @@ struct frame {
         struct frame_hello hello;
         struct frame_forward forward;
         struct frame_chunk chunk;
+        struct frame_repair repair;
     };
     const uint8_t *body; /* decode: in the buffer; encode: copied from here */
     uint32_t body_bytes;
@@ -125,7 +142,8 @@ struct frame {
     X(NO_CREDIT)    /* beyond what we promised */                                                  \
     X(BAD_RECORD)   /* a record in the body fails its checksum or does not follow */               \
     X(NO_MEMORY)    /* record memory or a reassembly slot is full */                               \
-    X(UNEXPECTED)   /* well-formed, but nothing waits for it */
+    X(UNEXPECTED)   /* well-formed, but nothing waits for it */                                    \
+    X(REPAIRING)    /* entries for a log that has holes: they wait until those are filled */
 
 enum frame_verdict {
 #define FRAME_VERDICT_ENUM(name) FRAME_##name##_VERDICT,

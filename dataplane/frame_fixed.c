@@ -15,6 +15,8 @@ enum {
     FLAG_LOG_EMPTY = 2,
     FLAG_REFUSED = 4,
     FLAG_FORWARD = 1,
+    FLAG_COMMITTED = 1,
+    FLAG_LEADS = 2,
 
     OBJECT_BYTES_MAX = RECORD_HEADER_BYTES + RECORD_PAYLOAD_BYTES_MAX,
     CHUNKS_MAX = (OBJECT_BYTES_MAX + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES,
@@ -72,11 +74,26 @@ struct wire_chunk {
     uint64_t reserved[2];
 };
 
+struct wire_repair {
+    uint8_t flags;
+    uint8_t reserved_low[3];
+    uint32_t checksum;
+    uint64_t index;
+    uint32_t offset;
+    uint32_t total;
+    uint64_t other_term;
+    uint64_t term;
+    uint32_t other_checksum;
+    uint32_t reserved_middle;
+    uint64_t reserved[6];
+};
+
 union wire_fixed {
     struct wire_raft raft;
     struct wire_hello hello;
     struct wire_forward forward;
     struct wire_chunk chunk;
+    struct wire_repair repair;
     uint8_t bytes[FRAME_FIXED_BYTES];
 };
 
@@ -84,6 +101,7 @@ static_assert(sizeof(struct wire_raft) == FRAME_FIXED_BYTES, "the fixed part is 
 static_assert(sizeof(struct wire_hello) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(struct wire_forward) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(struct wire_chunk) == FRAME_FIXED_BYTES, "the fixed part is the format");
+static_assert(sizeof(struct wire_repair) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(union wire_fixed) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(struct frame_request) == 16, "a request in a body is the format");
 static_assert(FRAME_CHUNK_BYTES <= FRAME_BODY_BYTES_MAX, "a chunk fits");
@@ -220,6 +238,38 @@ static bool chunk_decode(const struct wire_chunk *w, struct frame_chunk *c)
            is_zero(w->reserved, sizeof w->reserved);
 }
 
+static void repair_encode(const struct frame_repair *o, struct wire_repair *w)
+{
+    *w = (struct wire_repair){
+        .flags = (uint8_t)((o->committed ? FLAG_COMMITTED : 0) | (o->leads ? FLAG_LEADS : 0)),
+        .checksum = o->checksum,
+        .index = o->index,
+        .offset = o->offset,
+        .total = o->total,
+        .other_term = o->other_term,
+        .term = o->term,
+        .other_checksum = o->other_checksum,
+    };
+}
+
+static bool repair_decode(const struct wire_repair *w, struct frame_repair *o)
+{
+    *o = (struct frame_repair){
+        .index = w->index,
+        .checksum = w->checksum,
+        .offset = w->offset,
+        .total = w->total,
+        .other_checksum = w->other_checksum,
+        .other_term = w->other_term,
+        .committed = (w->flags & FLAG_COMMITTED) != 0,
+        .leads = (w->flags & FLAG_LEADS) != 0,
+        .term = w->term,
+    };
+    return (w->flags & ~(FLAG_COMMITTED | FLAG_LEADS)) == 0 && w->reserved_middle == 0 &&
+           is_zero(w->reserved_low, sizeof w->reserved_low) &&
+           is_zero(w->reserved, sizeof w->reserved);
+}
+
 void frame_fixed_encode(const struct frame *f, uint8_t *out)
 {
     union wire_fixed w = {.bytes = {0}};
@@ -238,6 +288,10 @@ void frame_fixed_encode(const struct frame *f, uint8_t *out)
     case FRAME_CHUNK:
     case FRAME_CHUNK_ACK:
         chunk_encode(&f->chunk, &w.chunk);
+        break;
+    case FRAME_REPAIR_ASK:
+    case FRAME_REPAIR:
+        repair_encode(&f->repair, &w.repair);
         break;
     default:
         ASSERT(f->type == FRAME_CREDIT);
@@ -262,6 +316,9 @@ bool frame_fixed_decode(const uint8_t *bytes, struct frame *f)
     case FRAME_CHUNK:
     case FRAME_CHUNK_ACK:
         return chunk_decode(&w.chunk, &f->chunk);
+    case FRAME_REPAIR_ASK:
+    case FRAME_REPAIR:
+        return repair_decode(&w.repair, &f->repair);
     case FRAME_CREDIT:
         return is_zero(&w, sizeof w);
     default:
@@ -341,6 +398,26 @@ static bool chunk_well_formed(const struct frame *f)
     return f->body_bytes == (remain < FRAME_CHUNK_BYTES ? remain : FRAME_CHUNK_BYTES);
 }
 
+static bool repair_well_formed(const struct frame *f)
+{
+    const struct frame_repair *const o = &f->repair;
+    const bool other = o->other_term != 0 || o->other_checksum != 0 || o->committed || o->leads;
+
+    if (o->index == 0 || o->index > RAFT_WORD_MAX || o->term > RAFT_WORD_MAX ||
+        o->other_term > RAFT_WORD_MAX)
+        return false;
+    if (o->total > OBJECT_BYTES_MAX || o->offset > OBJECT_BYTES_MAX || o->offset % 8 != 0)
+        return false;
+    if (f->type == FRAME_REPAIR_ASK)
+        return f->body_bytes == 0 && o->total == 0 && !other;
+    if (o->total == 0)
+        return f->body_bytes == 0 && o->other_term != 0;
+    if (other || o->offset >= o->total)
+        return false;
+    const uint32_t remain = o->total - o->offset;
+    return f->body_bytes == (remain < FRAME_BODY_BYTES_MAX ? remain : FRAME_BODY_BYTES_MAX);
+}
+
 bool frame_well_formed(const struct frame *f)
 {
     if (f->source == 0 || f->target == 0 || f->source == f->target)
@@ -365,6 +442,9 @@ bool frame_well_formed(const struct frame *f)
     case FRAME_CHUNK:
     case FRAME_CHUNK_ACK:
         return chunk_well_formed(f);
+    case FRAME_REPAIR_ASK:
+    case FRAME_REPAIR:
+        return repair_well_formed(f);
     case FRAME_CREDIT:
         return f->body_bytes == 0;
     default:

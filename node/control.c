@@ -43,6 +43,7 @@ struct control {
     uint64_t role, leader, term; /* as last said */
     uint64_t room_ns;            /* when there last was room for the log */
     bool no_room;                /* as last said */
+    uint64_t holes;              /* likewise */
 };
 
 int control_block_signals(void)
@@ -207,6 +208,24 @@ static void watch_disk(struct control *c)
         say(c, "there is room in %s again: writes are taken", config->data);
 }
 
+/* A damaged log is repaired from the other nodes; what a disk does is the operator's business. */
+static void watch_repair(struct control *c)
+{
+    const uint64_t holes = published_get(&c->node->counters->holes);
+
+    if (holes == c->holes)
+        return;
+    if (holes != 0)
+        say(c,
+            "the log has %" PRIu64 " damaged places: entries are fetched from the other nodes; "
+            "look after the disk (skiff inspect wal %s)",
+            holes, c->node->config->data);
+    else
+        say(c, "the log is whole again: %" PRIu64 " entries came from the other nodes",
+            published_get(&c->node->counters->repaired));
+    c->holes = holes;
+}
+
 static void control_turn(struct control *c)
 {
     struct epoll_event events[SOURCE_COUNT];
@@ -232,6 +251,7 @@ static void control_turn(struct control *c)
     watch_role(c);
     watch_disk(c);
     watch_handover(c);
+    watch_repair(c);
 }
 
 /* The errno of an lcore that could not begin; 0: none. */

@@ -181,6 +181,8 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "flush_ns", &c->flush_ns);
     json_word(out, "no_room", &c->no_room);
     json_word(out, "foreign_sends", &c->foreign_sends);
+    json_word(out, "log_holes", &c->holes);
+    json_word(out, "entries_repaired", &c->repaired);
     fprintf(out, ",\"members\":");
     report_members(n, out);
     json_frames(out, c);
@@ -216,6 +218,8 @@ static void row_remarks(const struct node *n, FILE *out)
     row_membership(n, out);
     if (published_get(&n->counters->no_room) != 0)
         fprintf(out, "; no room on the disk, takes no writes");
+    if (published_get(&n->counters->holes) != 0)
+        fprintf(out, "; damaged log, fetches what it lacks from the others");
     for (uint32_t i = 0; i < n->lcore_count; i++) {
         const uint64_t preempted = published_get(&n->lcore[i].report.preempted);
         if (n->lcore[i].idle == CONFIG_IDLE_BUSY && preempted > LCORE_SWITCHES_MAX)

@@ -100,6 +100,23 @@ static int show_to_view(struct wal_view *v, const struct wal_fill *fill, const u
     return result == 0 ? wal_view_set_term(v, first->index, fill->last, first->term) : result;
 }
 
+/* These records go on below the place where the hole closes. */
+static bool passes_end(const struct wal_hole *hole, const uint8_t *records, uint32_t length)
+{
+    const struct record_header *record = record_at(records);
+
+    ASSERT(length > 0);
+    if (record->index <= hole->floor)
+        return true;
+    for (uint32_t at = record_bytes(record->payload_bytes); at < length;
+         at += record_bytes(record->payload_bytes)) {
+        record = record_at(records + at);
+        if (record->index == hole->below + 1 && record->chain == hole->below_chain)
+            return true;
+    }
+    return false;
+}
+
 int wal_holes_fill(struct wal *w, const uint8_t *records, uint32_t length, struct wal_place place)
 {
     const struct record_header *record = record_at(records);
@@ -116,7 +133,7 @@ int wal_holes_fill(struct wal *w, const uint8_t *records, uint32_t length, struc
         chain = record->header_crc;
     }
     struct wal_hole *hole = hole_at(&w->holes, fill.last, chain);
-    if (hole == NULL || fill.first <= hole->floor)
+    if (hole == NULL || passes_end(hole, records, length))
         return -EINVAL;
     int result = remember_fill(&w->holes, &fill);
     if (result == 0)

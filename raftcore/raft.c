@@ -48,7 +48,7 @@ static void check_options(const struct raft_options *options)
     ASSERT(options->inflight_msgs_max > 0);
     ASSERT(options->inflight_bytes_max >= options->append_bytes_max);
     ASSERT(options->window >= RAFT_PROPOSE_MAX);
-    ASSERT((options->seq_first & ((1ull << RAFT_SEQ_COUNTER_BITS) - 1)) == 0);
+    ASSERT((options->seq_first >> (RAFT_SEQ_COUNTER_BITS - 1) & 1) == 0); /* room to count */
 }
 
 struct raft *raft_init(void *memory, const struct raft_options *options,
@@ -78,6 +78,7 @@ struct raft *raft_init(void *memory, const struct raft_options *options,
     r->term = recovered->term;
     r->vote = planted(PLANTED_VOTE_FORGOTTEN) ? 0 : recovered->vote;
     r->vote_incarnation = recovered->vote_incarnation;
+    r->faulty = recovered->faulty;
     r->commit = raft_max(recovered->commit, recovered->base);
     if (planted(PLANTED_START_COMMITS_ALL))
         r->commit = recovered->last;

@@ -50,7 +50,8 @@ struct raft_options {
     raft_node node;
     uint64_t incarnation;
     uint64_t seed;      /* a hash of cluster, node and boot */
-    raft_seq seq_first; /* boot << RAFT_SEQ_COUNTER_BITS */
+    raft_seq seq_first; /* boot << RAFT_SEQ_COUNTER_BITS; of a core that begins anew in this boot,
+                           the newest one given out */
     uint64_t heartbeat_ns;
     uint64_t election_min_ns;
     uint64_t election_max_ns;
@@ -89,6 +90,9 @@ struct raft_recovered {
     raft_index last;
     raft_index commit; /* raft_commit() after the last step that was persisted. One of a later time
                           may speak of entries that are to replace what stands on this disk */
+    bool faulty;       /* entries of the log can't be read now: last and its term are right, other
+                          terms may be guesses. Such a node votes and never campaigns; the caller gives
+                          it no APPEND, and starts the core anew when the log is whole */
     uint32_t run_count;
     const struct raft_run *runs; /* ascending, covering base + 1 .. last */
     /* Those of the log that are above `commit`, and the newest at or below it, be it from the log

@@ -92,6 +92,7 @@ struct raft {
     enum raft_role role;
     raft_node leader; /* of `term`; 0: not known */
     raft_index commit;
+    bool faulty;         /* since the start: see raft_recovered */
     raft_index verified; /* follower: our log equals the leader's of `term` up to here */
 
     uint64_t now_ns;

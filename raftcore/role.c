@@ -169,7 +169,7 @@ static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term ter
 static bool may_campaign(const struct raft *r)
 {
     ASSERT(r->term <= RAFT_WORD_MAX);
-    return r->role != RAFT_LEADER && raft_is_needed(r) &&
+    return r->role != RAFT_LEADER && !r->faulty && raft_is_needed(r) &&
            !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN) && r->term < RAFT_WORD_MAX;
 }
 

@@ -36,6 +36,10 @@ static uint32_t request_load(struct replica *r, struct load *load)
 static void take_loaded(struct replica *r, struct load *load)
 {
     ASSERT(load->state == LOAD_READING);
+    if (load == &r->raft.repair.serve) {
+        repair_on_loaded(r);
+        return;
+    }
     if (load->result == -ENOENT || load->length == 0) {
         MARK(LOAD_GONE);
         load->state = LOAD_IDLE; /* truncated meanwhile; whoever still needs it asks again */
@@ -65,6 +69,7 @@ uint32_t loads_poll(struct replica *r)
         published_get(&r->store_done) >= role->store_load.mark)
         role->store_load.state = LOAD_IDLE;
     work += request_load(r, &role->store_load);
+    work += request_load(r, &role->repair.serve);
     return work;
 }
 
@@ -144,7 +149,9 @@ static bool feed_loaded(struct replica *r, raft_index commit)
 static bool feed_entries(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
-    const raft_index commit = raft_commit(role->raft);
+    const raft_index limit = role->repair.active ? role->repair.limit : RAFT_WORD_MAX;
+    const raft_index known = raft_commit(role->raft);
+    const raft_index commit = known < limit ? known : limit;
 
     if (role->fed >= commit)
         return false;

@@ -36,7 +36,6 @@ static struct raft_options core_options(const struct replica_options *o)
     return (struct raft_options){
         .node = o->node,
         .incarnation = o->incarnation,
-        .seq_first = (raft_seq)o->boot << RAFT_SEQ_COUNTER_BITS,
         .heartbeat_ns = o->heartbeat_ns,
         .election_min_ns = o->election_min_ns,
         .election_max_ns = o->election_max_ns,
@@ -51,8 +50,7 @@ static struct raft_options core_options(const struct replica_options *o)
 }
 
 struct areas {
-    void *raft, *wal, *store;
-    struct raft_run *runs;
+    void *wal, *store;
 };
 
 static uint32_t record_max(const struct replica_options *o)
@@ -86,6 +84,24 @@ static void carve_peers(struct carve *c, struct replica *r, const struct replica
     }
 }
 
+static void carve_repair(struct carve *c, struct replica *r, const struct replica_options *o)
+{
+    const uint32_t object = record_max(o);
+    const uint32_t step = wal_step_bytes_max(&o->wal);
+    const uint32_t fill = object > LOAD_BYTES_MIN || step < LOAD_BYTES_MIN ? object : LOAD_BYTES_MIN;
+    uint8_t *record = carve(c, object, CACHE_LINE_BYTES);
+    uint8_t *serve = carve(c, object, CACHE_LINE_BYTES);
+    uint8_t *fill_bytes = carve(c, fill, CACHE_LINE_BYTES);
+
+    if (c->base == NULL)
+        return;
+    r->raft.repair.record = record;
+    r->raft.repair.serve.bytes = serve;
+    r->raft.repair.serve.size = object;
+    r->raft.repair.fill = fill_bytes;
+    r->raft.repair.fill_size = fill;
+}
+
 static void carve_rings(struct carve *c, struct replica *r, const struct replica_options *o)
 {
     const struct replica_rings *n = &o->rings;
@@ -101,7 +117,7 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
     struct spsc *to_tx = carve_ring(c, n->tx, sizeof(struct tx_item));
     void *scratch = carve(c, SCRATCH_BYTES, CACHE_LINE_BYTES);
 
-    static_assert(RAFT_MEMBERS_MAX + 1 <= LOADS_MAX, "a load for each peer and one for the store");
+    static_assert(RAFT_MEMBERS_MAX + 2 <= LOADS_MAX, "a load for each peer, the store, repair");
     if (c->base == NULL)
         return;
     r->control = control;
@@ -125,10 +141,11 @@ static struct replica *lay_out(struct carve *c, const struct replica_options *o,
     if (r != NULL)
         memset(r, 0, sizeof *r);
     areas->wal = carve(c, wal_bytes(&o->wal), DISK_SECTOR);
-    areas->raft = carve(c, raft_bytes(&core), CACHE_LINE_BYTES);
-    areas->runs = carve(c, o->wal.runs_max * sizeof *areas->runs, CACHE_LINE_BYTES);
+    void *core_memory = carve(c, raft_bytes(&core), CACHE_LINE_BYTES);
+    void *runs = carve(c, o->wal.runs_max * sizeof *r->raft.runs, CACHE_LINE_BYTES);
     carve_rings(c, r, o);
     carve_peers(c, r, o);
+    carve_repair(c, r, o);
     void *records = carve(c, o->record_memory_bytes, DISK_SECTOR);
     void *table = carve(c, o->window * sizeof(uint64_t), CACHE_LINE_BYTES);
     void *requests = carve(c, o->requests_max * sizeof(struct request_slot), CACHE_LINE_BYTES);
@@ -139,6 +156,8 @@ static struct replica *lay_out(struct carve *c, const struct replica_options *o,
     areas->store = carve(c, store_bytes(&store), DISK_SECTOR);
     if (r == NULL)
         return NULL;
+    r->raft.core_memory = core_memory;
+    r->raft.runs = runs;
     r->raft.memory.bytes = records;
     r->raft.memory.size = o->record_memory_bytes;
     r->raft.memory.table = table;
@@ -212,46 +231,56 @@ static void open_peers(struct replica *r)
     }
 }
 
-/* The core over what the log said. */
-static int open_core(struct replica *r, const struct areas *areas, const struct wal_recovered *found,
-                     char *error, size_t error_bytes)
+void core_begin(struct replica *r, const struct wal_recovered *log, raft_seq seq_first)
 {
+    struct replica_raft *role = &r->raft;
     struct raft_options core = core_options(&r->options);
-    struct raft_recovered recovered = {
+
+    for (uint32_t i = 0; i < log->run_count; i++)
+        role->runs[i] = (struct raft_run){.first = log->run_first[i], .term = log->run_term[i]};
+    role->recovered.runs = role->runs;
+    role->recovered.run_count = log->run_count;
+    core.seq_first = seq_first;
+    core.seed = hash_u64(hash_u64(r->options.cluster, r->options.node), seq_first);
+    role->raft = raft_init(role->core_memory, &core, &role->recovered, role->now_ns);
+    record_memory_init(&role->memory, role->recovered.last + 1);
+    members_learn(r);
+}
+
+/* The core over what the log said. */
+static int open_core(struct replica *r, const struct wal_recovered *found, char *error,
+                     size_t error_bytes)
+{
+    struct replica_raft *role = &r->raft;
+    uint64_t quota_bytes;
+
+    role->recovered = (struct raft_recovered){
         .term = found->term,
         .vote = found->vote,
         .vote_incarnation = found->vote_incarnation,
         .last = found->last,
         .commit = found->commit < found->last ? found->commit : found->last,
-        .run_count = found->run_count,
-        .runs = areas->runs,
+        .faulty = found->hole_count > 0,
         .config_count = found->config_count,
     };
-    uint64_t quota_bytes;
-
     static_assert((int)WAL_CONFIGS_MAX == (int)RAFT_CONFIGS_MAX, "what may be undone can be recovered");
     for (uint32_t i = 0; i < found->config_count; i++) {
         const struct wal_config *at = &found->config[i];
-        recovered.configs[i].index = at->index;
-        if (!config_record_decode(at->payload, at->payload_bytes, &recovered.configs[i].config,
-                                  &quota_bytes)) {
+        struct raft_config_at *config = &role->recovered.configs[i];
+        config->index = at->index;
+        if (!config_record_decode(at->payload, at->payload_bytes, &config->config, &quota_bytes)) {
             snprintf(error, error_bytes, "the configuration at index %" PRIu64 " can't be read",
                      at->index);
             return -EBADMSG;
         }
     }
-    for (uint32_t i = 0; i < found->run_count; i++)
-        areas->runs[i] =
-            (struct raft_run){.first = found->run_first[i], .term = found->run_term[i]};
-    core.seed = hash_u64(hash_u64(r->options.cluster, r->options.node), r->options.boot);
-    r->raft.raft = raft_init(areas->raft, &core, &recovered, r->options.start_ns);
-    r->raft.hard_term = found->term;
-    r->raft.hard_vote = found->vote;
-    r->raft.hard_vote_incarnation = found->vote_incarnation;
-    r->raft.log_was_empty = found->last == 0;
-    r->raft.last_chain = found->last_chain;
-    record_memory_init(&r->raft.memory, found->last + 1);
-    members_learn(r);
+    role->hard_term = found->term;
+    role->hard_vote = found->vote;
+    role->hard_vote_incarnation = found->vote_incarnation;
+    role->log_was_empty = found->last == 0;
+    role->last_chain = found->last_chain;
+    core_begin(r, found, (raft_seq)r->options.boot << RAFT_SEQ_COUNTER_BITS);
+    repair_open(r);
     return 0;
 }
 
@@ -300,15 +329,9 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
         snprintf(error, error_bytes, "%s", found.refusal);
         return rc;
     }
-    if (found.hole_count > 0) {
-        snprintf(error, error_bytes,
-                 "the log is damaged: entries %" PRIu64 " to %" PRIu64 " were durable and can't be read",
-                 found.faulty_first, found.faulty_last);
-        return -EBADMSG;
-    }
     open_peers(r);
     open_roles(r);
-    rc = open_core(r, &areas, &found, error, error_bytes);
+    rc = open_core(r, &found, error, error_bytes);
     if (rc != 0)
         return rc;
     *out = r;

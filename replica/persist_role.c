@@ -5,6 +5,8 @@
  */
 #include "replica/replica_internal.h"
 
+#include <errno.h>
+
 /* One read at a time; the rest waits in its ring. */
 static uint32_t begin_read(struct replica *r)
 {
@@ -36,7 +38,11 @@ static uint32_t take_steps(struct replica *r)
         if (!role->has_pending &&
             spsc_pop(r->to_persist, &role->pending, sizeof role->pending, 1) == 0)
             break;
-        role->has_pending = wal_append(role->wal, &role->pending.step) != 0;
+        const int result = wal_append(role->wal, &role->pending.step);
+        role->has_pending = result != 0;
+        ASSERT(result != -EINVAL); /* what fills a hole is checked before it is given */
+        if (result == -EOVERFLOW)
+            published_set(&r->log_failed, REPLICA_STOP_LOG_BEYOND_REPAIR);
         if (role->has_pending) {
             MARK(STEP_WAITS);
             break;
@@ -71,6 +77,7 @@ static void publish(struct replica *r)
     const struct wal_counters *counters = wal_counters(wal);
 
     published_set(&r->options.view->durable, wal_durable(wal));
+    published_set(&r->repairs_durable, wal_repairs_durable(wal));
     published_set(&r->disk_room, r->persist.taken_bytes + wal_room(wal));
     published_set(&r->options.counters->no_room, !wal_has_room(wal));
     published_set(&r->options.counters->flushes, counters->flushes);

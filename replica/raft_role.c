@@ -99,9 +99,21 @@ static void probe_credit(struct replica *r)
     }
 }
 
+/* Entries, or a claim to have them: nothing for a log that has holes. */
+static bool brings_entries(const struct frame *f)
+{
+    if (f->type == FRAME_RAFT)
+        return f->raft.type == RAFT_MSG_APPEND;
+    return f->type == FRAME_CHUNK && !f->chunk.forward;
+}
+
 /* An admitted frame that needs no step, or whose step there is room for. */
 static void handle_frame(struct replica *r, const struct frame *f)
 {
+    if (r->raft.repair.active && brings_entries(f)) {
+        admit_count(r, FRAME_REPAIRING_VERDICT);
+        return;
+    }
     switch ((enum frame_type)f->type) {
     case FRAME_RAFT:
         if (f->raft.type == RAFT_MSG_APPEND && f->raft.count > 0) {
@@ -125,6 +137,12 @@ static void handle_frame(struct replica *r, const struct frame *f)
     case FRAME_CHUNK_ACK:
         chunks_on_ack(r, f);
         break;
+    case FRAME_REPAIR_ASK:
+        repair_on_ask(r, f);
+        return;
+    case FRAME_REPAIR:
+        repair_on_answer(r, f);
+        return;
     case FRAME_CREDIT:
         break; /* a grant or a probe: admit_frame() has done it all */
     }
@@ -287,6 +305,7 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     bootstrap_poll(r);
     work += take_frames(r, r->data, DATA_BURST, false);
     work += loads_poll(r);
+    repair_poll(r);
     work += requests_poll(r);
     work += admin_poll(r);
     forward_send(r);
@@ -306,6 +325,8 @@ uint64_t raft_role_next_timer(const struct replica *r)
     const struct replica_raft *role = &r->raft;
     uint64_t next = raft_next_tick(role->raft);
 
+    if (role->repair.active && role->repair.ask_ns < next)
+        next = role->repair.ask_ns;
     for (uint32_t i = 0; i < role->peer_count; i++) {
         const struct peer *peer = &role->peer[i];
         if (i != role->self && (peer->boot == 0 || (role->log_was_empty && !role->bootstrapped)) &&

@@ -45,7 +45,8 @@ enum replica_role {
     X(STRANGER, "the cluster knows another incarnation of this node: its directory was replaced")  \
     X(TWO_LEADERS, "another leader in this leader's own term")                                     \
     X(QUOTA, "the cluster's quota is larger than store.quota_mib in this node's configuration")        \
-    X(LOG_DAMAGED, "a record read back from the log is damaged")
+    X(LOG_DAMAGED, "a record read back from the log is damaged")                                   \
+    X(LOG_BEYOND_REPAIR, "the log is damaged in more places than can be repaired")
 
 enum replica_stop {
 #define REPLICA_STOP_ENUM(name, text) REPLICA_STOP_##name,
@@ -63,6 +64,8 @@ struct replica_counters {
     struct published forwards_sent, forwards_taken;
     struct published gate_held;  /* messages that waited for the disk */
     struct published flushes, flushed_bytes, flush_ns; /* persist; the last is of the newest */
+    struct published holes;    /* raft; places of the log that can't be read and are being repaired */
+    struct published repaired; /* raft; entries that came back from peers since the start */
     struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
     struct published foreign_sends; /* messages for a member that this node has no link to */
 };

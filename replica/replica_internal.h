@@ -14,6 +14,7 @@
 #include "replica/admin_table.h"
 #include "replica/peer.h"
 #include "replica/record_memory.h"
+#include "replica/repair.h"
 #include "replica/replica.h"
 #include "replica/request_table.h"
 
@@ -67,6 +68,9 @@ struct tx_item {
 /* The raft role's own state beside the core: see raft_role.c for the order of a poll. */
 struct replica_raft {
     struct raft *raft;
+    struct raft_recovered recovered; /* what it began with */
+    struct raft_run *runs;           /* of that */
+    void *core_memory;
     struct raft_effects fx;
     uint32_t fx_sends_done; /* of fx; the rest waits for room in the ring to tx */
     uint64_t now_ns;
@@ -87,6 +91,7 @@ struct replica_raft {
     raft_index fed;         /* last committed entry handed to store */
     raft_term fed_term;     /* its term */
     struct load store_load;
+    struct repair repair;
     struct request_table requests;
     struct read_table reads;
     struct admin_table admin;
@@ -158,8 +163,9 @@ struct replica {
      * what is on its way is not promised twice, and no step of records waits in the log for room
      * while votes stand behind it. */
     struct published disk_room;
-    struct published log_failed;   /* persist: enum replica_stop */
-    struct published store_failed; /* store: likewise */
+    struct published repairs_durable; /* persist: see wal_repairs_durable() */
+    struct published log_failed;      /* persist: enum replica_stop */
+    struct published store_failed;    /* store: likewise */
 };
 
 /* raft_role.c */
@@ -178,6 +184,8 @@ void step_message(struct replica *r, const struct raft_msg *msg, const uint8_t *
 void step_propose(struct replica *r, const struct record_spec *specs, uint32_t count);
 /* Loaded entries of `peer`: may send the first of them. */
 void step_loaded(struct replica *r, struct peer *peer);
+/* A step that repairs the log; no step of the core. False: no room now. */
+bool step_repair(struct replica *r, const struct wal_step *step);
 /* Pushes what is left of the last step; true when nothing is. */
 bool step_deliver(struct replica *r);
 
@@ -226,6 +234,16 @@ void chunks_on_ack(struct replica *r, const struct frame *f);
 void chunks_begin(struct replica *r, struct peer *peer, const struct frame_chunk *key,
                   const uint8_t *bytes);
 void chunks_poll(struct replica *r);
+
+/* open.c: a core over r->raft.recovered and the log; seqs begin above `seq_first`. */
+void core_begin(struct replica *r, const struct wal_recovered *log, raft_seq seq_first);
+
+/* repair.c: see repair.h */
+void repair_open(struct replica *r);
+void repair_poll(struct replica *r);
+void repair_on_ask(struct replica *r, const struct frame *f);
+void repair_on_answer(struct replica *r, const struct frame *f);
+void repair_on_loaded(struct replica *r); /* what repair.serve wanted is read, or can't be */
 
 /* doors.c. NULL: a record may name a door that this start does not have */
 struct request_door *door_of(const struct replica *r, uint64_t tag);

@@ -42,6 +42,22 @@ bool step_can(struct replica *r, uint64_t bytes, uint32_t count, bool control)
     return record_memory_room(&role->memory, length, count + 1, raft_durable_index(role->raft));
 }
 
+bool step_repair(struct replica *r, const struct wal_step *step)
+{
+    struct replica_raft *role = &r->raft;
+    const struct persist_item item = {.step = *step};
+
+    ASSERT(step->kind != WAL_STEP_NEXT);
+    if (step->length > 0 && !step_disk_room(r, step->length))
+        return false;
+    if (spsc_push(r->to_persist, &item, sizeof item, 1) == 0)
+        return false;
+    role->given_bytes += persist_cost(step);
+    role->memory.reader[0].given++;
+    role->pushes++;
+    return true;
+}
+
 /* What the step appended or voted, to persist. The records stand at `bytes` already. */
 static void give_persist(struct replica *r, const uint8_t *bytes, uint32_t length)
 {

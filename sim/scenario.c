@@ -1,5 +1,7 @@
 /* sim/scenario.c: what tests do to a cluster by hand. */
 #include "base/assert.h"
+#include "persist/batch.h"
+#include "persist/segment.h"
 #include "sim/sim_internal.h"
 
 enum { ELECT_TRIES = 64 };
@@ -146,4 +148,51 @@ void sim_disk_hold(struct sim *s, uint32_t node, bool held)
     disk_sim_advance(n->disk, s->now_ns);
     disk_sim_hold(n->disk, held);
     n->busy = n->replica != NULL;
+}
+
+static bool holds(const struct batch_header *h, const uint8_t *records, raft_index index)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < h->record_count; i++) {
+        const struct record_header *record = record_at(records + at);
+        if (record->index == index)
+            return true;
+        at += record_bytes(record->payload_bytes);
+    }
+    return false;
+}
+
+uint32_t sim_damage(struct sim *s, uint32_t node, raft_index index)
+{
+    static char names[DISK_FILES_MAX][DISK_NAME_BYTES];
+    struct sim_node *n = node_of(s, node);
+    uint32_t damaged = 0;
+
+    ASSERT(n->replica == NULL);
+    const int64_t count = disk_list(n->disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t length;
+        uint8_t *bytes = disk_sim_bytes(n->disk, names[i], &length);
+        struct batch_place place = {.incarnation = n->incarnation,
+                                    .node = sim_id(n),
+                                    .generation = segment_generation(names[i]),
+                                    .offset = DISK_SECTOR};
+        for (; place.offset < length; place.offset += DISK_SECTOR) {
+            struct batch_header h;
+            if (!batch_check_header(bytes + place.offset, &place, &h) ||
+                !holds(&h, bytes + place.offset + BATCH_HEADER_BYTES, index))
+                continue;
+            bytes[place.offset] ^= 1;
+            damaged++;
+        }
+    }
+    return damaged;
+}
+
+bool sim_is_faulty(const struct sim *s, uint32_t node)
+{
+    const struct sim_node *n = &s->node[node];
+
+    return n->replica != NULL && published_get(&n->counters->holes) > 0;
 }

@@ -116,5 +116,9 @@ void sim_pause(struct sim *s, uint32_t node, bool paused);
 void sim_cut(struct sim *s, uint32_t from, uint32_t to, bool cut);
 void sim_isolate(struct sim *s, uint32_t node, bool isolated);
 void sim_disk_hold(struct sim *s, uint32_t node, bool held);
+/* Rot on a dead node's disk: the beginning of each batch that holds entry `index`; how many. */
+uint32_t sim_damage(struct sim *s, uint32_t node, raft_index index);
+/* Entries of this node's log can't be read. */
+bool sim_is_faulty(const struct sim *s, uint32_t node);
 
 #endif

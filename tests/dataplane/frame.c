@@ -72,6 +72,19 @@ static void assert_same_chunk(const struct frame_chunk *a, const struct frame_ch
     assert_int_equal(a->bitmap, b->bitmap);
 }
 
+static void assert_same_repair(const struct frame_repair *a, const struct frame_repair *b)
+{
+    assert_int_equal(a->index, b->index);
+    assert_int_equal(a->checksum, b->checksum);
+    assert_int_equal(a->offset, b->offset);
+    assert_int_equal(a->total, b->total);
+    assert_int_equal(a->other_checksum, b->other_checksum);
+    assert_int_equal(a->other_term, b->other_term);
+    assert_int_equal(a->committed, b->committed);
+    assert_int_equal(a->leads, b->leads);
+    assert_int_equal(a->term, b->term);
+}
+
 static void assert_same(const struct frame *a, const struct frame *b)
 {
     assert_int_equal(a->type, b->type);
@@ -90,6 +103,8 @@ static void assert_same(const struct frame *a, const struct frame *b)
         assert_same_raft(&a->raft, &b->raft);
     if (a->type == FRAME_CHUNK || a->type == FRAME_CHUNK_ACK)
         assert_same_chunk(&a->chunk, &b->chunk);
+    if (a->type == FRAME_REPAIR_ASK || a->type == FRAME_REPAIR)
+        assert_same_repair(&a->repair, &b->repair);
     if (a->type == FRAME_FORWARD || a->type == FRAME_FORWARD_ACK) {
         assert_int_equal(a->forward.term, b->forward.term);
         assert_int_equal(a->forward.position, b->forward.position);
@@ -123,7 +138,7 @@ static void every_type_comes_back(void **state)
 
     prng_seed(&p, 1);
     for (uint32_t i = 0; i < ROUNDS; i++) {
-        for (uint8_t type = FRAME_RAFT; type <= FRAME_CREDIT; type++) {
+        for (uint8_t type = FRAME_RAFT; type <= FRAME_REPAIR; type++) {
             struct frame in;
             struct frame out;
             sample_frame(&p, type, &in, body);
@@ -146,7 +161,7 @@ static void control_is_all_but_entries_forwards_and_chunks(void **state)
         f.raft.type = type;
         assert_int_equal(frame_is_control(&f), type != RAFT_MSG_APPEND);
     }
-    for (uint8_t type = FRAME_HELLO; type <= FRAME_CREDIT; type++) {
+    for (uint8_t type = FRAME_HELLO; type <= FRAME_REPAIR; type++) {
         f.type = type;
         assert_int_equal(frame_is_control(&f), type != FRAME_FORWARD && type != FRAME_CHUNK);
     }
@@ -160,7 +175,7 @@ static void every_turned_bit_is_seen(void **state)
     struct prng p;
 
     prng_seed(&p, 2);
-    for (uint8_t type = FRAME_RAFT; type <= FRAME_CREDIT; type++) {
+    for (uint8_t type = FRAME_RAFT; type <= FRAME_REPAIR; type++) {
         const uint32_t length = sample_encoded(&p, type, bytes);
         for (uint32_t bit = MACS_BYTES * 8; bit < length * 8; bit++) {
             bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -180,7 +195,7 @@ static void every_truncation_is_seen(void **state)
     struct prng p;
 
     prng_seed(&p, 3);
-    for (uint8_t type = FRAME_RAFT; type <= FRAME_CREDIT; type++) {
+    for (uint8_t type = FRAME_RAFT; type <= FRAME_REPAIR; type++) {
         const uint32_t length = sample_encoded(&p, type, bytes);
         for (uint32_t cut = 0; cut < length; cut++) {
             uint8_t *const block = malloc(cut > 0 ? cut : 1);
@@ -294,6 +309,21 @@ static const struct broken broken[] = {
     {FRAME_CHUNK, FIXED + 80, 1, 8},
     {FRAME_CHUNK_ACK, FIXED + 64, 2050, 4},
     {FRAME_CHUNK_ACK, FIXED + 24, (2u << 20) + 65, 4},
+    {FRAME_REPAIR_ASK, FIXED, 1, 1},
+    {FRAME_REPAIR_ASK, FIXED + 1, 1, 1},
+    {FRAME_REPAIR_ASK, FIXED + 8, 0, 8},
+    {FRAME_REPAIR_ASK, FIXED + 8, TOO_HIGH, 8},
+    {FRAME_REPAIR_ASK, FIXED + 16, 4, 4},
+    {FRAME_REPAIR_ASK, FIXED + 20, 64, 4},
+    {FRAME_REPAIR_ASK, FIXED + 24, 1, 8},
+    {FRAME_REPAIR, FIXED, 4, 1},
+    {FRAME_REPAIR, FIXED + 8, 0, 8},
+    {FRAME_REPAIR, FIXED + 16, 4, 4},
+    {FRAME_REPAIR, FIXED + 20, (2u << 20) + 72, 4},
+    {FRAME_REPAIR, FIXED + 24, TOO_HIGH, 8},
+    {FRAME_REPAIR, FIXED + 32, TOO_HIGH, 8},
+    {FRAME_REPAIR, FIXED + 44, 1, 4},
+    {FRAME_REPAIR, FIXED + 48, 1, 1},
 };
 
 static void every_field_has_its_range(void **state)

@@ -93,6 +93,31 @@ static void sample_chunk(struct prng *p, struct frame *f, uint8_t *body)
     fill(p, body, f->body_bytes);
 }
 
+static void sample_repair(struct prng *p, struct frame *f, uint8_t *body)
+{
+    f->repair = (struct frame_repair){
+        .index = prng_between(p, 1, RAFT_WORD_MAX),
+        .checksum = (uint32_t)prng_next(p),
+        .term = word(p),
+    };
+    if (f->type == FRAME_REPAIR_ASK) {
+        f->repair.offset = (uint32_t)prng_below(p, RECORD_PAYLOAD_BYTES_MAX / 8) * 8;
+    } else if (prng_chance(p, 500000)) {
+        f->repair.other_term = prng_between(p, 1, RAFT_WORD_MAX);
+        f->repair.other_checksum = (uint32_t)prng_next(p);
+        f->repair.committed = prng_chance(p, 500000);
+        f->repair.leads = prng_chance(p, 500000);
+    } else {
+        f->repair.total =
+            (uint32_t)prng_between(p, 8, (RECORD_HEADER_BYTES + RECORD_PAYLOAD_BYTES_MAX) / 8) * 8;
+        f->repair.offset = (uint32_t)prng_below(p, f->repair.total / 8) * 8;
+        f->body_bytes = f->repair.total - f->repair.offset;
+        if (f->body_bytes > FRAME_BODY_BYTES_MAX)
+            f->body_bytes = FRAME_BODY_BYTES_MAX;
+        fill(p, body, f->body_bytes);
+    }
+}
+
 void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
 {
     memset(f, 0, sizeof *f);
@@ -119,6 +144,8 @@ void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
         sample_forward(p, f, body);
     else if (type == FRAME_CHUNK || type == FRAME_CHUNK_ACK)
         sample_chunk(p, f, body);
+    else if (type == FRAME_REPAIR_ASK || type == FRAME_REPAIR)
+        sample_repair(p, f, body);
     if (f->body_bytes == 0)
         f->body = NULL;
 }

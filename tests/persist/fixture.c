@@ -284,7 +284,9 @@ static uint32_t read_record(struct fixture *f, raft_index index, uint8_t *bytes)
 static void fill_top(struct fixture *f, struct fixture *intact, struct wal_hole *hole)
 {
     static uint8_t bytes[FIXTURE_BATCH_BYTES];
-    const raft_index most = hole->next - hole->floor < 3 ? hole->next - hole->floor : 3;
+    const bool meets = fixture_now(intact)->entry[hole->below].chain == hole->below_chain;
+    const raft_index end = meets && hole->next > hole->below ? hole->below : hole->floor;
+    const raft_index most = hole->next - end < 3 ? hole->next - end : 3;
     struct wal_step step = {
         .kind = WAL_STEP_FILL,
         .first = hole->next + 1 - prng_between(&f->prng, 1, most),

@@ -5,7 +5,7 @@
  *         passes if the trace is the same to the byte. --write puts the new trace in the file.
  *
  * Script lines (names and numbers as in raft.h; times in ms; seqs count from 1):
- *   node N [members=1,2,3] [term=] [vote=] [commit=] [base=I@T] [log=(I@T ...)] [lease] [fresh]
+ *   node N [members=1,2,3] [term=] [vote=] [commit=] [base=I@T] [log=(I@T ...)] [lease] [fresh] [faulty]
  *          [append_max=] [inflight=] [inflight_bytes=] [window=] [lag=] [promote=MS]
  *          [config_index=] [config_next=]   the latter stands in the last entry of the log
  *   recv from=N TYPE term=T ...        fields as send lines of the trace show them

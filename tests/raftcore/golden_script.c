@@ -169,6 +169,7 @@ static void run_node(struct golden *g, const char *line)
     recovered.vote = (raft_node)number_of(line, "vote", 0);
     recovered.vote_incarnation = recovered.vote == 0 ? 0 : 100u + recovered.vote;
     recovered.commit = number_of(line, "commit", recovered.base);
+    recovered.faulty = has_word(line, "faulty");
     recovered.config_count = g->config.count > 0 && recovered.last > 0;
     recovered.configs[0].index = number_of(line, "config_index", recovered.base + 1);
     recovered.configs[0].config = g->config;

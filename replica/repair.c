@@ -1,0 +1,325 @@
+/* replica/repair.c: see repair.h. The rules of holes are in docs/recovery.md. */
+#include "base/mark.h"
+#include "replica/config_record.h"
+#include "replica/replica_internal.h"
+
+#include <string.h>
+
+/* ---- what we have lost ------------------------------------------------------------------------ */
+
+/* The log itself keeps account of its holes; nothing is on its way to it now. */
+static void take_holes(struct replica *r)
+{
+    struct repair *p = &r->raft.repair;
+    struct wal_recovered found;
+
+    wal_report(r->persist.wal, &found);
+    p->writing = false;
+    p->hole_count = found.hole_count;
+    p->hole = found.hole[0];
+    p->limit = found.hole[0].floor;
+    p->have = 0;
+    p->total = 0;
+    p->fill_at = p->fill_size;
+    p->from = 0;
+    p->ask_ns = r->raft.now_ns;
+    published_set(&r->options.counters->holes, p->hole_count);
+    published_set(&r->options.counters->repaired, p->entries);
+}
+
+void repair_open(struct replica *r)
+{
+    take_holes(r);
+    r->raft.repair.active = r->raft.repair.hole_count > 0;
+}
+
+static void give(struct replica *r, const struct wal_step *step)
+{
+    struct repair *p = &r->raft.repair;
+
+    ASSERT(!p->writing);
+    if (!step_repair(r, step))
+        return; /* no room now: the next poll comes here again */
+    p->given++;
+    p->writing = true;
+}
+
+static void give_fill(struct replica *r)
+{
+    const struct repair *p = &r->raft.repair;
+    const struct wal_step step = {
+        .kind = WAL_STEP_FILL,
+        .first = p->hole.next + 1,
+        .last = p->fill_last,
+        .bytes = p->fill + p->fill_at,
+        .length = p->fill_size - p->fill_at,
+    };
+
+    ASSERT(step.length > 0);
+    give(r, &step);
+}
+
+/* What is known of configurations changes with an entry that was not known. */
+static void learn_config(struct raft_recovered *known, const struct record_header *record)
+{
+    struct raft_config_at config = {.index = record->index};
+    uint64_t quota_bytes;
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < known->config_count; i++) {
+        known->configs[at] = known->configs[i];
+        at += known->configs[i].index != record->index;
+    }
+    known->config_count = at;
+    if (record->type != RECORD_CONFIG ||
+        !config_record_decode(record_payload(record), record->payload_bytes, &config.config,
+                              &quota_bytes))
+        return;
+    if (known->config_count == RAFT_CONFIGS_MAX) { /* more than can be undone: the oldest is not needed */
+        memmove(known->configs, known->configs + 1,
+                (RAFT_CONFIGS_MAX - 1) * sizeof known->configs[0]);
+        known->config_count--;
+    }
+    for (at = known->config_count++; at > 0 && known->configs[at - 1].index > config.index; at--)
+        known->configs[at] = known->configs[at - 1];
+    known->configs[at] = config;
+}
+
+/* The record is whole and the one that was asked for: the hole gets smaller. */
+static void place_record(struct replica *r)
+{
+    struct repair *p = &r->raft.repair;
+    const struct record_header *record = record_at(p->record);
+
+    if (p->fill_at < p->total) {
+        give_fill(r);
+        return;
+    }
+    if (p->fill_at == p->fill_size)
+        p->fill_last = record->index;
+    p->fill_at -= p->total;
+    memcpy(p->fill + p->fill_at, record, p->total);
+    learn_config(&r->raft.recovered, record);
+    p->hole.next--;
+    p->hole.chain = record->chain;
+    p->have = 0;
+    p->total = 0;
+    p->entries++;
+    p->ask_ns = r->raft.now_ns;
+}
+
+/* Everybody is asked; who answered gets the next question alone, until he is silent. */
+static void ask(struct replica *r)
+{
+    struct repair *p = &r->raft.repair;
+    struct frame f = {
+        .type = FRAME_REPAIR_ASK,
+        .repair = {.index = p->hole.next,
+                   .checksum = p->hole.chain,
+                   .offset = p->have,
+                   .term = raft_term_now(r->raft.raft)},
+    };
+
+    for (uint32_t i = 0; i < r->raft.peer_count; i++) {
+        struct peer *peer = &r->raft.peer[i];
+        const bool meant = p->from == 0 || p->from == peer->node;
+        if (i != r->raft.self && peer->boot != 0 && meant)
+            emit_frame(r, peer, &f, 0, NULL);
+    }
+    MARK_IF(p->have > 0 && p->from == 0, HOLE_ASKED_AGAIN);
+    p->from = 0;
+    p->ask_ns = r->raft.now_ns + r->options.resend_ns;
+}
+
+/* The log is whole: the core begins anew over it. It has led nothing and appended nothing since the
+ * start, so that all it has to remember is its term and its vote. */
+static void finish(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct raft_recovered *known = &role->recovered;
+    struct wal_recovered found;
+
+    if (!step_deliver(r) || published_get(&r->options.view->durable) < raft_seq_last(role->raft))
+        return;
+    wal_report(r->persist.wal, &found);
+    ASSERT(found.hole_count == 0);
+    known->term = role->hard_term;
+    known->vote = role->hard_vote;
+    known->vote_incarnation = role->hard_vote_incarnation;
+    known->last = found.last;
+    known->faulty = false;
+    role->last_chain = found.last_chain;
+    role->repair.active = false;
+    MARK(HOLE_FILLED);
+    core_begin(r, &found, raft_seq_last(role->raft));
+    role->reads.asked = 0; /* the new core has heard of none */
+}
+
+void repair_poll(struct replica *r)
+{
+    struct repair *p = &r->raft.repair;
+
+    if (!p->active)
+        return;
+    if (p->writing && published_get(&r->repairs_durable) == p->given)
+        take_holes(r);
+    if (p->writing)
+        return;
+    if (p->hole_count == 0)
+        finish(r);
+    else if (p->total > 0 && p->have == p->total)
+        place_record(r);
+    else if (wal_hole_is_closed(&p->hole))
+        give_fill(r);
+    else if (r->raft.now_ns >= p->ask_ns)
+        ask(r);
+}
+
+/* Another entry stands where ours is missing, and it is committed or the leader's: so ours never
+ * was, as in an append that conflicts (Raft, Figure 2, rule 3). What lies below must be shown to be
+ * the same from there downwards. */
+static bool give_cut(struct replica *r, const struct frame *f)
+{
+    struct replica_raft *role = &r->raft;
+    struct repair *p = &role->repair;
+    const struct frame_repair *o = &f->repair;
+    const bool leads = o->leads && o->term == raft_term_now(role->raft) &&
+                       raft_leader(role->raft) == f->source;
+    const struct wal_step step = {
+        .kind = WAL_STEP_CUT,
+        .first = 1,
+        .last = o->index,
+        .cut_term = o->other_term,
+        .cut_chain = o->other_checksum,
+    };
+
+    if (!leads && !o->committed)
+        return false;
+    if (o->index <= raft_commit(role->raft) || o->other_term > role->hard_term)
+        return false; /* it contradicts what we know, or we know too little yet */
+    give(r, &step);
+    MARK_IF(p->writing, HOLE_CUT);
+    struct raft_recovered *known = &role->recovered;
+    while (p->writing && known->config_count > 0 &&
+           known->configs[known->config_count - 1].index > o->index)
+        known->config_count--;
+    return true;
+}
+
+/* A piece, in order. */
+static bool take_piece(struct replica *r, const struct frame *f)
+{
+    struct repair *p = &r->raft.repair;
+    const struct frame_repair *o = &f->repair;
+
+    if (o->offset != p->have || (p->have > 0 && o->total != p->total) ||
+        o->total > record_bytes(r->options.record_payload_bytes_max))
+        return false;
+    memcpy(p->record + p->have, f->body, f->body_bytes);
+    p->total = o->total;
+    p->have += f->body_bytes;
+    p->from = f->source;
+    p->ask_ns = r->raft.now_ns;
+    if (p->have < p->total)
+        return true;
+    const struct record_header *record = record_at(p->record);
+    if (record_check(p->record, p->total, r->options.cluster) == RECORD_OK &&
+        record->index == p->hole.next && record->header_crc == p->hole.chain &&
+        record_bytes(record->payload_bytes) == p->total)
+        return true;
+    p->have = 0; /* not what it was said to be: somebody else may do better */
+    p->total = 0;
+    p->from = 0;
+    p->ask_ns = r->raft.now_ns + r->options.resend_ns;
+    return false;
+}
+
+void repair_on_answer(struct replica *r, const struct frame *f)
+{
+    const struct repair *p = &r->raft.repair;
+    const struct frame_repair *o = &f->repair;
+    /* A late answer may fit what lies below a hole that has closed. */
+    bool good = p->active && !p->writing && p->hole_count > 0 && !wal_hole_is_closed(&p->hole) &&
+                o->index == p->hole.next && o->checksum == p->hole.chain &&
+                (p->total == 0 || p->have < p->total);
+
+    if (good)
+        good = o->total == 0 ? give_cut(r, f) : take_piece(r, f);
+    admit_count(r, good ? FRAME_OK_VERDICT : FRAME_UNEXPECTED_VERDICT);
+}
+
+/* ---- what others have lost -------------------------------------------------------------------- */
+
+/* Another entry than the one that was asked for. Whoever has holes can't tell that it stands. */
+static void answer_other(struct replica *r, struct peer *peer, const struct frame_repair *asked,
+                         const struct record_header *record)
+{
+    const struct raft *raft = r->raft.raft;
+    struct frame f = {.type = FRAME_REPAIR, .repair = *asked};
+
+    f.repair.offset = 0;
+    f.repair.other_checksum = record->header_crc;
+    f.repair.other_term = record->term;
+    f.repair.committed = record->index <= raft_commit(raft);
+    f.repair.leads = raft_role(raft) == RAFT_LEADER;
+    f.repair.term = raft_term_now(raft);
+    if (!r->raft.repair.active)
+        emit_frame(r, peer, &f, 0, NULL);
+}
+
+/* A full ring loses the answer; it is asked for again. */
+static void answer(struct replica *r, struct peer *peer, const struct frame_repair *asked,
+                   const struct record_header *record)
+{
+    struct frame f = {.type = FRAME_REPAIR, .repair = *asked};
+    const uint32_t total = record_bytes(record->payload_bytes);
+
+    if (record->header_crc != asked->checksum) {
+        answer_other(r, peer, asked, record);
+        return;
+    }
+    if (asked->offset >= total || spsc_room(r->to_tx, 1) == 0)
+        return;
+    f.repair.total = total;
+    f.repair.term = raft_term_now(r->raft.raft);
+    f.body_bytes = total - asked->offset < FRAME_BODY_BYTES_MAX ? total - asked->offset
+                                                                : FRAME_BODY_BYTES_MAX;
+    uint8_t *body = byte_ring_reserve(&r->scratch, f.body_bytes);
+    if (body == NULL)
+        return;
+    MARK_IF(r->raft.repair.active, HOLE_ON_BOTH_SIDES);
+    memcpy(body, (const uint8_t *)record + asked->offset, f.body_bytes);
+    emit_frame(r, peer, &f, 0, body);
+}
+
+void repair_on_ask(struct replica *r, const struct frame *f)
+{
+    struct replica_raft *role = &r->raft;
+    struct repair *p = &role->repair;
+    const raft_index index = f->repair.index;
+    const raft_term term = raft_term_at(role->raft, index, NULL);
+    const struct record_header *record = record_memory_at(&role->memory, index);
+
+    admit_count(r, FRAME_OK_VERDICT);
+    if (record == NULL && p->serve.state == LOAD_READY && p->serve.first == index)
+        record = record_at(p->serve.bytes);
+    if (record != NULL) {
+        answer(r, peer_of(r, f->source), &f->repair, record);
+    } else if (term != 0 && p->serve.state != LOAD_READING) {
+        p->serve.state = LOAD_IDLE;
+        load_start(&p->serve, index, index, term);
+        p->serve_to = f->source;
+        p->serve_ask = f->repair;
+    }
+}
+
+void repair_on_loaded(struct replica *r)
+{
+    struct repair *p = &r->raft.repair;
+    const raft_node to = p->serve_to;
+
+    p->serve_to = 0;
+    p->serve.state = p->serve.result == 0 && p->serve.length > 0 ? LOAD_READY : LOAD_IDLE;
+    if (p->serve.state == LOAD_READY && to != 0)
+        answer(r, peer_of(r, to), &p->serve_ask, record_at(p->serve.bytes));
+}
