@@ -89,6 +89,7 @@ struct config_port {
 
 enum config_flush { CONFIG_FLUSH_DSYNC, CONFIG_FLUSH_FDATASYNC };
 enum config_port_kind { CONFIG_PORT_MEMIF };
+enum config_reads { CONFIG_READS_QUORUM, CONFIG_READS_LEASE };
 enum config_idle { CONFIG_IDLE_ADAPTIVE, CONFIG_IDLE_BUSY };
 
 /* In the order of a write's way, which is also the order they are polled in on one lcore. */
@@ -126,7 +127,8 @@ struct config {
     uint32_t members_count;
     struct config_lcore *lcores;
     uint32_t lcores_count;
-    int idle; /* enum config_idle */
+    int idle;  /* enum config_idle */
+    int reads; /* enum config_reads */
     struct config_port port;
     struct config_timing timing;
     struct config_log log;

@@ -29,6 +29,11 @@ static const cyaml_strval_t idle_names[] = {
     {"busy", CONFIG_IDLE_BUSY},
 };
 
+static const cyaml_strval_t reads_names[] = {
+    {"quorum", CONFIG_READS_QUORUM},
+    {"lease", CONFIG_READS_LEASE},
+};
+
 static const cyaml_strval_t yes_names[] = {{"false", 0}, {"true", 1}};
 
 static const cyaml_strval_t role_names[] = {
@@ -92,6 +97,8 @@ static const cyaml_schema_field_t config_fields[] = {
                          CONFIG_LCORES_MAX),
     CYAML_FIELD_ENUM("idle", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config, idle,
                      idle_names, CYAML_ARRAY_LEN(idle_names)),
+    CYAML_FIELD_ENUM("reads", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config, reads,
+                     reads_names, CYAML_ARRAY_LEN(reads_names)),
     CYAML_FIELD_MAPPING("port", CYAML_FLAG_DEFAULT, struct config, port, port_fields),
     CYAML_FIELD_MAPPING("timing", CYAML_FLAG_OPTIONAL, struct config, timing, timing_fields),
     CYAML_FIELD_MAPPING("log", CYAML_FLAG_OPTIONAL, struct config, log, log_fields),

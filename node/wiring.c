@@ -142,6 +142,7 @@ static struct replica_options make_options(const struct node *n)
         .window = (uint32_t)l->window,
         .caught_up_lag = (uint32_t)l->caught_up_lag,
         .promote_ns = c->timing.promote_ms * MS_NS,
+        .lease_reads = c->reads == CONFIG_READS_LEASE,
         .inflight_msgs_max = (uint32_t)l->inflight_msgs,
         .inflight_bytes_max = (uint32_t)(l->inflight_kib << 10),
         .requests_max = (uint32_t)l->requests,

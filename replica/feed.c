@@ -172,7 +172,7 @@ static bool feed_read(struct replica *r)
     const struct read_slot *slot = &reads->slot[reads->head & reads->mask];
     if (slot->index > r->raft.fed && !planted(PLANTED_READ_BEFORE_APPLY))
         return false;
-    const struct store_item item = {.read = slot->request};
+    const struct store_item item = {.read = *slot};
     const uint32_t taken = spsc_push(r->to_store, &item, sizeof item, 1);
     ASSERT(taken == 1);
     reads->head++;

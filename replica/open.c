@@ -46,6 +46,7 @@ static struct raft_options core_options(const struct replica_options *o)
         .window = o->window,
         .caught_up_lag = o->caught_up_lag,
         .promote_ns = o->promote_ns,
+        .lease_reads = o->lease_reads,
     };
 }
 
@@ -114,6 +115,7 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
     struct spsc *to_load = carve_ring(c, LOADS_MAX, sizeof(struct load *));
     struct spsc *loaded = carve_ring(c, LOADS_MAX, sizeof(struct load *));
     struct spsc *to_store = carve_ring(c, n->store, sizeof(struct store_item));
+    struct spsc *late_reads = carve_ring(c, n->store, sizeof(struct read_slot));
     struct spsc *to_tx = carve_ring(c, n->tx, sizeof(struct tx_item));
     void *scratch = carve(c, SCRATCH_BYTES, CACHE_LINE_BYTES);
 
@@ -127,6 +129,7 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
     r->to_load = to_load;
     r->loaded = loaded;
     r->to_store = to_store;
+    r->late_reads = late_reads;
     r->to_tx = to_tx;
     byte_ring_init(&r->scratch, scratch, SCRATCH_BYTES);
 }
@@ -353,7 +356,7 @@ uint32_t replica_poll(struct replica *r, enum replica_role role, uint64_t now_ns
     case REPLICA_PERSIST:
         return persist_role_poll(r, now_ns);
     case REPLICA_STORE:
-        return store_role_poll(r);
+        return store_role_poll(r, now_ns);
     case REPLICA_TX:
         return tx_role_poll(r);
     case REPLICA_ROLE_COUNT:

@@ -93,8 +93,9 @@ struct replica_options {
     uint64_t record_memory_bytes; /* a power of two, at least 4 largest records */
     uint32_t record_payload_bytes_max; /* RECORD_PAYLOAD_BYTES_MAX; the simulator takes less */
     uint32_t window;             /* see raft.h; a power of two */
-    uint32_t caught_up_lag;      /* see raft.h, and the next two */
+    uint32_t caught_up_lag;      /* see raft.h, and the next three */
     uint64_t promote_ns;
+    bool lease_reads;
     uint32_t inflight_msgs_max, inflight_bytes_max; /* a peer */
     uint32_t requests_max;       /* waiting on this node; a power of two */
     uint32_t credit_window;      /* data frames a peer may have under way to us */

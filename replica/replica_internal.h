@@ -54,7 +54,7 @@ static inline uint64_t persist_cost(const struct wal_step *step)
 struct store_item {
     const uint8_t *bytes; /* NULL: a read */
     uint32_t count;
-    struct request read;
+    struct read_slot read;
 };
 
 /* raft -> tx: a frame, its body in scratch memory. */
@@ -139,6 +139,10 @@ struct replica_store {
     struct store_sink sink;
     uint32_t door_next;
     bool local_next;        /* whose turn it is: a door's local read, or what raft gave */
+    struct store_item held; /* popped, and not begun yet: a read by lease */
+    bool has_held;
+    uint64_t popped;        /* items taken from raft's ring */
+    uint64_t arrived;       /* items that were in it when the last poll ended */
 };
 
 struct replica {
@@ -154,6 +158,7 @@ struct replica {
     struct spsc *to_load;                   /* raft -> persist: struct load * to read back */
     struct spsc *loaded;                    /* persist -> raft: struct load *, filled */
     struct spsc *to_store;                  /* struct store_item */
+    struct spsc *late_reads;                /* store -> raft: struct read_slot, to be confirmed anew */
     struct spsc *to_tx;                     /* struct tx_item */
     struct byte_ring scratch;               /* bodies on their way to tx */
 
@@ -263,7 +268,7 @@ void load_start(struct load *load, raft_index first, raft_index last, raft_term 
 
 /* persist_role.c, store_role.c, tx_role.c */
 uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);
-uint32_t store_role_poll(struct replica *r);
+uint32_t store_role_poll(struct replica *r, uint64_t now_ns);
 uint32_t tx_role_poll(struct replica *r);
 
 #endif

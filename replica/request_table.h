@@ -41,7 +41,8 @@ struct request_table {
 struct read_slot {
     struct request request;
     uint64_t arrived_ns;
-    raft_index index; /* when confirmed */
+    raft_index index;  /* when confirmed */
+    uint64_t until_ns; /* confirmed by lease: it must be served before; 0: whenever */
 };
 
 /* head <= confirmed <= tail; the number of a read is its counter. */

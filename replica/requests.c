@@ -28,6 +28,22 @@ static void take_read(struct replica *r, const struct request *request)
             (struct read_slot){.request = *request, .arrived_ns = r->raft.now_ns};
 }
 
+/* Reads whose lease had run out when their turn came: as if they had just arrived, but not younger. */
+static uint32_t take_late_reads(struct replica *r)
+{
+    struct read_table *t = &r->raft.reads;
+    uint32_t taken = 0;
+    struct read_slot late;
+
+    while (taken < REQUEST_BURST && t->tail - t->head <= t->mask &&
+           spsc_pop(r->late_reads, &late, sizeof late, 1) == 1) {
+        t->slot[t->tail++ & t->mask] =
+            (struct read_slot){.request = late.request, .arrived_ns = late.arrived_ns};
+        taken++;
+    }
+    return taken;
+}
+
 static uint32_t take_door(struct replica *r, struct request_door *door)
 {
     uint32_t taken = 0;
@@ -187,6 +203,8 @@ uint32_t requests_poll(struct replica *r)
         work += take_door(r, r->options.door[role->door_next]);
         role->door_next = role->door_next + 1 < r->options.door_count ? role->door_next + 1 : 0;
     }
+    if (r->options.lease_reads)
+        work += take_late_reads(r);
     work += expire(r);
     follow_term(r);
     ask_reads(r);

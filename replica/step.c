@@ -111,8 +111,11 @@ static void after_step(struct replica *r)
     if (fx->read.number != 0) {
         struct read_table *reads = &role->reads;
         for (; reads->confirmed < reads->tail && reads->confirmed <= fx->read.number;
-             reads->confirmed++)
-            reads->slot[reads->confirmed & reads->mask].index = fx->read.index;
+             reads->confirmed++) {
+            struct read_slot *slot = &reads->slot[reads->confirmed & reads->mask];
+            slot->index = fx->read.index;
+            slot->until_ns = fx->read.until_ns;
+        }
     }
     if (raft_role(role->raft) == RAFT_LEADER && role->led_term != raft_term_now(role->raft)) {
         role->led_term = raft_term_now(role->raft);

@@ -138,20 +138,48 @@ static void begin_read(struct replica_store *role, const struct request *read)
     role->working = true;
 }
 
-/* Something new to work on from raft's ring. */
-static bool next_item(struct replica *r)
+/* A read that was confirmed by lease counts only if the lease was still good after the read had come:
+ * whoever was paused in between may have been deposed. So it waits for the first poll whose clock was
+ * read when it was here already; the state then is at least what was committed at that moment. Too
+ * late: raft confirms it anew, under another number. True: it may be begun. */
+static bool lease_holds(struct replica *r, uint64_t now_ns)
 {
     struct replica_store *role = &r->store;
-    struct store_item item;
+    const struct read_slot *read = &role->held.read;
 
-    if (spsc_pop(r->to_store, &item, sizeof item, 1) == 0)
+    ASSERT(role->has_held);
+    if (read->until_ns == 0)
+        return true;
+    if (role->popped > role->arrived)
+        return false; /* it came after the clock was read */
+    if (now_ns < read->until_ns)
+        return true;
+    if (spsc_push(r->late_reads, read, sizeof *read, 1) == 1)
+        role->has_held = false;
+    return false;
+}
+
+/* Something new to work on from raft's ring. */
+static bool next_item(struct replica *r, uint64_t now_ns)
+{
+    struct replica_store *role = &r->store;
+    struct store_item *item = &role->held;
+
+    if (!role->has_held) {
+        if (spsc_pop(r->to_store, item, sizeof *item, 1) == 0)
+            return false;
+        role->popped++;
+        role->has_held = true;
+    }
+    if (item->bytes == NULL && !lease_holds(r, now_ns))
         return false;
-    if (item.bytes == NULL) {
-        begin_read(role, &item.read);
+    role->has_held = false;
+    if (item->bytes == NULL) {
+        begin_read(role, &item->read.request);
         return true;
     }
-    role->at = item.bytes;
-    role->entries_left = item.count;
+    role->at = item->bytes;
+    role->entries_left = item->count;
     return true;
 }
 
@@ -173,7 +201,7 @@ static bool local_read(struct replica *r)
 }
 
 /* False: nothing to do. */
-static bool begin_next(struct replica *r)
+static bool begin_next(struct replica *r, uint64_t now_ns)
 {
     struct replica_store *role = &r->store;
 
@@ -183,17 +211,18 @@ static bool begin_next(struct replica *r)
     }
     /* In turns, so that neither starves the other. */
     role->local_next = !role->local_next;
-    return role->local_next ? local_read(r) || next_item(r) : next_item(r) || local_read(r);
+    return role->local_next ? local_read(r) || next_item(r, now_ns)
+                            : next_item(r, now_ns) || local_read(r);
 }
 
 /* One entry or read, or a slice of one. False: nothing to do, or no room for an answer. */
-static bool one_piece(struct replica *r)
+static bool one_piece(struct replica *r, uint64_t now_ns)
 {
     struct replica_store *role = &r->store;
 
     if (!push_unsent(r))
         return false;
-    if (!role->working && !begin_next(r))
+    if (!role->working && !begin_next(r, now_ns))
         return false;
     if (role->working && work_slice(r) && role->at != NULL)
         entry_done(r);
@@ -212,19 +241,22 @@ static void publish(struct replica *r)
     published_set(&view->applied, store_applied(store));
 }
 
-uint32_t store_role_poll(struct replica *r)
+uint32_t store_role_poll(struct replica *r, uint64_t now_ns)
 {
+    struct replica_store *role = &r->store;
     uint32_t work = 0;
 
     if (published_get(&r->options.view->stop) != REPLICA_STOP_NONE ||
         published_get(&r->store_failed) != REPLICA_STOP_NONE)
         return 0;
-    while (work < STORE_BURST && one_piece(r)) {
+    while (work < STORE_BURST && one_piece(r, now_ns)) {
         work++;
-        if (r->store.working || published_get(&r->store_failed) != REPLICA_STOP_NONE)
+        if (role->working || published_get(&r->store_failed) != REPLICA_STOP_NONE)
             break; /* a slice is all that one poll may take */
     }
+    if (r->options.lease_reads)
+        role->arrived = role->popped + spsc_count(r->to_store, r->to_store->mask + 1);
     if (work > 0)
         publish(r);
-    return work;
+    return work + role->has_held; /* what is held wants another poll soon */
 }

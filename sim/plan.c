@@ -203,6 +203,18 @@ static void draw_clients(struct plan *plan, struct prng *p)
     plan->reads = (uint32_t)prng_below(p, 700000);
 }
 
+/* Leases rest on clocks that drift by 5 % at most: they are for runs whose clocks neither stand still
+ * nor jump. */
+static void draw_leases(struct plan *plan)
+{
+    const uint64_t broken =
+        plan_fault_bit(PLAN_CLOCK_STALL) | plan_fault_bit(PLAN_CLOCK_JUMP);
+    struct prng p;
+
+    prng_seed(&p, hash_u64(plan->seed, crc32c(0, "lease-reads", 11)));
+    plan->options.lease_reads = coin(&p) && (plan->on & broken) == 0;
+}
+
 void plan_draw(struct plan *plan, const struct plan_choice *choice)
 {
     struct prng p;
@@ -230,4 +242,5 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     draw_strikes(plan, without);
     draw_rates(plan, without);
     draw_scarcity(plan, without);
+    draw_leases(plan);
 }

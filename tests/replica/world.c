@@ -48,6 +48,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .window = 4096,
         .caught_up_lag = 64,
         .promote_ns = 300000000,
+        .lease_reads = w->lease_reads,
         .inflight_msgs_max = 64,
         .inflight_bytes_max = 1 << 20,
         .requests_max = 1024,
@@ -138,6 +139,7 @@ struct world *world_open(uint32_t count, uint32_t initial)
     w->now_ns = 1000000000;
     w->count = count;
     w->initial = initial;
+    w->paused = count;
     w->net = net_create();
     net_reset(w->net, count, 1, &(struct net_tap){.frame = ignore_frame});
     net_set_faults(w->net, &(struct net_faults){.delay_min_ns = 20000, .delay_max_ns = 20000});
@@ -189,7 +191,7 @@ void world_turn(struct world *w)
     net_advance(w->net, w->now_ns);
     for (uint32_t n = 0; n < w->count; n++) {
         struct machine *m = &w->machine[n];
-        if (m->replica == NULL)
+        if (m->replica == NULL || n == w->paused)
             continue;
         disk_sim_advance(m->disk, w->now_ns);
         for (uint32_t role = 0; role < REPLICA_ROLE_COUNT; role++)

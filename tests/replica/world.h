@@ -37,7 +37,8 @@ struct world {
     struct net *net;
     uint64_t now_ns;
     uint32_t count, initial;
-    bool lease_reads;
+    bool lease_reads; /* of nodes that are started from now on */
+    uint32_t paused;  /* number of a node that world_turn() leaves alone; count: none */
     struct machine machine[WORLD_NODES_MAX];
 };
 

@@ -1,0 +1,112 @@
+/* Goal:   a leader that reads by lease answers without a round while its lease holds, and never with
+ *         what it has if it was paused between the confirmation and the answer and another leader
+ *         has written meanwhile: then it asks again, as often as it takes.
+ * Method: replicas of world.h. One of them is polled by hand, role by role, and left alone while the
+ *         others go on. */
+#include "tests/replica/world.h"
+
+#include "sim/disk_sim.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char old[10], new[20];
+
+static struct world *world_of_leases(void)
+{
+    struct world *w = world_open(3, 3);
+
+    for (uint32_t n = 0; n < 3; n++)
+        world_kill(w, n);
+    w->lease_reads = true;
+    for (uint32_t n = 0; n < 3; n++)
+        world_start(w, n);
+    return w;
+}
+
+static uint32_t encode_get(uint8_t *bytes)
+{
+    return command_encode(&(struct command){.kind = QUERY_RANGE, .key = {(const uint8_t *)"key", 3}},
+                          bytes);
+}
+
+static void lease_answers_at_once(void **state)
+{
+    struct world *w = world_of_leases();
+    const uint32_t leader = world_leader(w);
+    uint8_t bytes[128];
+
+    (void)state;
+    world_put(w, leader, "key", old, sizeof old);
+    world_run_ms(w, 50);
+    const uint64_t begun = w->now_ns;
+    world_read_is(w, leader, "key", sizeof old);
+    assert_true(w->now_ns - begun <= 60000); /* three turns; a round is two times 20 us and more */
+    for (uint32_t n = 0; n < 3; n++)
+        world_read_is(w, n, "key", sizeof old);
+    /* Many at once are served in few turns. */
+    const uint32_t length = encode_get(bytes);
+    struct client *c = &w->machine[leader].client;
+    memcpy(c->bytes, bytes, length);
+    for (uint64_t i = 0; i < 50; i++) {
+        const struct request request = {.tag = 1ull << REQUEST_DOOR_SHIFT | (1 << 20) | i,
+                                        .bytes = c->bytes, .length = length, .kind = REQUEST_READ};
+        c->tag = request.tag;
+        assert_int_equal(spsc_push(w->machine[leader].door->to_raft, &request, sizeof request, 1), 1);
+    }
+    c->answered = false;
+    for (uint32_t i = 0; i < 4; i++)
+        world_turn(w);
+    assert_true(c->answered); /* the last of them */
+    world_close(w);
+}
+
+/* The role of a node that world_turn() leaves alone. */
+static void poll(struct world *w, uint32_t n, enum replica_role role)
+{
+    replica_poll(w->machine[n].replica, role, w->now_ns);
+}
+
+static void paused_leader_does_not_answer_from_the_past(void **state)
+{
+    uint8_t bytes[128];
+    const uint32_t length = encode_get(bytes);
+
+    (void)state;
+    /* The pause comes right after raft's poll, and after store's poll that found the read. */
+    for (uint32_t stage = 0; stage < 2; stage++) {
+        struct world *w = world_of_leases();
+        const uint32_t paused = world_leader(w);
+        world_put(w, paused, "key", old, sizeof old);
+        world_run_ms(w, 50);
+        struct client *c = &w->machine[paused].client;
+        world_push(w, paused, REQUEST_READ, bytes, length);
+        w->now_ns += 1000;
+        poll(w, paused, REPLICA_RAFT); /* confirms it by lease */
+        for (uint32_t i = 0; i < stage; i++)
+            poll(w, paused, REPLICA_STORE);
+        w->paused = paused;
+        world_run_ms(w, 1000);
+        world_put(w, (paused + 1) % 3, "key", new, sizeof new);
+        w->paused = w->count;
+        poll(w, paused, REPLICA_STORE); /* before anything else has seen the time */
+        while (!c->answered)
+            world_turn(w);
+        assert_int_equal(c->answer.status, ANSWER_OK);
+        assert_int_equal(c->value_bytes, sizeof new);
+        world_close(w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lease_answers_at_once),
+        cmocka_unit_test(paused_leader_does_not_answer_from_the_past),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
