@@ -12,7 +12,7 @@ import sys
 
 from cluster import TOP, Cluster
 
-USAGE, CONFIG, DATA, START = 1, 2, 3, 4
+USAGE, CONFIG, DATA, START, NO_ANSWER = 1, 2, 3, 4, 5
 
 
 def expect(result, code, *parts):
@@ -30,6 +30,16 @@ def command_line(c):
     expect(c.skiff('frobnicate'), USAGE, 'unknown command frobnicate', '--help')
     expect(c.skiff('run'), USAGE, '--config')
     expect(c.skiff('status', '-o', 'xml'), USAGE, 'table or json')
+    config = ('--config', c.config(1))
+    expect(c.skiff('member', 'list'), USAGE, '--config FILE')
+    expect(c.skiff('member', *config), USAGE, 'list, add, replace')
+    expect(c.skiff('member', 'marry', 'n2', *config), USAGE, 'not marry')
+    expect(c.skiff('member', 'add', *config), USAGE, 'too few or too many words')
+    expect(c.skiff('member', 'add', 'n9', *config), USAGE, 'node number', 'n9')
+    expect(c.skiff('member', 'priority', 'n2', '256', *config), USAGE, '0 to 255')
+    expect(c.skiff('member', 'add', 'n2', '--priority', 'x', *config), USAGE, '0 to 255')
+    expect(c.skiff('transfer', 'n2', 'n3', *config), USAGE, 'one node at most')
+    expect(c.skiff('transfer', 'n2', *config), NO_ANSWER, 'node 1 (n1) is not running')
     expect(c.skiff('--version'), 0, 'skiff ')
     expect(c.skiff('--help'), 0, 'skiff status')
     expect(c.skiff('status', '--dir', '/nonexistent'), USAGE, 'scripts/quickstart')
