@@ -95,6 +95,18 @@
     X(HARD_STATE_OF_FIRST, "hard-state-of-first", CRASH,                                           \
       "a batch carries the hard state of its last step")                                           \
     X(MARK_TOO_HIGH, "mark-too-high", CRASH, "the durable mark leaves out what is in flight")      \
+    X(OLD_GENERATION_ACCEPTED, "old-generation-accepted", CRASH,                                   \
+      "a recycled file counts by a header of its new generation only")                             \
+    X(BATCH_UNBOUND, "batch-unbound", CRASH, "a batch counts at its own generation and offset")    \
+    X(CUT_BEFORE_MANIFEST, "cut-before-manifest", CRASH,                                           \
+      "what a new base makes needless is kept until the manifest is durable")                      \
+    X(BASE_BEFORE_BATCHES, "base-before-batches", CRASH,                                           \
+      "batches behind a change of the base wait for it")                                           \
+    X(RECYCLED_TOO_EARLY, "recycled-too-early", CRASH,                                             \
+      "the segment where the log begins is not used again")                                        \
+    X(CURRENT_RECYCLED, "current-recycled", CRASH, "nor is the segment in use")                    \
+    X(DEAD_MANIFEST, "dead-manifest", CRASH,                                                       \
+      "a manifest from before the newest recovery does not count")                                 \
     X(UNREADABLE_IS_EMPTY, "unreadable-is-empty", CRASH,                                           \
       "sectors that can not be read are no zeros")
 

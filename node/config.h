@@ -42,7 +42,9 @@ enum {
     X(batch_kib, 4096, 2304, 4096, false) /* at least one largest record, with the header */ \
     X(flights, 1, 1, 8,                                                                      \
       false) /* flushes under way beside which a small batch waits for company */            \
-    X(term_runs, 65536, 64, 65536, false)
+    X(term_runs, 65536, 64, 65536, false)                                                    \
+    X(segments_ahead, 2, 1, 8, false)                                                        \
+    X(segment_spares, 16, 0, 64, false)
 
 /* Keys, values and a charge for each key; the cluster's quota is the first leader's. The most is
  * STORE_QUOTA_BYTES_MAX. */

@@ -192,17 +192,44 @@ static void print_faults(const struct inspect_report *report)
         printf("and %u more\n", report->fault_count - faults_kept(report));
 }
 
+/* A start gets along with one; the next damage there would be one too many. */
+static bool has_lost_copy(const struct inspect_segment *s)
+{
+    return s->role == INSPECT_LIVE && s->batch_count > 0 && s->header_copies < SEGMENT_COPIES;
+}
+
+static uint32_t lost_copies(const struct inspect_report *report)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < report->segment_count; i++)
+        count += has_lost_copy(&report->segment[i]);
+    return count;
+}
+
+static void print_headers(const struct inspect_report *report)
+{
+    for (uint32_t i = 0; i < report->segment_count; i++) {
+        if (has_lost_copy(&report->segment[i]))
+            printf("damaged: %s: one copy of its header\n", report->segment[i].name);
+    }
+}
+
 static void print_text(const struct inspect_report *report)
 {
     const struct wal_recovered *start = &report->start;
 
     print_segments(report);
     printf("durable mark   batch %" PRIu64 "\n", report->mark_number);
+    print_headers(report);
     print_faults(report);
     if (report->start_result != 0) {
         printf("a start        refuses: %s\n", start->refusal);
         return;
     }
+    if (start->base.index != 0)
+        printf("log base       entry %" PRIu64 " of term %" PRIu64 ", snapshot at %" PRIu64 "\n",
+               start->base.index, start->base.term, start->base.snapshot_index);
     printf("a start        finds last entry %" PRIu64 " of term %" PRIu64 ", commit %" PRIu64
            ", term %" PRIu64 ", vote %u",
            start->last, start->last_term, start->commit, start->term, start->vote);
@@ -228,13 +255,13 @@ static void print_json_string(const char *text)
 
 static void print_json_segment(const struct inspect_segment *s)
 {
-    printf("{\"name\":\"%s\",\"state\":\"%s\",\"kind\":\"%s\",\"boot\":%u,\"bytes\":%" PRIu64
-           ",\"used\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"records\":%" PRIu64
-           ",\"first_batch\":%" PRIu64 ",\"last_batch\":%" PRIu64 ",\"first_index\":%" PRIu64
-           ",\"last_index\":%" PRIu64 ",\"first_term\":%" PRIu64 ",\"last_term\":%" PRIu64
-           ",\"continues\":\"%016" PRIx64 "\"}",
-           s->name, role_text(s), kind_text(s), s->header.boot, s->file_bytes, s->end,
-           s->batch_count, s->record_count, s->first_number, s->last_number, s->first_index,
+    printf("{\"name\":\"%s\",\"state\":\"%s\",\"kind\":\"%s\",\"boot\":%u,\"header_copies\":%u"
+           ",\"bytes\":%" PRIu64 ",\"used\":%" PRIu64 ",\"batches\":%" PRIu64
+           ",\"records\":%" PRIu64 ",\"first_batch\":%" PRIu64 ",\"last_batch\":%" PRIu64
+           ",\"first_index\":%" PRIu64 ",\"last_index\":%" PRIu64 ",\"first_term\":%" PRIu64
+           ",\"last_term\":%" PRIu64 ",\"continues\":\"%016" PRIx64 "\"}",
+           s->name, role_text(s), kind_text(s), s->header.boot, s->header_copies, s->file_bytes,
+           s->end, s->batch_count, s->record_count, s->first_number, s->last_number, s->first_index,
            s->last_index, s->first_term, s->last_term, s->header.continues_generation);
 }
 
@@ -266,6 +293,8 @@ static void print_json(const struct inspect_report *report)
            ",\"start\":{\"result\":%d,\"refusal\":",
            report->fault_count, report->damaged_count, report->mark_number, report->start_result);
     print_json_string(start->refusal);
+    printf(",\"base\":%" PRIu64 ",\"base_term\":%" PRIu64 ",\"snapshot\":%" PRIu64,
+           start->base.index, start->base.term, start->base.snapshot_index);
     printf(",\"last\":%" PRIu64 ",\"last_term\":%" PRIu64 ",\"commit\":%" PRIu64
            ",\"term\":%" PRIu64 ",\"vote\":%u,\"torn_batches\":%u}}\n",
            start->last, start->last_term, start->commit, start->term, start->vote,
@@ -325,7 +354,8 @@ static int inspect_files(const struct place *p, const struct inspect_request *re
         print_json(report);
     else
         print_text(report);
-    const bool bad = report->damaged_count != 0 || report->start_result != 0;
+    const bool bad =
+        report->damaged_count != 0 || report->start_result != 0 || lost_copies(report) != 0;
     free(memory);
     return request->verify && bad ? EXIT_DATA : EXIT_OK;
 }

@@ -162,6 +162,8 @@ static struct replica_options make_options(const struct node *n)
                 .buffer_count = (uint32_t)c->log.batch_buffers,
                 .flights = (uint32_t)c->log.flights,
                 .runs_max = (uint32_t)c->log.term_runs,
+                .segments_ahead = (uint32_t)c->log.segments_ahead,
+                .spares_max = (uint32_t)c->log.segment_spares,
                 .sync_by_fsync = c->log.flush == CONFIG_FLUSH_FDATASYNC},
         .port = n->port,
         .disk = n->disk,

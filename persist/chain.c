@@ -1,7 +1,9 @@
 /* persist/chain.c: which files are the log: the chain from the newest valid header back to the
- * segment that continues nothing (docs/recovery.md, first table).
+ * segment where the newest manifest says the log begins (docs/recovery.md, first table).
  */
 #include "persist/recovery_internal.h"
+
+#include "base/planted.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -70,7 +72,7 @@ enum segment_verdict recovery_read_header(struct recovery *r, uint32_t segment,
     const struct wal_place place = {.segment = segment, .offset = 0};
     const struct segment_owner owner = {w->options.cluster, w->options.incarnation,
                                         w->options.node};
-    const uint8_t *bytes = wal_scan_at(&r->scan, place, DISK_SECTOR, DISK_SECTOR);
+    const uint8_t *bytes = wal_scan_at(&r->scan, place, SEGMENT_DATA_OFFSET, SEGMENT_DATA_OFFSET);
 
     ASSERT(segment < r->w->segment_count);
     if (bytes == NULL)
@@ -84,7 +86,7 @@ bool recovery_header_at(struct recovery *r, struct wal_place place, uint64_t lim
     const struct batch_place expected = wal_batch_place(r->w, place);
     const uint8_t *bytes = wal_scan_at(&r->scan, place, DISK_SECTOR, limit);
 
-    ASSERT(place.offset >= DISK_SECTOR);
+    ASSERT(place.offset >= SEGMENT_DATA_OFFSET);
     return bytes != NULL && batch_check_header(bytes, &expected, out);
 }
 
@@ -95,7 +97,7 @@ static bool has_new_batch(struct recovery *r)
     struct batch_header h;
 
     ASSERT(r->w->segment_count == 1);
-    for (uint64_t offset = DISK_SECTOR; offset < limit; offset += DISK_SECTOR) {
+    for (uint64_t offset = SEGMENT_DATA_OFFSET; offset < limit; offset += DISK_SECTOR) {
         if (recovery_header_at(r, (struct wal_place){0, offset}, limit, &h) && h.kind == BATCH_NEW)
             return true;
     }
@@ -150,49 +152,79 @@ static uint32_t file_of_generation(const struct recovery *r, uint64_t generation
     return i;
 }
 
-/* Fills w->segment with the chain from its beginning to the newest segment. */
-int recovery_load_chain(struct recovery *r)
+/* Takes the segment of this file into the chain, in front of the `count` at the table's end. */
+static int add_to_chain(struct recovery *r, uint32_t file, uint32_t count, struct segment_header *h)
+{
+    struct wal *w = r->w;
+    const int64_t size = look_at_file(r, file);
+    const enum segment_verdict verdict = size < 0 ? SEGMENT_BAD : recovery_read_header(r, 0, h);
+
+    ASSERT(count + 1 < WAL_SEGMENTS_MAX);
+    if (verdict != SEGMENT_OK)
+        return recovery_refuse_header(r, segment_generation(w->names[file]), verdict, h);
+    if ((uint64_t)size < h->segment_bytes)
+        return REFUSE(r, -EBADMSG, "%s has %lld bytes, its header says %llu", w->names[file],
+                      (long long)size, (unsigned long long)h->segment_bytes);
+    w->segment[WAL_SEGMENTS_MAX - 1 - count] = w->segment[0];
+    w->segment[WAL_SEGMENTS_MAX - 1 - count].bytes = h->segment_bytes;
+    return 0;
+}
+
+/* From the newest back to the start; the table is filled from its end and moved to the front. */
+static int follow_chain(struct recovery *r, uint32_t newest)
 {
     struct wal *w = r->w;
     struct segment_header h;
-    uint32_t file = 0;
+    uint32_t file = newest;
     uint32_t count = 0;
+    bool manifests_count = true;
 
-    const int opened = open_files(r);
-    if (opened != 0)
-        return opened;
-    const int found = find_newest(r, &file, &h);
-    if (found != 0)
-        return found;
-    w->segment_count = 0;
-    if (file == r->file_count)
-        return 0; /* a first start */
-    w->manifest = h.manifest;
-    if (h.boot >= w->options.boot)
-        return REFUSE(r, -EINVAL, "%s was written in boot %u, and this is to be boot %u",
-                      w->names[file], h.boot, w->options.boot);
-    /* From the newest back; the table is filled from its end and moved to the front. */
+    ASSERT(newest < r->file_count);
+    w->manifest = (struct segment_manifest){0};
     for (;;) {
-        const int64_t size = look_at_file(r, file);
-        const enum segment_verdict verdict =
-            size < 0 ? SEGMENT_BAD : recovery_read_header(r, 0, &h);
-        if (verdict != SEGMENT_OK)
-            return recovery_refuse_header(r, segment_generation(w->names[file]), verdict, &h);
-        if ((uint64_t)size < h.segment_bytes)
-            return REFUSE(r, -EBADMSG, "%s has %lld bytes, its header says %llu", w->names[file],
-                          (long long)size, (unsigned long long)h.segment_bytes);
+        const int added = add_to_chain(r, file, count, &h);
+        if (added != 0)
+            return added;
         count++;
-        w->segment[WAL_SEGMENTS_MAX - count] = w->segment[0];
-        w->segment[WAL_SEGMENTS_MAX - count].bytes = h.segment_bytes;
-        if (h.continues_generation == 0)
+        if (manifests_count && h.manifest.number > w->manifest.number)
+            w->manifest = h.manifest;
+        /* What was started behind a RECOVERY segment does not know what a dead process wrote late. */
+        if (h.kind == SEGMENT_RECOVERY && !planted(PLANTED_DEAD_MANIFEST))
+            manifests_count = false;
+        if (h.generation == w->manifest.start_generation || h.continues_generation == 0)
             break;
         file = file_of_generation(r, h.continues_generation);
         if (file == r->file_count)
             return REFUSE(r, -EBADMSG, "segment %016llx of the log is missing",
                           (unsigned long long)h.continues_generation);
     }
+    if (w->manifest.number > 0 && h.generation != w->manifest.start_generation)
+        return REFUSE(r, -EBADMSG, "segment %016llx, where the log begins, is not part of it",
+                      (unsigned long long)w->manifest.start_generation);
     memmove(w->segment, w->segment + WAL_SEGMENTS_MAX - count, count * sizeof w->segment[0]);
     w->segment_count = count;
     wal_scan_forget(&r->scan);
     return 0;
+}
+
+/* Fills w->segment with the chain from its beginning to the newest segment. */
+int recovery_load_chain(struct recovery *r)
+{
+    struct wal *w = r->w;
+    struct segment_header h;
+    uint32_t newest = 0;
+
+    const int opened = open_files(r);
+    if (opened != 0)
+        return opened;
+    const int found = find_newest(r, &newest, &h);
+    if (found != 0)
+        return found;
+    w->segment_count = 0;
+    if (newest == r->file_count)
+        return 0; /* a first start */
+    if (h.boot >= w->options.boot)
+        return REFUSE(r, -EINVAL, "%s was written in boot %u, and this is to be boot %u",
+                      w->names[newest], h.boot, w->options.boot);
+    return follow_chain(r, newest);
 }

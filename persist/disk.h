@@ -3,7 +3,7 @@
  * Model      A data directory of few files, each opened into a slot. Operations are submitted with
  *            a cookie and complete in any order. A WRITE_DSYNC covers just its own range; a SYNC
  *            covers writes that had completed before it was submitted.
- * Control    CREATE and REMOVE touch directories: the disk's control thread does them, with all
+ * Control    CREATE, REMOVE and RENAME touch directories: the disk's control thread does them, with all
  *            flushes that make them last, and they complete like the others.
  * Ownership  Bytes of an operation are the disk's until its completion was reaped.
  * Thread     One lcore (persist). Before it runs, the thread that starts the node, which may
@@ -33,6 +33,7 @@ enum disk_op_kind {
     DISK_OP_READ,
     DISK_OP_CREATE, /* name, slot, length: a file of zeros, flushed, its directory too; replaces */
     DISK_OP_REMOVE, /* name: unlink, directory flush; the slot is closed */
+    DISK_OP_RENAME, /* from, name: the slot's file has another name, directory flush; no file has it yet */
 };
 
 struct disk_op {
@@ -43,6 +44,7 @@ struct disk_op {
     uint64_t length;
     uint64_t cookie;
     char name[DISK_NAME_BYTES];
+    char from[DISK_NAME_BYTES];
 };
 
 struct disk_done {

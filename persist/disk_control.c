@@ -24,7 +24,7 @@ enum {
     ZEROS_BYTES = 256 * 1024,
     PAUSE_NS = 100 * 1000, /* after each piece, for flushes of the log to pass */
     FILE_MODE = 0600,
-    KIND_STOP = DISK_OP_REMOVE + 1, /* a job that ends the thread */
+    KIND_STOP = DISK_OP_RENAME + 1, /* a job that ends the thread */
 };
 
 static const char new_suffix[] = ".new";
@@ -96,6 +96,15 @@ static int64_t remove_file(const struct disk_control *c, const struct disk_job *
     return fsync(c->directory_fd) == 0 ? 0 : -errno;
 }
 
+static int64_t rename_file(const struct disk_control *c, const struct disk_job *job)
+{
+    ASSERT(job->name[0] != 0);
+    ASSERT(job->from[0] != 0);
+    if (renameat(c->directory_fd, job->from, c->directory_fd, job->name) != 0)
+        return -errno;
+    return fsync(c->directory_fd) == 0 ? 0 : -errno;
+}
+
 struct disk_job_done disk_control_perform(const struct disk_control *c, const struct disk_job *job,
                                           bool gentle)
 {
@@ -103,6 +112,10 @@ struct disk_job_done disk_control_perform(const struct disk_control *c, const st
 
     if (job->kind == DISK_OP_CREATE) {
         done.result = create_file(c, job, gentle, &done.fd);
+        return done;
+    }
+    if (job->kind == DISK_OP_RENAME) {
+        done.result = rename_file(c, job);
         return done;
     }
     ASSERT(job->kind == DISK_OP_REMOVE);

@@ -1,4 +1,4 @@
-/* persist/disk_control_internal.h: what touches directories: making and removing files.
+/* persist/disk_control_internal.h: what touches directories: making, renaming and removing files.
  *
  * A job is done by the control thread, or by the caller itself in disk_control_perform(). Both end
  * only when the result would survive a power cut.
@@ -16,6 +16,7 @@ struct spsc;
 struct disk_job {
     enum disk_op_kind kind;
     char name[DISK_NAME_BYTES];
+    char from[DISK_NAME_BYTES]; /* RENAME */
     uint64_t length;
     uint32_t ticket; /* the caller's */
     int fd;          /* REMOVE: to be closed; -1: none */

@@ -214,13 +214,20 @@ static void set_file(struct disk *d, uint32_t slot, int fd)
     ASSERT(updated == 1); /* the slot is in the table and the descriptor is ours */
 }
 
+/* The control thread's. */
+static bool is_control(const struct disk_op *op)
+{
+    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE || op->kind == DISK_OP_RENAME;
+}
+
 static struct disk_job job_of(struct disk *d, const struct disk_op *op)
 {
     struct disk_job job = {.kind = (enum disk_op_kind)op->kind, .length = op->length, .fd = -1};
 
     ASSERT(op->slot < DISK_FILES_MAX);
-    ASSERT(op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE);
+    ASSERT(is_control(op));
     memcpy(job.name, op->name, sizeof job.name);
+    memcpy(job.from, op->from, sizeof job.from);
     if (op->kind == DISK_OP_REMOVE && d->fd[op->slot] >= 0) {
         job.fd = d->fd[op->slot];
         set_file(d, op->slot, -1);
@@ -262,7 +269,8 @@ static int64_t perform_now(struct disk *d, const struct disk_op *op)
         result = preadv2(fd, &vector, 1, (off_t)op->offset, 0);
         break;
     case DISK_OP_CREATE:
-    case DISK_OP_REMOVE: {
+    case DISK_OP_REMOVE:
+    case DISK_OP_RENAME: {
         const struct disk_job job = job_of(d, op);
         const struct disk_job_done done = disk_control_perform(&d->control, &job, false);
         install_file(d, op->slot, done.fd);
@@ -290,7 +298,8 @@ static void prepare_sqe(const struct disk_op *op, struct io_uring_sqe *sqe)
         break;
     case DISK_OP_CREATE:
     case DISK_OP_REMOVE:
-        ASSERT(false); /* the control thread's */
+    case DISK_OP_RENAME:
+        ASSERT(false); /* not through the ring */
     }
     sqe->flags = IOSQE_FIXED_FILE;
 }
@@ -326,7 +335,7 @@ int disk_submit(struct disk *d, const struct disk_op *op)
     entry->kind = op->kind;
     entry->slot = op->slot;
     d->in_flight++;
-    if (op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE) {
+    if (is_control(op)) {
         struct disk_job job = job_of(d, op);
         job.ticket = index;
         disk_control_push(&d->control, &job);

@@ -117,8 +117,24 @@ static bool passes_end(const struct wal_hole *hole, const uint8_t *records, uint
     return false;
 }
 
+/* A fill may be older than the base: what it brings up to there is not looked at. */
+static uint32_t skip_below_base(const struct wal_view *v, const uint8_t *records, uint32_t length)
+{
+    uint32_t at = 0;
+
+    while (at < length && record_at(records + at)->index <= v->base)
+        at += record_bytes(record_at(records + at)->payload_bytes);
+    ASSERT(at <= length);
+    return at;
+}
+
 int wal_holes_fill(struct wal *w, const uint8_t *records, uint32_t length, struct wal_place place)
 {
+    const uint32_t skipped = skip_below_base(&w->view, records, length);
+    if (skipped == length)
+        return -EINVAL;
+    records += skipped;
+    length -= skipped;
     const struct record_header *record = record_at(records);
     struct wal_fill fill = {.first = record->index, .place = place};
     const uint32_t below_chain = record->chain;
@@ -200,6 +216,33 @@ static raft_index forget_above(struct wal_holes *t, raft_index commit)
     return floor;
 }
 
+void wal_holes_rebase(struct wal_holes *t, raft_index base)
+{
+    uint32_t kept = 0;
+
+    ASSERT(t->fill_count <= WAL_FILLS_MAX);
+    for (uint32_t i = 0; i < t->fill_count; i++) {
+        if (t->fill[i].last > base)
+            t->fill[kept++] = t->fill[i];
+    }
+    t->fill_count = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < t->hole_count; i++) {
+        if (t->hole[i].next > base) /* else nothing is missing any more */
+            t->hole[kept++] = t->hole[i];
+    }
+    t->hole_count = kept;
+}
+
+void wal_holes_shift(struct wal_holes *t)
+{
+    ASSERT(t->fill_count <= WAL_FILLS_MAX);
+    for (uint32_t i = 0; i < t->fill_count; i++) {
+        ASSERT(t->fill[i].place.segment > 0); /* the start lies in front of what is alive */
+        t->fill[i].place.segment--;
+    }
+}
+
 int wal_holes_skip(struct wal *w, const struct wal_end *end)
 {
     struct wal_view *v = &w->view;
@@ -210,17 +253,18 @@ int wal_holes_skip(struct wal *w, const struct wal_end *end)
         .chain = end->chain,
         .below = v->last,
         .below_chain = v->last_chain,
-        .floor = w->commit,
+        .floor = w->commit > v->base ? w->commit : v->base,
     };
 
-    ASSERT(w->commit <= v->last);
+    ASSERT(hole.floor <= v->last);
+    ASSERT(end->index > v->base);
     ASSERT(end->term > 0 || end->index == 0);
     if (end->index == v->last && end->chain == v->last_chain)
         return 0; /* whatever was lost has left no trace */
-    if (end->index < w->commit)
-        return -EBADMSG; /* nobody cuts what is committed */
+    if (end->index < hole.floor)
+        return -EBADMSG;         /* nobody cuts what is committed */
     if (end->index <= v->last) { /* replaced or cut: what stood there is not what the log has */
-        hole.below = hole.floor = forget_above(t, w->commit);
+        hole.below = hole.floor = forget_above(t, hole.floor);
         wal_view_drop_configs(v, hole.floor + 1, end->index);
     }
     const int skipped = wal_view_skip(v, end, hole.floor);

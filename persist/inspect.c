@@ -32,12 +32,13 @@ static struct wal_options options_of(const struct segment_owner *owner)
         .cluster = owner->cluster,
         .incarnation = owner->incarnation,
         .node = owner->node,
-        .segment_bytes = DISK_SECTOR + 2ull * WAL_BATCH_BYTES_MAX,
+        .segment_bytes = SEGMENT_DATA_OFFSET + 2ull * WAL_BATCH_BYTES_MAX,
         .batch_bytes = WAL_BATCH_BYTES_MAX,
         .boot = UINT32_MAX, /* later than all that wrote */
         .buffer_count = BUFFERS,
         .flights = WAL_FLIGHTS_DEFAULT,
         .runs_max = RUNS_MAX,
+        .segments_ahead = WAL_AHEAD_DEFAULT,
     };
 }
 
@@ -66,6 +67,25 @@ static struct inspect_segment *segment_of(struct inspect *i, uint64_t generation
     return &report->segment[file];
 }
 
+/* Both copies, a read each: one may be unreadable alone. */
+static void read_header(struct wal *w, struct disk_op op, const struct segment_owner *owner,
+                        struct inspect_segment *s)
+{
+    const uint64_t generation = segment_generation(s->name);
+    struct segment_header h;
+
+    ASSERT(op.length == DISK_SECTOR);
+    memset(w->prepare.headers, 0, SEGMENT_DATA_OFFSET);
+    for (uint32_t copy = 0; copy < SEGMENT_COPIES; copy++) {
+        op.offset = (uint64_t)copy * DISK_SECTOR;
+        op.bytes = w->prepare.headers + op.offset;
+        if (wal_do(w, &op) != DISK_SECTOR)
+            memset(op.bytes, 0, DISK_SECTOR);
+        s->header_copies += segment_check_copy(op.bytes, owner, generation, &h) == SEGMENT_OK;
+    }
+    s->verdict = segment_check(w->prepare.headers, owner, generation, &s->header);
+}
+
 /* Whose header it has, whatever the chain makes of it. */
 static int look_at_file(struct inspect *i, uint32_t file)
 {
@@ -76,7 +96,6 @@ static int look_at_file(struct inspect *i, uint32_t file)
     const struct disk_op op = {
         .kind = DISK_OP_READ,
         .slot = WAL_SLOT_FIRST + file,
-        .bytes = w->prepare.header,
         .length = DISK_SECTOR,
     };
 
@@ -88,8 +107,7 @@ static int look_at_file(struct inspect *i, uint32_t file)
     s->file_bytes = (uint64_t)size;
     s->role = INSPECT_DEAD;
     s->verdict = SEGMENT_BAD;
-    if (wal_do(w, &op) == DISK_SECTOR)
-        s->verdict = segment_check(op.bytes, &owner, segment_generation(s->name), &s->header);
+    read_header(w, op, &owner, s);
     if (s->verdict == SEGMENT_BAD)
         s->role = INSPECT_UNFINISHED;
     return 0;
@@ -119,7 +137,9 @@ int inspect_open(struct inspect **out, void *memory, struct disk *disk,
         segment_of(i, i->w->segment[n].generation)->role = INSPECT_LIVE;
         i->report.bytes_total += i->w->segment[n].bytes;
     }
-    i->number = 1;
+    const struct segment_manifest *m = &i->w->manifest;
+    i->number = m->number > 0 ? m->start_number : 1;
+    i->previous_crc = m->start_crc;
     i->previous_known = true; /* nothing comes before batch 1 */
     return i->report.segment_count == 0 && i->report.start_result != 0 ? i->report.start_result : 0;
 }
@@ -253,7 +273,7 @@ static void scan_segment(struct inspect *i, uint32_t segment)
 {
     struct wal *w = i->w;
     struct inspect_segment *s = segment_of(i, w->segment[segment].generation);
-    struct wal_place at = {.segment = segment, .offset = DISK_SECTOR};
+    struct wal_place at = {.segment = segment, .offset = SEGMENT_DATA_OFFSET};
     uint64_t limit = w->segment[segment].bytes;
 
     ASSERT(s->role == INSPECT_LIVE);

@@ -37,6 +37,7 @@ struct inspect_segment {
     enum inspect_role role;
     enum segment_verdict verdict;
     struct segment_header header; /* unless the verdict is SEGMENT_BAD */
+    uint32_t header_copies;       /* whole ones */
     /* Of what lives in it; 0 where there is nothing. */
     uint64_t end; /* of the last good batch */
     uint64_t batch_count, record_count;

@@ -60,6 +60,20 @@ void wal_places_cut(struct wal_places *p, struct wal_place end)
         p->count--;
 }
 
+void wal_places_shift(struct wal_places *p)
+{
+    uint32_t kept = 0;
+
+    ASSERT(p->count <= WAL_PLACES_MAX);
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (p->entry[i].place.segment == 0)
+            continue;
+        p->entry[kept] = p->entry[i];
+        p->entry[kept++].place.segment--;
+    }
+    p->count = kept;
+}
+
 bool wal_places_find(const struct wal_places *p, raft_index index, struct wal_place *at,
                      struct wal_place *next)
 {

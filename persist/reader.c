@@ -40,7 +40,8 @@ int wal_read_begin(struct wal *w, struct wal_read *read)
         r->stop.offset += DISK_SECTOR;
     } else if (r->last < read->first) {
         read->result = -EBADMSG;
-    } else if (!wal_places_find(&w->places, read->first, &r->at, &r->stop)) {
+    } else if (read->first <= w->manifest.base_index ||
+               !wal_places_find(&w->places, read->first, &r->at, &r->stop)) {
         read->result = -ENOENT;
     }
     return 0;
@@ -65,6 +66,25 @@ static uint64_t live_end(const struct wal *w, const struct wal_reader *r)
     if (r->at.segment == w->durable_end.segment)
         return w->durable_end.offset;
     return r->at.segment < w->durable_end.segment ? w->segment[r->at.segment].end : 0;
+}
+
+void wal_reader_shift(struct wal *w)
+{
+    struct wal_reader *r = &w->reader;
+
+    ASSERT(!r->in_flight);
+    if (r->window_place.segment == 0)
+        r->window_bytes = 0;
+    else
+        r->window_place.segment--;
+    if (r->read == NULL)
+        return;
+    if (r->at.segment == 0)
+        r->read->result = -ENOENT; /* what is asked for has left the log meanwhile */
+    else
+        r->at.segment--;
+    if (r->stop.segment != UINT32_MAX && r->stop.segment > 0)
+        r->stop.segment--;
 }
 
 static const uint8_t *window_at(const struct wal_reader *r, uint64_t need)
@@ -167,7 +187,7 @@ static enum reader_step step(struct wal *w)
 
     ASSERT(w->reader.at.offset % DISK_SECTOR == 0);
     if (r->at.segment < w->durable_end.segment && r->at.offset >= live_end(w, r))
-        r->at = (struct wal_place){.segment = r->at.segment + 1, .offset = DISK_SECTOR};
+        r->at = (struct wal_place){.segment = r->at.segment + 1, .offset = SEGMENT_DATA_OFFSET};
     const bool past = r->read->count == 0 && !wal_place_before(r->at, r->stop);
     if (past || !wal_place_before(r->at, w->durable_end))
         return finish(r, -ENOENT);

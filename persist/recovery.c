@@ -40,12 +40,23 @@ static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h
     return batch_check_body(h, *records, r->w->options.cluster, body) ? 1 : 0;
 }
 
+/* Nothing is left above the base. */
+static void cut_to_base(struct wal *w)
+{
+    ASSERT(w->view.last >= w->view.base);
+    wal_holes_cut(&w->holes, w->view.base, w->view.base_chain);
+    wal_view_cut(&w->view, w->view.base);
+}
+
 static int skip_to(struct recovery *r, const struct wal_end *end)
 {
     ASSERT(end->term_known || r->lost);
-    const int result = wal_holes_skip(r->w, end);
-
     r->lost = false;
+    if (end->index <= r->w->view.base) { /* what is missing is in the snapshot */
+        cut_to_base(r->w);
+        return 0;
+    }
+    const int result = wal_holes_skip(r->w, end);
     if (result == -EOVERFLOW)
         return REFUSE(r, result, "the log is damaged in more than %d places", WAL_HOLES_MAX);
     if (result != 0)
@@ -67,6 +78,27 @@ static int find_lost_end(struct recovery *r, const struct batch_header *h, const
     return skip_to(r, &end);
 }
 
+/* What is not above the base says nothing, but that what stood above it was replaced too. */
+static int add_record(struct recovery *r, const struct record_header *record)
+{
+    struct wal_view *v = &r->w->view;
+
+    ASSERT(record->index > 0);
+    if (record->index > v->last + 1)
+        return REFUSE(r, -EBADMSG, "the log has no entries between %llu and %llu",
+                      (unsigned long long)v->last, (unsigned long long)record->index);
+    if (record->index <= v->base) {
+        cut_to_base(r->w);
+        return 0;
+    }
+    if (record->index <= v->last)
+        wal_holes_cut(&r->w->holes, record->index - 1, record->chain);
+    const int added = wal_view_add(v, record);
+    if (added != 0)
+        return REFUSE(r, added, "the log has more than %u term runs", v->runs_max);
+    return 0;
+}
+
 static int add_records(struct recovery *r, const struct batch_header *h, const uint8_t *records)
 {
     struct wal_view *v = &r->w->view;
@@ -74,17 +106,14 @@ static int add_records(struct recovery *r, const struct batch_header *h, const u
 
     for (uint32_t i = 0; i < h->record_count; i++) {
         const struct record_header *record = record_at(records + at);
-        if (record->index > v->last + 1)
-            return REFUSE(r, -EBADMSG, "the log has no entries between %llu and %llu",
-                          (unsigned long long)v->last, (unsigned long long)record->index);
-        if (record->index <= v->last)
-            wal_holes_cut(&r->w->holes, record->index - 1, record->chain);
-        const int added = wal_view_add(v, record);
+        const int added = add_record(r, record);
         if (added != 0)
-            return REFUSE(r, added, "the log has more than %u term runs", v->runs_max);
+            return added;
         at += record_bytes(record->payload_bytes);
     }
-    if (h->last_index < v->last) {
+    if (h->last_index < v->last && h->last_index <= v->base) {
+        cut_to_base(r->w);
+    } else if (h->last_index < v->last) {
         wal_view_cut(v, h->last_index);
         v->last_chain = h->last_chain;
     }
@@ -118,6 +147,8 @@ static int take_content(struct recovery *r, const struct batch_header *h, const 
         result = add_records(r, h, records);
     if (result != 0)
         return result;
+    if (h->last_index <= v->base && v->last == v->base)
+        return 0; /* it ended within what the snapshot stands for */
     if (h->last_index != v->last || h->last_term != v->last_term || h->last_chain != v->last_chain)
         return REFUSE(r, -EBADMSG, "batch %llu and its records do not agree",
                       (unsigned long long)h->number);
@@ -163,6 +194,11 @@ static int keep_batch(struct recovery *r, const struct batch_header *h,
     if (h->boot >= w->options.boot)
         return REFUSE(r, -EINVAL, "the log was written in boot %u, and this is to be boot %u",
                       h->boot, w->options.boot);
+    if (h->number <= w->manifest.cut_number) {
+        r->lost = false; /* a snapshot was installed over what it and those before it brought */
+        pass_batch(r, h, 0);
+        return 0;
+    }
     const int taken = take_content(r, h, records);
     if (taken != 0)
         return taken;
@@ -214,7 +250,7 @@ static bool next_segment_goes_on(struct recovery *r, const struct segment_header
     struct batch_header h;
     struct batch_body body;
     const uint8_t *records;
-    r->at = (struct wal_place){.segment = here.segment + 1, .offset = DISK_SECTOR};
+    r->at = (struct wal_place){.segment = here.segment + 1, .offset = SEGMENT_DATA_OFFSET};
     const int good = good_batch(r, r->w->segment[r->at.segment].bytes, &h, &body, &records);
     r->at = here;
     return good != 0; /* a refusal is met again there */
@@ -233,6 +269,10 @@ static int walk(struct recovery *r)
     for (uint32_t i = r->at.segment; i < w->segment_count; i++) {
         int result = segment_limit(r, i, &next, &limit);
         int good = 1;
+        if (r->at.offset == SEGMENT_DATA_OFFSET) {
+            w->segment[i].first_number = r->number;
+            w->segment[i].first_crc = r->previous_crc;
+        }
         while (result == 0 && good == 1) {
             good = good_batch(r, limit, &h, &body, &records);
             result = good == 1 ? keep_batch(r, &h, &body, records) : good;
@@ -242,7 +282,7 @@ static int walk(struct recovery *r)
         w->segment[i].end = r->at.offset;
         if (!next_segment_goes_on(r, &next))
             return 0;
-        r->at = (struct wal_place){.segment = i + 1, .offset = DISK_SECTOR};
+        r->at = (struct wal_place){.segment = i + 1, .offset = SEGMENT_DATA_OFFSET};
     }
     return 0;
 }
@@ -270,14 +310,15 @@ static int look_behind(struct recovery *r)
             if (h.mark_number > r->mark_number)
                 r->mark_number = h.mark_number;
         }
-        at = (struct wal_place){.segment = i + 1, .offset = DISK_SECTOR};
+        at = (struct wal_place){.segment = i + 1, .offset = SEGMENT_DATA_OFFSET};
     }
     r->looked = true;
     return 0;
 }
 
 /* The walk goes on with batch `number`, which stands at `at`, behind what is lost. */
-static void go_on_at(struct recovery *r, struct wal_place at, uint64_t number, uint32_t previous_crc)
+static void go_on_at(struct recovery *r, struct wal_place at, uint64_t number,
+                     uint32_t previous_crc)
 {
     ASSERT(number > r->number);
     r->kept[(number - 1) % KEPT_RING] = (struct kept){
@@ -285,7 +326,7 @@ static void go_on_at(struct recovery *r, struct wal_place at, uint64_t number, u
     r->at = at;
     r->number = number;
     r->previous_crc = previous_crc;
-    r->lost = true;
+    r->lost = number - 1 > r->w->manifest.cut_number;
 }
 
 /* The first header behind r->at in its segment that is of a later batch. */
@@ -319,14 +360,14 @@ static int pass_damage(struct recovery *r)
             return result;
         if (header_is_next(r, limit, &h)) {
             const struct wal_end end = {h.last_index, h.last_chain, h.last_term, true};
-            const int skipped = skip_to(r, &end);
+            const int skipped = h.number > w->manifest.cut_number ? skip_to(r, &end) : 0;
             pass_batch(r, &h, 0);
             return skipped;
         }
         if (find_behind(r, limit))
             return 0;
         /* A RECOVERY segment says what it continues, which nothing in front of it says any more. */
-        const struct wal_place behind = {.segment = i + 1, .offset = DISK_SECTOR};
+        const struct wal_place behind = {.segment = i + 1, .offset = SEGMENT_DATA_OFFSET};
         if (next.kind == SEGMENT_RECOVERY && next.continues_number >= r->number) {
             r->at.offset = next.continues_offset;
             go_on_at(r, behind, next.continues_number + 1, next.continues_crc);
@@ -377,10 +418,8 @@ static int read_config(struct recovery *r, raft_index index, uint8_t *payload,
 {
     struct wal *w = r->w;
     const struct wal_view *v = &w->view;
-    struct wal_read read = {.first = index,
-                            .last = index,
-                            .bytes = w->buffer[0].bytes,
-                            .size = w->options.batch_bytes};
+    struct wal_read read = {
+        .first = index, .last = index, .bytes = w->buffer[0].bytes, .size = w->options.batch_bytes};
     uint32_t run = v->run_count;
 
     ASSERT(index <= v->last);
@@ -406,6 +445,21 @@ static int read_config(struct recovery *r, raft_index index, uint8_t *payload,
     return 0;
 }
 
+/* The one that was in force at the base. */
+static void report_base_config(struct recovery *r)
+{
+    const struct segment_manifest *m = &r->w->manifest;
+    struct wal_recovered *out = r->out;
+
+    ASSERT(out->config_count == 0);
+    memcpy(r->w->config_payload, m->config, m->config_bytes);
+    out->config[out->config_count++] = (struct wal_config){
+        .index = m->config_index,
+        .payload = r->w->config_payload,
+        .payload_bytes = m->config_bytes,
+    };
+}
+
 /* Each that may still be undone, and the one that is then in force. */
 static int read_configs(struct recovery *r)
 {
@@ -420,8 +474,10 @@ static int read_configs(struct recovery *r)
     if (from == 0 && v->config_forgotten)
         return REFUSE(r, -EOVERFLOW, "more than %d configurations were undone",
                       WAL_CONFIG_PLACES_MAX);
+    if (from == 0 && r->w->manifest.config_index > 0)
+        report_base_config(r);
     from -= from > 0;
-    if (v->config_count - from > WAL_CONFIGS_MAX)
+    if (out->config_count + v->config_count - from > WAL_CONFIGS_MAX)
         return REFUSE(r, -EOVERFLOW, "%u configurations are not committed, more than can be",
                       v->config_count - from);
     for (uint32_t i = from; i < v->config_count; i++) {
@@ -431,6 +487,25 @@ static int read_configs(struct recovery *r)
         if (result != 0)
             return result;
         out->config_count++;
+    }
+    return 0;
+}
+
+/* The snapshot that the base stands for outlives what the batches knew when they were composed. */
+static int check_base(struct recovery *r)
+{
+    struct wal *w = r->w;
+    const struct segment_manifest *m = &w->manifest;
+
+    if (w->view.first_chain != m->base_chain || w->view.last < m->snapshot_index)
+        return REFUSE(r, -EBADMSG, "the log does not continue its base, entry %llu",
+                      (unsigned long long)m->base_index);
+    if (w->commit < m->snapshot_index)
+        w->commit = m->snapshot_index;
+    if (w->term < m->base_term) { /* a vote in this term would have been flushed with it */
+        w->term = m->base_term;
+        w->vote = 0;
+        w->vote_incarnation = 0;
     }
     return 0;
 }
@@ -446,6 +521,17 @@ static void report(struct recovery *r)
     out->vote = w->vote;
     out->vote_incarnation = w->vote_incarnation;
     out->commit = w->commit;
+    out->base = (struct wal_base){
+        .index = w->manifest.base_index,
+        .term = w->manifest.base_term,
+        .chain = w->manifest.base_chain,
+        .snapshot_index = w->manifest.snapshot_index,
+        .snapshot_bytes = w->manifest.snapshot_bytes,
+        .snapshot_digest = w->manifest.snapshot_digest,
+        .config_index = w->manifest.config_index,
+        .config = w->manifest.config,
+        .config_bytes = w->manifest.config_bytes,
+    };
     wal_report(w, out);
     if (w->holes.hole_count > 0) {
         const struct wal_hole *first = &w->holes.hole[0];
@@ -470,13 +556,27 @@ void recovery_begin(struct recovery *r, struct wal *w, struct wal_recovered *out
     w->generation_next = 1;
 }
 
+/* The manifest says where the log begins, and vouches for what it had seen. */
+static void begin_at_start(struct recovery *r)
+{
+    const struct segment_manifest *m = &r->w->manifest;
+
+    ASSERT(r->number == 1);
+    wal_view_begin(&r->w->view, m->base_index, m->base_term, m->base_chain);
+    if (m->number == 0)
+        return;
+    r->number = m->start_number;
+    r->previous_crc = m->start_crc;
+    r->mark_number = m->start_number > m->cut_number ? m->start_number : m->cut_number;
+}
+
 int recovery_read(struct recovery *r)
 {
     struct segment_header first;
     int result = 1;
 
-    ASSERT(r->number == 1);
-    r->at = (struct wal_place){.segment = 0, .offset = DISK_SECTOR};
+    begin_at_start(r);
+    r->at = (struct wal_place){.segment = 0, .offset = SEGMENT_DATA_OFFSET};
     if (r->w->segment_count > 0 && recovery_read_header(r, 0, &first) == SEGMENT_OK)
         mark_by_header(r, &first);
     while (result == 1) { /* once for each damaged place: each brings the walk forward */
@@ -488,6 +588,8 @@ int recovery_read(struct recovery *r)
             result = passed != 0 ? passed : 1;
         }
     }
+    if (result == 0)
+        result = check_base(r);
     if (result == 0)
         report(r);
     return result;

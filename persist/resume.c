@@ -54,8 +54,9 @@ static int create_segment(struct recovery *r, uint64_t copies_bytes, struct wal_
     *out = (struct wal_segment){
         .generation = w->generation_next++,
         .bytes = op.length,
-        .end = DISK_SECTOR,
+        .end = SEGMENT_DATA_OFFSET,
         .slot = op.slot,
+        .own = true,
     };
     return 0;
 }
@@ -114,19 +115,10 @@ static int write_segment_header(struct recovery *r, const struct wal_segment *to
                                 const struct kept *mark)
 {
     struct wal *w = r->w;
-    struct segment_header h = {
-        .kind = SEGMENT_RECOVERY,
-        .cluster = w->options.cluster,
-        .incarnation = w->options.incarnation,
-        .boot = w->options.boot,
-        .node = w->options.node,
-        .generation = to->generation,
-        .segment_bytes = to->bytes,
-        .manifest = w->manifest,
-        .copied_number = r->number - 1,
-    };
+    struct segment_header h = wal_segment_header(w, to, SEGMENT_RECOVERY);
 
     ASSERT(to->generation + 1 == r->w->generation_next);
+    h.copied_number = r->number - 1;
     if (mark->number > 0) {
         h.continues_generation = w->segment[mark->place.segment].generation;
         h.continues_offset = mark->place.offset + mark->bytes;
@@ -134,10 +126,12 @@ static int write_segment_header(struct recovery *r, const struct wal_segment *to
         h.continues_crc = mark->header_crc;
     }
     segment_seal(&h);
-    memset(w->prepare.header, 0, DISK_SECTOR);
-    memcpy(w->prepare.header, &h, sizeof h);
-    const struct disk_op op = {.slot = to->slot, .bytes = w->prepare.header, .length = DISK_SECTOR};
+    for (uint32_t copy = 0; copy < SEGMENT_COPIES; copy++)
+        segment_encode(w->prepare.headers + (size_t)copy * DISK_SECTOR, &h);
+    const struct disk_op op = {
+        .slot = to->slot, .bytes = w->prepare.headers, .length = SEGMENT_DATA_OFFSET};
     const int result = wal_do_write(w, &op);
+    w->header = h;
     if (result != 0)
         return REFUSE(r, result, "the log can't be written: %s", strerror(-result));
     return 0;
@@ -147,13 +141,16 @@ static int write_segment_header(struct recovery *r, const struct wal_segment *to
 static void join_segment(struct recovery *r, const struct wal_segment *to, const struct kept *mark)
 {
     struct wal *w = r->w;
-    uint64_t offset = DISK_SECTOR;
+    uint64_t offset = SEGMENT_DATA_OFFSET;
 
     w->segment_count = mark->number > 0 ? mark->place.segment + 1 : 0;
     if (mark->number > 0)
         w->segment[mark->place.segment].end = mark->place.offset + mark->bytes;
     const struct wal_place end = {.segment = w->segment_count, .offset = 0};
-    w->segment[w->segment_count++] = *to;
+    w->segment[w->segment_count] = *to;
+    w->segment[w->segment_count].first_number = mark->number + 1;
+    w->segment[w->segment_count].first_crc = mark->header_crc;
+    w->segment_count++;
     wal_places_cut(&w->places,
                    mark->number > 0
                        ? (struct wal_place){mark->place.segment, mark->place.offset + mark->bytes}
@@ -183,6 +180,14 @@ static int remove_behind(struct recovery *r, const struct kept *mark)
             return -EIO;
     }
     return 0;
+}
+
+/* Who has which slot from here on. */
+static void take_slots(struct wal *w)
+{
+    ASSERT(w->slot_taken[0]);
+    for (uint32_t i = 0; i < w->segment_count; i++)
+        w->slot_taken[w->segment[i].slot] = true;
 }
 
 /* Steps 1 to 3. */
@@ -216,8 +221,10 @@ static int go_on_in_new_segment(struct recovery *r)
         result = remove_behind(r, &mark);
     if (result == 0)
         result = write_segment_header(r, &to, &mark);
-    if (result == 0)
+    if (result == 0) {
         join_segment(r, &to, &mark);
+        take_slots(w);
+    }
     return result;
 }
 

@@ -17,8 +17,10 @@
 
 enum {
     SEGMENT_MAGIC = 0x47534b53, /* "SKSG" */
-    SEGMENT_VERSION = 1,
+    SEGMENT_VERSION = 2,
     SEGMENT_HEADER_BYTES = 512,
+    SEGMENT_COPIES = 2, /* of the header, each in a sector of its own */
+    SEGMENT_DATA_OFFSET = SEGMENT_COPIES * DISK_SECTOR, /* of the first batch */
     SEGMENT_CONFIG_BYTES_MAX = 256,
 };
 
@@ -27,15 +29,20 @@ enum segment_kind {
     SEGMENT_RECOVERY = 2, /* fixes where the one before ends */
 };
 
-/* What the log stands on: its base and the snapshot that replaces what was cut. */
+/* What the log stands on: its base, the snapshot that replaces what was cut, and where it begins. */
 struct segment_manifest {
-    uint32_t base_chain;
+    uint32_t start_crc;
+    uint64_t number; /* 0: there is none */
     raft_index base_index;
     raft_term base_term;
     raft_index snapshot_index;
     uint64_t snapshot_bytes;
     uint64_t snapshot_digest;
     raft_index config_index;
+    uint64_t start_generation;
+    uint64_t start_number;
+    uint64_t cut_number;
+    uint32_t base_chain;
     uint32_t config_bytes;
     uint8_t config[SEGMENT_CONFIG_BYTES_MAX];
 } __attribute__((packed));
@@ -57,13 +64,14 @@ struct segment_header {
     uint32_t continues_crc;
     struct segment_manifest manifest;
     uint64_t copied_number;
-    uint8_t reserved_end[112];
+    uint8_t reserved_end[76];
     uint32_t header_crc; /* over the 508 bytes before it */
 } __attribute__((packed));
 
 static_assert(sizeof(struct segment_header) == SEGMENT_HEADER_BYTES, "the header is the format");
 static_assert(offsetof(struct segment_header, manifest) == 76, "as in the table");
-static_assert(offsetof(struct segment_header, copied_number) == 388, "as in the table");
+static_assert(offsetof(struct segment_header, copied_number) == 424, "as in the table");
+static_assert(offsetof(struct segment_header, manifest.base_chain) == 160, "as in the table");
 static_assert(offsetof(struct segment_header, header_crc) == 508, "the checksum comes last");
 
 enum segment_verdict {
@@ -82,9 +90,15 @@ struct segment_owner {
 
 /* Sets magic, version and header_crc; every other field is the caller's. */
 void segment_seal(struct segment_header *header);
-/* Judges SEGMENT_HEADER_BYTES of a file; `out` is set unless SEGMENT_BAD. */
+/* The bytes of one copy, a sector of them. */
+void segment_encode(uint8_t *sector, const struct segment_header *header);
+/* Judges the SEGMENT_DATA_OFFSET bytes at the front of a file: the copy that counts, which is the
+ * valid one with the newer manifest, is in `out`. Without one, `out` tells why unless SEGMENT_BAD. */
 enum segment_verdict segment_check(const uint8_t *bytes, const struct segment_owner *owner,
                                    uint64_t generation, struct segment_header *out);
+/* One copy by itself. */
+enum segment_verdict segment_check_copy(const uint8_t *bytes, const struct segment_owner *owner,
+                                        uint64_t generation, struct segment_header *out);
 
 /* "wal-0123456789abcdef" and back; 0: not such a name. */
 void segment_name(char name[DISK_NAME_BYTES], uint64_t generation);

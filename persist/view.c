@@ -7,15 +7,29 @@
 #include <errno.h>
 #include <string.h>
 
+void wal_view_begin(struct wal_view *v, raft_index base, raft_term term, uint32_t chain)
+{
+    ASSERT(v->runs_max > 0);
+    v->base = v->last = base;
+    v->base_term = v->last_term = term;
+    v->base_chain = v->first_chain = v->last_chain = chain;
+    v->run_count = 0;
+    v->config_count = 0;
+    v->config_forgotten = false;
+}
+
 void wal_view_cut(struct wal_view *v, raft_index last)
 {
+    ASSERT(last >= v->base);
     ASSERT(last <= v->last);
     while (v->run_count > 0 && v->run_first[v->run_count - 1] > last)
         v->run_count--;
     while (v->config_count > 0 && v->config_index[v->config_count - 1] > last)
         v->config_count--;
     v->last = last;
-    v->last_term = v->run_count > 0 ? v->run_term[v->run_count - 1] : 0;
+    v->last_term = v->run_count > 0 ? v->run_term[v->run_count - 1] : v->base_term;
+    if (last == v->base)
+        v->last_chain = v->first_chain = v->base_chain;
 }
 
 int wal_view_add(struct wal_view *v, const struct record_header *record)
@@ -25,6 +39,8 @@ int wal_view_add(struct wal_view *v, const struct record_header *record)
         wal_view_cut(v, record->index - 1);
     }
     ASSERT(record->index == v->last + 1);
+    if (record->index == v->base + 1)
+        v->first_chain = record->chain;
     if (v->run_count == 0 || v->run_term[v->run_count - 1] != record->term) {
         if (v->run_count == v->runs_max)
             return -EOVERFLOW;

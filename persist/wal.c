@@ -35,11 +35,14 @@ static void check_options(const struct wal_options *o)
     ASSERT(o->buffer_count <= WAL_BUFFERS_MAX);
     ASSERT(o->flights >= 1);
     ASSERT(o->runs_max >= 1);
+    ASSERT(o->segments_ahead >= 1);
+    ASSERT(o->segments_ahead <= WAL_AHEAD_MAX);
+    ASSERT(o->spares_max <= WAL_SPARES_MAX);
 }
 
 /* The wal's memory, in this order; each part begins on a sector. */
 struct layout {
-    size_t buffers, window, header, names, run_first, run_term, config, end;
+    size_t buffers, window, headers, sector, names, run_first, run_term, config, end;
 };
 
 static struct layout layout_of(const struct wal_options *o)
@@ -48,8 +51,9 @@ static struct layout layout_of(const struct wal_options *o)
 
     l.buffers = align_up(sizeof(struct wal));
     l.window = l.buffers + (size_t)o->buffer_count * o->batch_bytes;
-    l.header = l.window + o->batch_bytes;
-    l.names = l.header + DISK_SECTOR;
+    l.headers = l.window + o->batch_bytes;
+    l.sector = l.headers + SEGMENT_DATA_OFFSET;
+    l.names = l.sector + DISK_SECTOR;
     l.run_first = l.names + align_up((WAL_SEGMENTS_MAX + 1) * (size_t)DISK_NAME_BYTES);
     l.run_term = l.run_first + align_up(o->runs_max * sizeof(raft_index));
     l.config = l.run_term + align_up(o->runs_max * sizeof(raft_term));
@@ -77,7 +81,9 @@ struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *
     for (uint32_t i = 0; i < options->buffer_count; i++)
         w->buffer[i].bytes = bytes + l.buffers + (size_t)i * options->batch_bytes;
     w->reader.window = bytes + l.window;
-    w->prepare.header = bytes + l.header;
+    w->prepare.headers = bytes + l.headers;
+    w->base.sector = bytes + l.sector;
+    w->slot_taken[0] = true; /* the superblock's */
     w->names = (char(*)[DISK_NAME_BYTES])(bytes + l.names);
     w->view.run_first = (raft_index *)(bytes + l.run_first);
     w->view.run_term = (raft_term *)(bytes + l.run_term);
@@ -128,6 +134,22 @@ static void close_open_batch(struct wal *w, struct wal_buffer *b)
     w->open_number++;
 }
 
+int wal_begin_batch(struct wal *w)
+{
+    struct wal_buffer *b = open_buffer(w);
+
+    if (b == NULL)
+        return -EAGAIN;
+    if (!b->has_steps)
+        return 0;
+    if (w->open_number + 1 - w->oldest_number == w->options.buffer_count)
+        return -EAGAIN;
+    close_open_batch(w, b);
+    b = open_buffer(w);
+    ASSERT(b != NULL);
+    return 0;
+}
+
 static bool is_filling(const struct wal *w)
 {
     return w->open_number - w->oldest_number < w->options.buffer_count &&
@@ -156,15 +178,15 @@ static uint64_t reserve_bytes(const struct wal *w)
 static uint64_t free_bytes(const struct wal *w)
 {
     const struct wal_segment *s = &w->segment[w->segment_count - 1];
-    const uint64_t rest = s->bytes - s->end;
     const uint64_t queued = queued_bytes(w);
-    uint64_t space = rest;
+    uint64_t space = s->bytes - s->end;
 
     ASSERT(w->segment_count > 0);
-    if (w->prepare.state == WAL_PREPARE_READY) {
+    for (uint32_t i = 0; i < w->prepare.ready_count; i++) {
         /* The batch that does not fit any more leaves less than itself unused. */
-        const uint64_t next = w->prepare.segment.bytes - w->prepare.segment.end;
-        space = next + (rest > w->options.batch_bytes ? rest - w->options.batch_bytes : 0);
+        s = &w->prepare.ready[i].segment;
+        space = space > w->options.batch_bytes ? space - w->options.batch_bytes : 0;
+        space += s->bytes - s->end;
     }
     return space > queued ? space - queued : 0;
 }
@@ -179,9 +201,8 @@ static bool takes(const struct wal *w, const struct wal_step *step)
 }
 
 /* Takes the records that were just copied to `records` into the account of the batch; the last one. */
-static const struct record_header *account_records(struct wal_buffer *b,
-                                                   const struct wal_step *step,
-                                                   const uint8_t *records)
+static const struct record_header *
+account_records(struct wal_buffer *b, const struct wal_step *step, const uint8_t *records)
 {
     uint32_t crcs[CRCS_AT_ONCE];
     uint32_t crc_count = 0;
@@ -255,8 +276,8 @@ static int append_repair(struct wal *w, const struct wal_step *step)
     struct wal_buffer *b = open_buffer(w);
     if (b == NULL)
         return -EAGAIN;
-    const int result = cuts ? wal_holes_skip(w, &end)
-                            : wal_holes_fill(w, step->bytes, step->length, nowhere);
+    const int result =
+        cuts ? wal_holes_skip(w, &end) : wal_holes_fill(w, step->bytes, step->length, nowhere);
     if (result != 0) {
         b->state = WAL_BUFFER_FREE;
         return result;
@@ -331,7 +352,7 @@ static bool place_next(struct wal *w, uint64_t bytes, struct wal_place *place)
     const struct wal_segment *s = wal_current(w);
 
     if (s->end + bytes > s->bytes) {
-        if (w->prepare.state != WAL_PREPARE_READY) {
+        if (w->prepare.ready_count == 0) {
             MARK(SEGMENT_AWAITED);
             return false;
         }
@@ -394,7 +415,12 @@ static bool submit_next(struct wal *w)
         w->open_number++;
     b->state = WAL_BUFFER_WRITING;
     b->submitted_ns = w->now_ns;
-    wal_current(w)->end += bytes;
+    struct wal_segment *s = wal_current(w);
+    if (s->first_number == 0) {
+        s->first_number = w->submit_number;
+        s->first_crc = w->previous_crc;
+    }
+    s->end += bytes;
     w->previous_crc = b->header.header_crc;
     w->submit_number++;
     w->flights += b->has_steps;
@@ -409,6 +435,8 @@ static bool submit_next(struct wal *w)
 
 static bool submit_due(struct wal *w)
 {
+    if (wal_base_holds(w, w->submit_number))
+        return false;
     if (w->submit_number < w->open_number)
         return true; /* closed: full */
     return is_filling(w) && w->flights < w->options.flights;
@@ -540,6 +568,12 @@ void wal_on_done(struct wal *w, const struct disk_done *done)
     case WAL_OP_READ:
         wal_reader_on_done(w, done->result);
         return;
+    case WAL_OP_BASE:
+        wal_base_on_done(w, done->result);
+        return;
+    case WAL_OP_REMOVE:
+        wal_recycle_on_removed(w, (uint32_t)number);
+        return;
     }
     ASSERT(false); /* nobody else submits to our disk */
 }
@@ -563,10 +597,10 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns)
     if (w->failed != 0)
         return reaped;
 
-    uint32_t work = reaped + wal_submit_syncs(w);
+    uint32_t work = reaped + wal_submit_syncs(w) + wal_base_poll(w);
     while (submit_due(w) && submit_next(w))
         work++;
-    work += wal_prepare_poll(w);
+    work += wal_prepare_poll(w) + wal_recycle_poll(w);
     /* A mark is not worth the reserve. */
     if (w->mark_wanted && is_idle(w) && free_bytes(w) > reserve_bytes(w) &&
         now_ns - w->idle_since_ns >= WAL_IDLE_MARK_NS)
@@ -633,7 +667,7 @@ uint64_t wal_repairs_durable(const struct wal *w)
 
 void wal_report(const struct wal *w, struct wal_recovered *out)
 {
-    ASSERT(w->view.run_count > 0 || w->view.last == 0);
+    ASSERT(w->view.run_count > 0 || w->view.last == w->view.base);
     out->last = w->view.last;
     out->last_term = w->view.last_term;
     out->last_chain = w->view.last_chain;

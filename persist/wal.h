@@ -1,9 +1,12 @@
-/* persist/wal.h: the replicated log on disk: append, flush in batches, recover, read back.
+/* persist/wal.h: the replicated log on disk: append, flush in batches, cut, recover, read back.
  *
  * Unit       One record is one log entry (base/record.h). A batch is what one write makes durable:
  *            a header, records back to back, padding to DISK_SECTOR. Formats: docs/formats.md.
  * Group commit  Everything queued when a buffer is free goes out as one write with DSYNC; what
  *            arrives meanwhile forms the next batch. There is no timer that waits for company.
+ * Base       Entries up to the log base are not in the log: a snapshot stands for them. Base, snapshot
+ *            and configuration there are the manifest; wal_set_base() changes all of it or nothing.
+ *            Segments below the log's start are used again for new ones, under a new generation.
  * Order      wal_durable() is the end of the longest flushed prefix of seqs; it never goes back.
  * Ownership  wal_append() copies the records into a batch buffer before it returns.
  * Thread     The persist lcore only; wal_open() before it runs.
@@ -29,7 +32,12 @@ enum {
     WAL_BUFFERS_MAX = 8,
     WAL_FLIGHTS_DEFAULT = 1,
     WAL_CONFIGS_MAX = 4, /* the committed configuration and those above it; see RAFT_CONFIGS_MAX */
+    WAL_AHEAD_MAX = 8,
+    WAL_AHEAD_DEFAULT = 2,
+    WAL_SPARES_MAX = 64,
+    WAL_SPARES_DEFAULT = 16,
     WAL_REFUSAL_BYTES = 256,
+    WAL_CONFIG_BYTES_MAX = 256,
 };
 
 /* A log that has been silent for this long after a flush writes the durable mark, once. */
@@ -44,9 +52,11 @@ struct wal_options {
     uint32_t boot;   /* of this start; never used before */
     raft_node node;
     uint32_t buffer_count; /* batches being filled or written, 2 .. WAL_BUFFERS_MAX */
-    uint32_t flights;   /* flushes in flight beside which a batch that is not full waits no more */
-    uint32_t runs_max;  /* term runs that recovery can report */
-    bool sync_by_fsync; /* fdatasync after the write has completed, instead of RWF_DSYNC */
+    uint32_t flights;  /* flushes in flight beside which a batch that is not full waits no more */
+    uint32_t runs_max; /* term runs that recovery can report */
+    uint32_t segments_ahead; /* prepared before they are needed, 1 .. WAL_AHEAD_MAX */
+    uint32_t spares_max;     /* old segments kept to be used again, 0 .. WAL_SPARES_MAX */
+    bool sync_by_fsync;      /* fdatasync after the write has completed, instead of RWF_DSYNC */
 };
 
 /* The largest step that wal_append() takes: what surely fits into one batch. */
@@ -55,10 +65,10 @@ static inline uint32_t wal_step_bytes_max(const struct wal_options *options)
     return options->batch_bytes - DISK_SECTOR;
 }
 
-/* A header, and whole batches behind it. */
+/* A header in two copies, and whole batches behind it. */
 static inline uint64_t wal_segment_bytes_min(const struct wal_options *options)
 {
-    return DISK_SECTOR + 2ull * options->batch_bytes;
+    return 2ull * DISK_SECTOR + 2ull * options->batch_bytes;
 }
 
 /* A CONFIG record of the log; its payload is a copy. */
@@ -86,6 +96,20 @@ enum {
     WAL_FILLS_MAX = 512, /* fills of up to a batch each */
 };
 
+/* What the log stands on. */
+struct wal_base {
+    raft_index index; /* the log begins with the entry after it; 0: with the first of all */
+    raft_term term;
+    uint32_t chain; /* header checksum of the record at `index` */
+    raft_index
+        snapshot_index; /* at least `index`; in between are entries for peers that are behind */
+    uint64_t snapshot_bytes;
+    uint64_t snapshot_digest;
+    raft_index config_index; /* of the configuration in force at `index`; 0: none */
+    const uint8_t *config;   /* payload of that record */
+    uint32_t config_bytes;   /* at most WAL_CONFIG_BYTES_MAX */
+};
+
 /* What recovery found; all of it is durable. The arrays lie in the wal's memory until wal_close(). */
 struct wal_recovered {
     raft_term term;
@@ -95,7 +119,8 @@ struct wal_recovered {
     raft_term last_term;
     uint32_t last_chain; /* header checksum of the last record */
     raft_index commit;
-    uint32_t run_count;
+    struct wal_base base; /* its configuration lies there until the next wal_set_base() */
+    uint32_t run_count;   /* above the base */
     const raft_index *run_first;
     const raft_term *run_term;
     /* Those above `commit`, which may have to be undone, and the newest at or below; ascending. */
@@ -107,13 +132,13 @@ struct wal_recovered {
     uint32_t hole_count; /* not filled yet; ascending. Terms in a hole are guesses, but the last
                             entry's own; configurations in it are not known */
     struct wal_hole hole[WAL_HOLES_MAX];
-    char refusal[WAL_REFUSAL_BYTES];      /* why wal_open() failed, a sentence */
+    char refusal[WAL_REFUSAL_BYTES]; /* why wal_open() failed, a sentence */
 };
 
 enum wal_step_kind {
     WAL_STEP_NEXT, /* the log goes on, or is replaced from `first` on */
     WAL_STEP_FILL, /* records first .. last fill the top of what is left of a hole */
-    WAL_STEP_CUT,  /* no records: the log ends with entry `last`, of cut_term and cut_chain, which is in a
+    WAL_STEP_CUT, /* no records: the log ends with entry `last`, of cut_term and cut_chain, which is in a
                       hole: another one than was there before, and what fills the hole follows from it */
 };
 
@@ -147,6 +172,7 @@ struct wal_read {
 
 struct wal_counters {
     uint64_t batches, records, bytes, flushes, segments;
+    uint64_t recycled, removed; /* segments that fell below the log's start */
     uint64_t flush_ns_last; /* submission to completion of the newest, by the times given to poll */
 };
 
@@ -165,6 +191,12 @@ uint64_t wal_repairs_durable(const struct wal *w);
  * wal_recovered. Only while nothing is on its way to the log. */
 void wal_report(const struct wal *w, struct wal_recovered *out);
 bool wal_hole_is_closed(const struct wal_hole *hole);
+/* The log stands on `base` once step->seq is durable, and not a part of it before; the step has no
+ * records. The base is committed, known to be durable elsewhere as a snapshot, and above the one before
+ * it. Entries above it stay, and the one at it has its chain value; or with `cut` (a snapshot from a
+ * peer takes the place of the log) none stays. 0; -EAGAIN: a change is under way, or no buffer is free;
+ * -EIO once wal_failed(). */
+int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_base *base, bool cut);
 uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);
 int wal_failed(const struct wal *w); /* 0, or the negative errno that stops the node */

@@ -1,7 +1,9 @@
 /* persist/wal_internal.h: struct wal and what the files of the log share among themselves.
  *
  *   wal.c       append, submit, complete: the batches
- *   prepare.c   the next segment, made ahead
+ *   base.c      the manifest changes
+ *   prepare.c   the next segments, made ahead
+ *   recycle.c   segments below the log's start are used again or removed
  *   recovery.c  what a start decides; scan.c reads for it
  *   holes.c     entries that can't be read, and what fills them again
  *   view.c      what the log contains: last entry, term runs, configurations
@@ -29,10 +31,10 @@
 enum {
     WAL_SEGMENTS_MAX = DISK_FILES_MAX - 1, /* slot 0 is the superblock's */
     WAL_SLOT_FIRST = 1,
-    WAL_PLACES_MAX = 16384, /* one each 64 KiB of a log of 1 GiB */
+    WAL_PLACES_MAX = 16384,     /* one each 64 KiB of a log of 1 GiB */
     WAL_CONFIG_PLACES_MAX = 64, /* remembered while the log is read; see WAL_CONFIGS_MAX for how
                                    many can be undone */
-    WAL_REAP_MAX = 64,      /* completions in one turn */
+    WAL_REAP_MAX = 64,          /* completions in one turn */
     /* Of the last segment, for steps without records: so much at least, and one part in so many. */
     WAL_RESERVE_BYTES_MIN = 4 * DISK_SECTOR,
     WAL_RESERVE_DIVISOR = 16,
@@ -47,6 +49,8 @@ enum wal_op {
     WAL_OP_BATCH_SYNC,
     WAL_OP_PREPARE,
     WAL_OP_READ,
+    WAL_OP_BASE,
+    WAL_OP_REMOVE, /* the rest is a slot */
 };
 enum { WAL_OP_SHIFT = 56 };
 
@@ -58,8 +62,11 @@ static inline uint64_t wal_cookie(enum wal_op op, uint64_t number)
 struct wal_segment {
     uint64_t generation;
     uint64_t bytes;
-    uint64_t end; /* of the batches that count; the current one's: where the next goes */
+    uint64_t end;          /* of the batches that count; the current one's: where the next goes */
+    uint64_t first_number; /* of its first batch; 0: it has none */
+    uint32_t first_crc;    /* header checksum of the batch before that one */
     uint32_t slot;
+    bool own; /* made by this process: no write of another can still reach it */
 };
 
 /* Where a batch begins: index into the table of segments, and the offset. */
@@ -80,8 +87,8 @@ enum wal_buffer_state {
 
 struct wal_buffer {
     enum wal_buffer_state state;
-    bool has_steps; /* else the batch carries nothing but the mark */
-    bool repairs; /* it is a step of kind FILL or CUT */
+    bool has_steps;   /* else the batch carries nothing but the mark */
+    bool repairs;     /* it is a step of kind FILL or CUT */
     raft_index fills; /* lowest entry that it fills; 0: none */
     uint8_t *bytes;
     struct batch_header header; /* sealed and placed when submitted */
@@ -102,6 +109,10 @@ struct wal_places {
 
 /* The content of the log. view.c */
 struct wal_view {
+    raft_index base; /* the log begins behind it */
+    raft_term base_term;
+    uint32_t base_chain;
+    uint32_t first_chain; /* what the record at base + 1 says about the one before it */
     raft_index last;
     raft_term last_term;
     uint32_t last_chain;
@@ -130,19 +141,54 @@ struct wal_holes {
 
 enum wal_prepare_state {
     WAL_PREPARE_NONE,
-    WAL_PREPARE_CREATING,
+    WAL_PREPARE_CREATING,  /* or being renamed */
     WAL_PREPARE_UNWRITTEN, /* its header waits to be submitted */
     WAL_PREPARE_WRITING,
     WAL_PREPARE_UNSYNCED,
     WAL_PREPARE_SYNCING,
-    WAL_PREPARE_READY,
+};
+
+/* A segment with a header and without batches. */
+struct wal_prepared {
+    struct wal_segment segment;
+    struct segment_header header;
 };
 
 struct wal_prepare {
-    enum wal_prepare_state state;
-    struct wal_segment segment;
+    enum wal_prepare_state state; /* of `making` */
+    struct wal_prepared making;
+    bool renames;      /* `making` is a spare that gets its new name */
     uint64_t retry_ns; /* not before */
-    uint8_t *header;   /* a sector */
+    uint8_t *headers;  /* SEGMENT_DATA_OFFSET bytes */
+    uint32_t ready_count;
+    struct wal_prepared ready[WAL_AHEAD_MAX]; /* in the order of the log */
+};
+
+enum wal_base_state {
+    WAL_BASE_NONE,
+    WAL_BASE_WAITS,     /* for the batches before it to be durable */
+    WAL_BASE_UNWRITTEN, /* a copy of the header waits to be submitted */
+    WAL_BASE_WRITING,
+    WAL_BASE_UNSYNCED,
+    WAL_BASE_SYNCING,
+};
+
+/* A change of the manifest on its way. */
+struct wal_base_change {
+    enum wal_base_state state;
+    uint32_t copy;    /* of the header, being written */
+    uint64_t barrier; /* batches from this one on wait for it; 0: none do */
+    bool cut;
+    struct segment_manifest manifest; /* start and number are set when it is composed */
+    struct segment_header header;     /* with it, of the segment that was in use then */
+    uint32_t slot;                    /* of that segment */
+    uint8_t *sector;
+};
+
+struct wal_recycle {
+    uint64_t below_generation; /* older segments are not needed, for the durable manifest says so */
+    uint32_t spare_count;
+    struct wal_segment spare[WAL_SPARES_MAX];
 };
 
 struct wal_reader {
@@ -187,7 +233,10 @@ struct wal {
 
     uint32_t segment_count; /* the last one is written to */
     uint64_t generation_next;
-    struct segment_manifest manifest;
+    struct segment_manifest manifest; /* durable */
+    struct segment_header header;     /* of the current segment */
+    struct wal_base_change base;
+    struct wal_recycle recycle;
     struct wal_prepare prepare;
     struct wal_counters counters;
     struct wal_reader reader;
@@ -197,6 +246,7 @@ struct wal {
     struct wal_buffer buffer[WAL_BUFFERS_MAX];
     uint8_t *config_payload;
     char (*names)[DISK_NAME_BYTES]; /* of a start: WAL_SEGMENTS_MAX + 1 */
+    bool slot_taken[DISK_FILES_MAX];
     struct wal_segment segment[WAL_SEGMENTS_MAX];
     struct wal_places places;
 };
@@ -237,6 +287,8 @@ bool wal_submit_mark(struct wal *w);
 /* With sync_by_fsync: the flushes of what has been written. */
 uint32_t wal_submit_syncs(struct wal *w);
 void wal_on_done(struct wal *w, const struct disk_done *done);
+/* Sees to it that there is an open batch without steps. 0 or -EAGAIN, and then nothing has changed. */
+int wal_begin_batch(struct wal *w);
 
 /* scan.c: synchronous, for a start. */
 struct wal_scan {
@@ -265,14 +317,33 @@ int wal_recover(struct wal *w, struct wal_recovered *out);
 uint32_t wal_prepare_poll(struct wal *w);
 void wal_prepare_on_done(struct wal *w, int64_t result);
 uint64_t wal_prepare_next_ns(const struct wal *w);
-/* Makes the prepared segment the current one; it must be ready. */
+/* Makes the oldest prepared segment the current one; there must be one. */
 void wal_roll(struct wal *w);
-uint32_t wal_slot_free(const struct wal *w);
+/* A segment's header as this process writes it: kind and what it continues are the caller's. */
+struct segment_header wal_segment_header(const struct wal *w, const struct wal_segment *s,
+                                         enum segment_kind kind);
+
+/* base.c */
+uint32_t wal_base_poll(struct wal *w);
+void wal_base_on_done(struct wal *w, int64_t result);
+/* The batch must wait for a manifest. */
+bool wal_base_holds(const struct wal *w, uint64_t number);
+
+/* recycle.c */
+uint32_t wal_recycle_poll(struct wal *w);
+void wal_recycle_on_removed(struct wal *w, uint32_t slot);
+/* A spare that can be used again, or NULL; pop takes it out of the store. */
+const struct wal_segment *wal_recycle_peek(const struct wal *w);
+void wal_recycle_pop(struct wal *w);
 
 /* reader.c */
 void wal_reader_on_done(struct wal *w, int64_t result);
+/* The first segment leaves the table; no read may be in flight. */
+void wal_reader_shift(struct wal *w);
 
-/* view.c: 0, or -EOVERFLOW when there are more term runs than runs_max. */
+/* view.c. Empty, on this base. */
+void wal_view_begin(struct wal_view *v, raft_index base, raft_term term, uint32_t chain);
+/* 0, or -EOVERFLOW when there are more term runs than runs_max. */
 int wal_view_add(struct wal_view *v, const struct record_header *record);
 void wal_view_cut(struct wal_view *v, raft_index last);
 /* Entries first .. last are of `term`, whatever was known of them. Likewise. */
@@ -301,6 +372,10 @@ int wal_holes_skip(struct wal *w, const struct wal_end *end);
  * below `first` if that is missing. */
 raft_index wal_holes_limit(const struct wal_holes *t, raft_index first, raft_index last);
 /* Where the fill that begins with entry `first` stands. */
+/* Entries up to the base are missed by nobody. */
+void wal_holes_rebase(struct wal_holes *t, raft_index base);
+/* The first segment leaves the table. */
+void wal_holes_shift(struct wal_holes *t);
 void wal_holes_place(struct wal_holes *t, raft_index first, struct wal_place place);
 const struct wal_fill *wal_holes_find(const struct wal_holes *t, raft_index index); /* or NULL */
 
@@ -308,6 +383,8 @@ const struct wal_fill *wal_holes_find(const struct wal_holes *t, raft_index inde
 void wal_places_add(struct wal_places *p, raft_index first, struct wal_place place);
 /* Forgets all places at or behind `end`. */
 void wal_places_cut(struct wal_places *p, struct wal_place end);
+/* The first segment leaves the table. */
+void wal_places_shift(struct wal_places *p);
 /* The batch from where to look for `index`; false: nothing that old is known. `next` is the place of
  * the one known after it. */
 bool wal_places_find(const struct wal_places *p, raft_index index, struct wal_place *at,

@@ -310,6 +310,17 @@ static int64_t do_remove(struct disk *d, struct pending *p)
     return 0;
 }
 
+static int64_t do_rename(struct disk *d, struct pending *p)
+{
+    const uint32_t file = file_find(d, p->op.from);
+
+    if (file == FILES_MAX)
+        return -ENOENT;
+    ASSERT(file_find(d, p->op.name) == FILES_MAX);
+    memcpy(d->file[file].name, p->op.name, DISK_NAME_BYTES);
+    return 0;
+}
+
 int64_t disk_sim_perform(struct disk *d, struct pending *p)
 {
     switch ((enum disk_op_kind)p->op.kind) {
@@ -328,6 +339,8 @@ int64_t disk_sim_perform(struct disk *d, struct pending *p)
         return do_create(d, p);
     case DISK_OP_REMOVE:
         return do_remove(d, p);
+    case DISK_OP_RENAME:
+        return do_rename(d, p);
     }
     ASSERT(false);
     return -EINVAL;
@@ -448,10 +461,15 @@ uint64_t disk_sim_next_ns(const struct disk *d)
     return d->next_due_ns;
 }
 
+static bool touches_directory(const struct disk_op *op)
+{
+    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE || op->kind == DISK_OP_RENAME;
+}
+
 /* The file of a fresh slot is found at submission: what the slot means later is another file. */
 static uint32_t file_at_submit(const struct disk *d, const struct disk_op *op)
 {
-    if (op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE)
+    if (touches_directory(op))
         return FILES_MAX;
     ASSERT(d->slot_file[op->slot] != 0);
     const uint32_t file = d->slot_file[op->slot] - 1;
@@ -464,7 +482,7 @@ static uint64_t draw_latency(struct disk *d, const struct disk_op *op)
 {
     const struct disk_sim_options *o = &d->options;
 
-    if (op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE)
+    if (touches_directory(op))
         return prng_between(&d->prng, o->create_ns_min, o->create_ns_max);
     if (o->slow_per_million != 0 && prng_chance(&d->prng, o->slow_per_million))
         return o->slow_ns;

@@ -2,7 +2,7 @@
  *
  * Model      A file is its stable bytes and a list of writes that are not stable yet: in flight, or
  *            completed and cached. A WRITE_DSYNC is stable when it completes; a SYNC makes stable
- *            what had completed before it was submitted. CREATE and REMOVE happen whole or not.
+ *            what had completed before it was submitted. CREATE, REMOVE and RENAME happen whole or not.
  * Crash      disk_sim_power_cut(): of each write that is not stable any subset of its 512-byte
  *            pieces survives. disk_sim_kill(): the process dies, its cache does not; each write
  *            that was in flight lands whole, in part, later (also after the next process has read
@@ -27,7 +27,7 @@ enum {
 struct disk_sim_options {
     uint64_t seed;
     uint64_t latency_ns_min, latency_ns_max; /* of each operation; they overtake each other */
-    uint64_t create_ns_min, create_ns_max;   /* of CREATE and REMOVE */
+    uint64_t create_ns_min, create_ns_max;   /* of CREATE, REMOVE and RENAME */
     uint32_t slow_per_million;               /* operations that take slow_ns instead */
     uint64_t slow_ns;
     uint64_t bytes_max; /* of all files: a CREATE beyond fails with -ENOSPC; 0: no limit */
@@ -49,7 +49,7 @@ uint64_t disk_sim_next_ns(const struct disk *d);
 
 void disk_sim_power_cut(struct disk *d);
 /* A power cut told exactly. The unstable operations are numbered from 0: completed writes that are
- * cached, then what is in flight (also CREATE and REMOVE), each in order. Of those whose bit is set in
+ * cached, then what is in flight (also CREATE, REMOVE, RENAME), each in order. Of those whose bit is set in
  * `survivors` everything lands; of `torn` (none: DISK_SIM_UNTORN) the pieces that `shape` names, and
  * of the others nothing. At most DISK_SIM_UNSTABLE_MAX of them can be told; the rest is lost. */
 enum disk_sim_tear {
@@ -68,7 +68,7 @@ struct disk_sim_cut {
 };
 void disk_sim_power_cut_exact(struct disk *d, const struct disk_sim_cut *cut);
 /* How many there are, at most DISK_SIM_UNSTABLE_MAX; of each, if `pieces` is not NULL, how many
- * pieces it writes: 0 for CREATE and REMOVE. */
+ * pieces it writes: 0 for what touches directories. */
 uint32_t disk_sim_unstable(const struct disk *d, uint32_t pieces[DISK_SIM_UNSTABLE_MAX]);
 void disk_sim_kill(struct disk *d);
 

@@ -18,7 +18,7 @@ static void restart(struct disk *d)
     disk_sim_schedule(d);
 }
 
-/* CREATE and REMOVE of the control thread: done, or not begun. */
+/* CREATE, REMOVE and RENAME of the control thread: done, or not begun. */
 static void end_control(struct disk *d, struct pending *p)
 {
     if (!d->dead && prng_chance(&d->prng, PER_MILLION / 2))

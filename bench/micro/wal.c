@@ -52,6 +52,8 @@ static const struct wal_options options = {
     .buffer_count = 4,
     .flights = WAL_FLIGHTS_DEFAULT,
     .runs_max = 16,
+    .segments_ahead = WAL_AHEAD_DEFAULT,
+    .spares_max = WAL_SPARES_DEFAULT,
 };
 
 static uint64_t now_ns(void)

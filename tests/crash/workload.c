@@ -17,12 +17,20 @@ struct script {
     uint32_t full_in_16; /* chances of a disk that has no room for a segment for a while */
 };
 
-enum { SCRIPTS = 12, TURN_NS = 60 * 1000, IDLE_TURNS = 60, TURNS_MAX = 100000, FULL_CREATES = 3 };
+enum {
+    SCRIPTS = 16,
+    TURN_NS = 60 * 1000,
+    IDLE_TURNS = 60,
+    TURNS_MAX = 100000,
+    FULL_CREATES = 3,
+    AHEAD_MAX = 3,
+    SPARES_MAX = 3
+};
 
 static const struct script scripts[SCRIPTS] = {
     {"appends", {.count_max = 4, .payload_max = 200}, 24, 5, 24, 1, 0, 0},
     {"large", {.count_max = 5, .payload_max = 1800}, 20, 6, 24, 1, 0, 0},
-    {"rolls", {.count_max = 6, .payload_max = 1500}, 28, 5, 9, 1, 0, 0},
+    {"rolls", {.count_max = 6, .payload_max = 1500}, 28, 5, 10, 1, 0, 0},
     {"replaces",
      {.count_max = 6, .payload_max = 600, .replaces = 8, .tail_max = 16},
      24,
@@ -61,17 +69,54 @@ static const struct script scripts[SCRIPTS] = {
      {.count_max = 3, .payload_max = 500, .votes = 4, .replaces = 2, .tail_max = 4},
      3,
      3,
-     9,
+     10,
      8,
      0,
      0},
-    {"disk full", {.count_max = 6, .payload_max = 1200, .votes = 4}, 24, 5, 9, 1, 0, 3},
+    {"disk full", {.count_max = 6, .payload_max = 1200, .votes = 4}, 24, 5, 10, 1, 0, 3},
     {"mixed",
      {.count_max = 8, .payload_max = 1200, .votes = 2, .replaces = 2, .configs = 2, .tail_max = 8},
      14,
      5,
      10,
      2,
+     1,
+     1},
+    {"bases",
+     {.count_max = 6, .payload_max = 900, .replaces = 1, .configs = 1, .tail_max = 6, .bases = 5},
+     24,
+     5,
+     11,
+     1,
+     1,
+     0},
+    {"recycling", {.count_max = 6, .payload_max = 1500, .bases = 6}, 40, 5, 10, 1, 0, 0},
+    {"installs",
+     {.count_max = 5,
+      .payload_max = 700,
+      .votes = 1,
+      .configs = 1,
+      .tail_max = 6,
+      .bases = 1,
+      .installs = 4},
+     20,
+     5,
+     11,
+     2,
+     1,
+     0},
+    {"recycling lives",
+     {.count_max = 6,
+      .payload_max = 1500,
+      .votes = 1,
+      .replaces = 1,
+      .tail_max = 4,
+      .bases = 5,
+      .installs = 1},
+     14,
+     4,
+     10,
+     4,
      1,
      1},
 };
@@ -94,6 +139,8 @@ struct workload *workload_prepare(uint32_t shape, uint64_t variant)
     w->f->options.flights = 1 + shape / SCRIPTS / 2 * 2;
     w->f->options.buffer_count = 2 + (uint32_t)prng_below(&w->f->prng, WAL_BUFFERS_MAX - 1);
     w->f->options.segment_bytes = w->script->segment_sectors * DISK_SECTOR;
+    w->f->options.segments_ahead = 1 + (uint32_t)prng_below(&w->f->prng, AHEAD_MAX);
+    w->f->options.spares_max = (uint32_t)prng_below(&w->f->prng, SPARES_MAX + 1);
     w->steps_left = w->script->steps;
     w->lives_left = w->script->lives;
     w->polled = true;

@@ -8,7 +8,7 @@
 
 #include "tests/persist/fixture.h"
 
-enum { WORKLOAD_SHAPES = 48 };
+enum { WORKLOAD_SHAPES = 64 };
 
 struct workload {
     struct fixture *f;

@@ -10,7 +10,7 @@
 #include "base/record.h"
 #include "persist/segment.h"
 
-enum { READ_BYTES = FIXTURE_BATCH_BYTES, CONFIG_BYTES = 16 };
+enum { READ_BYTES = FIXTURE_BATCH_BYTES, CONFIG_BYTES = 16, INSTALL_JUMP_MAX = 6 };
 
 /* Of a state only what it has entries for: the whole table is megabytes. */
 static void copy_state(struct fixture_state *to, const struct fixture_state *from)
@@ -43,6 +43,8 @@ struct fixture *fixture_new(uint64_t seed)
         .buffer_count = 4,
         .flights = 2,
         .runs_max = FIXTURE_RUNS_MAX,
+        .segments_ahead = 1,
+        .spares_max = 4,
     };
     f->records = aligned_alloc(DISK_SECTOR, FIXTURE_BATCH_BYTES);
     f->now_ns = 1;
@@ -52,7 +54,8 @@ struct fixture *fixture_new(uint64_t seed)
     return f;
 }
 
-struct fixture *fixture_lives(uint64_t seed)
+/* The base moves in the second life, half way. */
+static struct fixture *live(uint64_t seed, bool moves_base)
 {
     struct fixture *f = fixture_new(seed);
 
@@ -63,6 +66,8 @@ struct fixture *fixture_lives(uint64_t seed)
             fixture_append_random(f);
             fixture_turn(f, 100 * 1000);
         }
+        if (life == 1 && moves_base)
+            fixture_set_base(f, fixture_now(f)->last / 2, false);
         if (life == 2)
             fixture_idle(f);
         else
@@ -70,6 +75,16 @@ struct fixture *fixture_lives(uint64_t seed)
         disk_sim_power_cut(f->disk);
     }
     return f;
+}
+
+struct fixture *fixture_lives(uint64_t seed)
+{
+    return live(seed, false);
+}
+
+struct fixture *fixture_lives_cut(uint64_t seed)
+{
+    return live(seed, true);
 }
 
 void fixture_assign(struct fixture *to, const struct fixture *from, uint64_t seed)
@@ -126,6 +141,12 @@ const struct fixture_state *fixture_now(const struct fixture *f)
     return &f->state[f->state_count - 1];
 }
 
+/* All configurations of an index have this payload, so that a snapshot can bring them too. */
+static void config_payload(uint8_t payload[CONFIG_BYTES], raft_index index)
+{
+    memset(payload, (int)(index % 251), CONFIG_BYTES);
+}
+
 /* Those above the commit index and the newest at or below it, and nothing else. */
 static bool configs_match(const struct fixture_state *s, const struct wal_recovered *found)
 {
@@ -146,11 +167,25 @@ static bool configs_match(const struct fixture_state *s, const struct wal_recove
     return left == 0;
 }
 
+static uint64_t snapshot_digest(raft_index snapshot)
+{
+    return hash_u64(snapshot, 77);
+}
+
+static bool base_matches(const struct fixture_state *s, const struct wal_base *found)
+{
+    if (s->base != found->index || s->snapshot != found->snapshot_index)
+        return false;
+    return s->base == 0 ||
+           (s->entry[s->base].chain == found->chain && s->entry[s->base].term == found->term &&
+            snapshot_digest(s->snapshot) == found->snapshot_digest);
+}
+
 static bool state_matches(const struct fixture_state *s, const struct wal_recovered *found)
 {
     if (s->last != found->last || s->term != found->term || s->vote != found->vote)
         return false;
-    if (s->commit != found->commit || !configs_match(s, found))
+    if (s->commit != found->commit || !configs_match(s, found) || !base_matches(s, &found->base))
         return false;
     return s->last == 0 || (s->entry[s->last].chain == found->last_chain &&
                             s->entry[s->last].term == found->last_term);
@@ -160,7 +195,7 @@ static bool state_matches(const struct fixture_state *s, const struct wal_recove
 static bool records_match(struct fixture *f, const struct fixture_state *s)
 {
     const struct wal_recovered *found = &f->recovered;
-    raft_index index = 1;
+    raft_index index = s->base + 1;
 
     for (uint32_t run = 0; run < found->run_count; run++) {
         const raft_index end = run + 1 < found->run_count ? found->run_first[run + 1] : s->last + 1;
@@ -216,14 +251,15 @@ int fixture_try_open(struct fixture *f)
         match--;
     if (match == f->durable) {
         const struct fixture_state *s = &f->state[f->durable];
-        snprintf(
-            f->error, sizeof f->error,
-            "recovered last %llu term %llu vote %u commit %llu, %u configurations; durable was "
-            "last %llu term %llu vote %u commit %llu",
-            (unsigned long long)f->recovered.last, (unsigned long long)f->recovered.term,
-            f->recovered.vote, (unsigned long long)f->recovered.commit, f->recovered.config_count,
-            (unsigned long long)s->last, (unsigned long long)s->term, s->vote,
-            (unsigned long long)s->commit);
+        snprintf(f->error, sizeof f->error,
+                 "recovered base %llu last %llu term %llu vote %u commit %llu, %u configurations; "
+                 "durable was "
+                 "base %llu last %llu term %llu vote %u commit %llu",
+                 (unsigned long long)f->recovered.base.index, (unsigned long long)f->recovered.last,
+                 (unsigned long long)f->recovered.term, f->recovered.vote,
+                 (unsigned long long)f->recovered.commit, f->recovered.config_count,
+                 (unsigned long long)s->base, (unsigned long long)s->last,
+                 (unsigned long long)s->term, s->vote, (unsigned long long)s->commit);
         return -1;
     }
     f->state_count = match;
@@ -325,6 +361,13 @@ void fixture_repair(struct fixture *f, struct fixture *intact, uint32_t steps_ma
     fixture_idle(f);
 }
 
+static raft_index config_up_to(const struct fixture_state *s, raft_index index)
+{
+    while (index > 0 && !s->entry[index].config)
+        index--;
+    return index;
+}
+
 static uint32_t encode(struct fixture *f, const struct fixture_step *step,
                        struct fixture_state *next)
 {
@@ -344,9 +387,12 @@ static uint32_t encode(struct fixture *f, const struct fixture_step *step,
             .term = step->term,
             .chain = next->entry[next->last].chain,
             .payload = payload,
-            .payload_bytes = config ? CONFIG_BYTES : (uint32_t)prng_below(&f->prng, step->payload + 1),
+            .payload_bytes =
+                config ? CONFIG_BYTES : (uint32_t)prng_below(&f->prng, step->payload + 1),
         };
         memset(payload, (int)prng_below(&f->prng, 256), spec.payload_bytes);
+        if (config)
+            config_payload(payload, spec.index);
         next->last = spec.index;
         ASSERT(next->last < FIXTURE_ENTRIES_MAX);
         next->entry[next->last].term = step->term;
@@ -358,6 +404,44 @@ static uint32_t encode(struct fixture *f, const struct fixture_step *step,
     return length;
 }
 
+/* The model after the base has moved. A snapshot from elsewhere brings a history of its own. */
+static void move_base(struct fixture *f, const struct fixture_step *step,
+                      struct fixture_state *next)
+{
+    if (step->cut) {
+        for (raft_index i = next->last + 1; i <= step->base; i++)
+            next->entry[i].config = false;
+        next->entry[step->base].term = step->term;
+        next->entry[step->base].chain = (uint32_t)prng_next(&f->prng);
+        next->last = step->base;
+    }
+    next->base = step->base;
+    next->snapshot = step->snapshot;
+    if (next->commit < step->snapshot)
+        next->commit = step->snapshot;
+}
+
+static int set_base(struct fixture *f, const struct wal_step *step,
+                    const struct fixture_step *drawn, const struct fixture_state *next)
+{
+    uint8_t config[CONFIG_BYTES];
+    const raft_index config_index = config_up_to(next, next->base);
+    const struct wal_base base = {
+        .index = next->base,
+        .term = next->entry[next->base].term,
+        .chain = next->entry[next->base].chain,
+        .snapshot_index = next->snapshot,
+        .snapshot_bytes = 1000 + next->snapshot,
+        .snapshot_digest = snapshot_digest(next->snapshot),
+        .config_index = config_index,
+        .config = config,
+        .config_bytes = config_index > 0 ? CONFIG_BYTES : 0,
+    };
+
+    config_payload(config, config_index);
+    return wal_set_base(f->wal, step, &base, drawn->cut);
+}
+
 int fixture_append(struct fixture *f, const struct fixture_step *step)
 {
     ASSERT(f->state_count < FIXTURE_STATES_MAX);
@@ -365,6 +449,8 @@ int fixture_append(struct fixture *f, const struct fixture_step *step)
     copy_state(next, fixture_now(f));
     const uint32_t length = step->count > 0 ? encode(f, step, next) : 0;
 
+    if (step->base > 0)
+        move_base(f, step, next);
     next->seq = f->seq + 1;
     next->term = step->term;
     next->vote = step->vote;
@@ -379,7 +465,7 @@ int fixture_append(struct fixture *f, const struct fixture_step *step)
         .bytes = f->records,
         .length = length,
     };
-    const int result = wal_append(f->wal, &s);
+    const int result = step->base > 0 ? set_base(f, &s, step, next) : wal_append(f->wal, &s);
     if (result != 0)
         return result;
     memset(f->records, 0xee, FIXTURE_BATCH_BYTES); /* copied: ours again */
@@ -412,6 +498,37 @@ void fixture_extend(struct fixture *f, uint32_t count, uint32_t payload)
     fixture_append_wait(f, &step);
 }
 
+void fixture_set_base(struct fixture *f, raft_index base, bool cut)
+{
+    const struct fixture_state *now = fixture_now(f);
+    const struct fixture_step step = {
+        .base = base, .snapshot = base, .cut = cut, .term = now->term, .vote = now->vote};
+
+    fixture_append_wait(f, &step);
+}
+
+/* A base among what is in the log; or, for an install, mostly behind its end. */
+static void draw_base(struct fixture *f, struct fixture_step *step, bool installs)
+{
+    const struct fixture_state *now = fixture_now(f);
+
+    step->count = 0;
+    if (installs) {
+        step->base = now->last + prng_below(&f->prng, INSTALL_JUMP_MAX);
+        step->base = step->base > now->snapshot ? step->base : now->snapshot + 1;
+        step->snapshot = step->base;
+        step->cut = true;
+        if (prng_chance(&f->prng, 500000)) {
+            step->term = now->term + 1;
+            step->vote = 0;
+        }
+    } else if (now->last > now->base) {
+        step->base = prng_between(&f->prng, now->base + 1, now->last);
+        const raft_index least = step->base > now->snapshot ? step->base : now->snapshot;
+        step->snapshot = prng_between(&f->prng, least, now->last);
+    }
+}
+
 struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mix)
 {
     const struct fixture_state *now = fixture_now(f);
@@ -431,13 +548,13 @@ struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mi
     } else if (kind < mix->votes + mix->replaces) {
         step.term = now->term + 1;
         step.vote = 0;
+        const raft_index tail = now->last - now->commit; /* what is committed is never replaced */
         step.first =
-            now->last + 1 -
-            prng_below(&f->prng, now->last < mix->tail_max ? now->last + 1 : mix->tail_max);
-        if (step.first <= now->commit)
-            step.first = now->commit + 1;
+            now->last + 1 - prng_below(&f->prng, tail < mix->tail_max ? tail + 1 : mix->tail_max);
     } else if (kind < mix->votes + mix->replaces + mix->configs) {
         step.config = true;
+    } else if (kind < mix->votes + mix->replaces + mix->configs + mix->bases + mix->installs) {
+        draw_base(f, &step, kind >= mix->votes + mix->replaces + mix->configs + mix->bases);
     }
     return step;
 }

@@ -28,11 +28,13 @@ struct fixture_state {
     raft_node vote;
     raft_index last;
     raft_index commit;
+    raft_index base;     /* the log begins behind it */
+    raft_index snapshot; /* of the manifest */
     struct {
         raft_term term;
         uint32_t chain; /* header checksum */
         bool config;
-        uint32_t config_crc; /* of its payload */
+        uint32_t config_crc;      /* of its payload */
     } entry[FIXTURE_ENTRIES_MAX]; /* by index */
 };
 
@@ -58,6 +60,8 @@ void fixture_delete(struct fixture *f);
 
 /* Three lives, rolls, replacements; everything is durable, the mark says so, and the power is cut. */
 struct fixture *fixture_lives(uint64_t seed);
+/* The same with a base in the middle. */
+struct fixture *fixture_lives_cut(uint64_t seed);
 /* The same log once more, to be damaged or crashed; not open. */
 struct fixture *fixture_twin(const struct fixture *f);
 /* The same into a fixture that is there already: quicker. `seed` is for its own chances. */
@@ -84,9 +88,12 @@ struct fixture_step {
     uint32_t payload;
     raft_term term;
     raft_node vote;
-    bool config; /* the first record is a CONFIG */
+    bool config;         /* the first record is a CONFIG */
+    raft_index base;     /* not 0: no records, but wal_set_base() to this index */
+    raft_index snapshot; /* with it */
+    bool cut;            /* with it: a snapshot takes the place of the log */
 };
-/* wal_append() of it; 0, or its refusal, which leaves the model unchanged. */
+/* wal_append() or wal_set_base() of it; 0, or its refusal, which leaves the model unchanged. */
 int fixture_append(struct fixture *f, const struct fixture_step *step);
 /* The same, polling until it is taken. */
 void fixture_append_wait(struct fixture *f, const struct fixture_step *step);
@@ -100,10 +107,15 @@ struct fixture_mix {
     uint32_t replaces; /* a new term, with or without a replaced tail */
     uint32_t configs;
     uint32_t tail_max; /* so many entries are replaced at most */
+    uint32_t bases;    /* the log is cut up to some entry */
+    uint32_t installs; /* a snapshot takes its place */
 };
 struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mix);
 /* A step drawn at random, waited for: mostly some records. */
 void fixture_append_random(struct fixture *f);
+
+/* The log stands on `base`: see struct fixture_step; polled until it is taken. */
+void fixture_set_base(struct fixture *f, raft_index base, bool cut);
 
 /* The two halves of a turn: the time goes on by at most `step_ns`, to the next completion; the log is
  * polled, and what is durable noted. */

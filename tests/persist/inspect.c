@@ -77,7 +77,7 @@ static uint32_t batches_of(uint8_t *bytes, uint64_t length, uint64_t *offset, ui
 {
     uint32_t count = 0;
 
-    for (uint64_t at = DISK_SECTOR; at < length && count < max; at += DISK_SECTOR) {
+    for (uint64_t at = SEGMENT_DATA_OFFSET; at < length && count < max; at += DISK_SECTOR) {
         struct batch_header h;
         memcpy(&h, bytes + at, sizeof h);
         if (h.magic == BATCH_MAGIC && h.record_count > 0)

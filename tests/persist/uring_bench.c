@@ -131,7 +131,9 @@ struct bench bench_new(void)
                     .node = 1,
                     .buffer_count = 4,
                     .flights = 1,
-                    .runs_max = 16},
+                    .runs_max = 16,
+                    .segments_ahead = 2,
+                    .spares_max = 4},
     };
     assert_non_null(mkdtemp(b.directory));
     return b;

@@ -177,6 +177,8 @@ static void open_log(struct life *l)
         .boot = l->superblock.boot,
         .node = HISTORY_NODE,
         .buffer_count = 4,
+        .segments_ahead = WAL_AHEAD_DEFAULT,
+        .spares_max = WAL_SPARES_DEFAULT,
         .flights = l->o.flights,
         .runs_max = 1 << 16,
         .sync_by_fsync = l->o.sync_by_fsync,
