@@ -76,15 +76,19 @@ static void nothing_else_is_a_request(void **state)
         "change 0 0:4:0:0:1x",
         "change 0 0:4:0:0:1 ",
         "change 0 0:4:0:0:1  1:4:0:0:0",
-        "change 0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 "
-        "1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0 1:1:0:0:0",
     };
+    static const char edit[] = " 1:1:0:0:0";
+    char text[ADMIN_TEXT_BYTES] = "change 0";
     struct admin_request request;
 
     (void)state;
     assert_true(admin_text_read("change 0 0:4:0:0:1", &request));
     for (uint32_t i = 0; i < sizeof lines / sizeof *lines; i++)
         assert_false(admin_text_read(lines[i], &request));
+    for (uint32_t i = 1; i <= ADMIN_EDITS_MAX + 1; i++) {
+        memcpy(text + strlen(text), edit, sizeof edit);
+        assert_int_equal(admin_text_read(text, &request), i <= ADMIN_EDITS_MAX);
+    }
 }
 
 static void answer_is(struct answer answer, const char *text)
