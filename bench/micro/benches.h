@@ -18,5 +18,6 @@ void bench_frame_encode_append(struct gbench_state *state);      /* records */
 void bench_frame_decode_append(struct gbench_state *state);      /* records */
 void bench_frame_decode_heartbeat(struct gbench_state *state);   /* no argument */
 void bench_wal_flush(struct gbench_state *state);                /* records a flush */
+void bench_wal_flush_recycled(struct gbench_state *state);       /* likewise */
 
 #endif

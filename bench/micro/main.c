@@ -21,7 +21,8 @@ static const struct gbench_spec specs[] = {
     {"frame_encode_append", bench_frame_encode_append, "records", {1, 8}, false},
     {"frame_decode_append", bench_frame_decode_append, "records", {1, 8}, false},
     {"frame_decode_heartbeat", bench_frame_decode_heartbeat, NULL, {0}, false},
-    {"wal_flush", bench_wal_flush, "records", {1, 32, 1024}, true},
+    {"wal_flush", bench_wal_flush, "records", {1, 126, 8190}, true},
+    {"wal_flush_recycled", bench_wal_flush_recycled, "records", {1, 126, 8190}, true},
 };
 
 int main(int argc, char **argv)

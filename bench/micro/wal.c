@@ -21,7 +21,10 @@
 #include <unistd.h>
 
 enum {
-    RECORDS_MAX = 1024,
+    RECORDS_MAX = 8190,   /* a batch of 1 MiB */
+    FILL_RECORDS = 2046,  /* 256 KiB */
+    CUT_BYTES = 32 << 20, /* the base moves so often where segments are used again */
+    RECYCLED_MIN = 4,     /* from then on no new file is made */
     PAYLOAD_BYTES = 64,
     RECORD_BYTES = RECORD_HEADER_BYTES + PAYLOAD_BYTES,
     ERROR_BYTES = 256,
@@ -38,6 +41,7 @@ struct bench_log {
     raft_index last;
     uint32_t chain;
     raft_seq seq;
+    uint64_t cut_at_bytes; /* appended, when the base moves next */
     alignas(DISK_SECTOR) uint8_t records[RECORDS_MAX * RECORD_BYTES];
     struct histogram flush_ns;
 };
@@ -46,7 +50,7 @@ static const struct wal_options options = {
     .cluster = 1,
     .incarnation = 1,
     .segment_bytes = 64 << 20,
-    .batch_bytes = 1 << 18, /* the largest turn in one batch */
+    .batch_bytes = (1 << 20) + DISK_SECTOR, /* the largest turn in one batch */
     .boot = 1,
     .node = 1,
     .buffer_count = 4,
@@ -187,7 +191,36 @@ static void log_turn(struct bench_log *log, uint32_t count)
     histogram_add(&log->flush_ns, now_ns() - begin_ns);
 }
 
-void bench_wal_flush(struct gbench_state *state)
+/* As after a snapshot: everything so far is below the base, and its segments are used again. */
+static void log_cut(struct bench_log *log)
+{
+    const struct wal_step step = {
+        .seq = ++log->seq, .term = 1, .commit = log->last, .first = 1, .last = 0};
+    const struct wal_base base = {
+        .index = log->last,
+        .term = 1,
+        .chain = log->chain,
+        .snapshot_index = log->last,
+    };
+
+    while (wal_set_base(log->wal, &step, &base, false) != 0 && wal_failed(log->wal) == 0)
+        (void)wal_poll(log->wal, now_ns());
+    log_settle(log);
+    log->cut_at_bytes = wal_counters(log->wal)->bytes + CUT_BYTES;
+}
+
+static void log_warm_up(struct bench_log *log)
+{
+    while (wal_counters(log->wal)->recycled < RECYCLED_MIN && wal_failed(log->wal) == 0) {
+        records_make(log, FILL_RECORDS);
+        log_turn(log, FILL_RECORDS);
+        if (wal_counters(log->wal)->bytes >= log->cut_at_bytes)
+            log_cut(log);
+    }
+    histogram_reset(&log->flush_ns);
+}
+
+static void run(struct gbench_state *state, bool recycled)
 {
     static struct bench_log log;
     const uint32_t count = (uint32_t)gbench_arg(state);
@@ -197,8 +230,14 @@ void bench_wal_flush(struct gbench_state *state)
         return;
     }
     log_settle(&log);
+    log.cut_at_bytes = CUT_BYTES;
+    if (recycled)
+        log_warm_up(&log);
+    const raft_index before = log.last;
     while (gbench_next(state, 1)) {
-        gbench_pause(state); /* encoding has a benchmark of its own */
+        gbench_pause(state); /* encoding has a benchmark of its own, and a snapshot is rare */
+        if (recycled && wal_counters(log.wal)->bytes >= log.cut_at_bytes)
+            log_cut(&log);
         records_make(&log, count);
         gbench_resume(state);
         log_turn(&log, count);
@@ -207,8 +246,19 @@ void bench_wal_flush(struct gbench_state *state)
         gbench_skip(state, "a write failed");
     if (!disk_uring_is_direct(log.disk))
         gbench_skip(state, "no O_DIRECT here: choose another SKIFF_BENCH_DIR");
-    gbench_count_items(state, log.last);
+    gbench_count_items(state, log.last - before);
     gbench_report(state, "p50_us", (double)histogram_quantile(&log.flush_ns, 500000) / 1000);
     gbench_report(state, "p99_us", (double)histogram_quantile(&log.flush_ns, 990000) / 1000);
+    gbench_report(state, "p999_us", (double)histogram_quantile(&log.flush_ns, 999000) / 1000);
     log_close(&log);
+}
+
+void bench_wal_flush(struct gbench_state *state)
+{
+    run(state, false);
+}
+
+void bench_wal_flush_recycled(struct gbench_state *state)
+{
+    run(state, true);
 }
