@@ -497,7 +497,9 @@ static int check_base(struct recovery *r)
     struct wal *w = r->w;
     const struct segment_manifest *m = &w->manifest;
 
-    if (w->view.first_chain != m->base_chain || w->view.last < m->snapshot_index)
+    /* Where something was lost, its replacement is judged by the chain of the hole. */
+    const bool whole = w->holes.hole_count == 0 && w->holes.fill_count == 0;
+    if ((whole && w->view.first_chain != m->base_chain) || w->view.last < m->snapshot_index)
         return REFUSE(r, -EBADMSG, "the log does not continue its base, entry %llu",
                       (unsigned long long)m->base_index);
     if (w->commit < m->snapshot_index)
