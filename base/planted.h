@@ -30,8 +30,6 @@
       "a start takes for committed what was, not all it has")                                      \
     X(TRUNCATE_AT_DUPLICATE, "truncate-at-duplicate", SIM, "a late duplicate does not truncate")   \
     X(PREV_UNCHECKED, "prev-unchecked", SIM, "an append whose prev is of another term is refused") \
-    X(MATCH_KEPT, "match-kept", SIM, "a new leader knows nothing of what its peers have")          \
-    X(CONFIG_NOT_UNDONE, "config-not-undone", SIM, "a truncated configuration is undone")          \
     X(VOTE_NOT_PERSISTED, "vote-not-persisted", SIM, "a vote is written, and waited for")          \
     X(VOTE_FORGOTTEN, "vote-forgotten", SIM, "a start remembers the vote it finds")                \
     X(VOTE_TWICE, "vote-twice", SIM, "one vote a term")                                            \
@@ -42,8 +40,6 @@
     X(TERM_NOT_PERSISTED, "term-not-persisted", SIM, "term and vote are given to the log")         \
     X(READ_OF_OLD_ROUND, "read-of-old-round", SIM,                                                 \
       "only echoes of the running round confirm reads")                                            \
-    X(READ_JOINS_ROUND, "read-joins-round", SIM,                                                   \
-      "a round confirms only reads that came before it was sent")                                  \
     X(READ_BEFORE_OWN_ENTRY, "read-before-own-entry", SIM,                                         \
       "no read before the first entry of the leader is committed")                                 \
     X(READ_BEFORE_APPLY, "read-before-apply", SIM, "a read waits until its index is applied")      \
@@ -62,8 +58,6 @@
       "numbers below the highest count as lost")                                                   \
     X(CREDIT_OUTLIVES_BOOT, "credit-outlives-boot", SIM, "a restart begins credit anew")           \
     X(GATE_FULL_LETS_GO, "gate-full-lets-go", SIM, "a full gate drops")                            \
-    X(MEMORY_RECLAIMED_EARLY, "memory-reclaimed-early", SIM,                                       \
-      "record memory is reused when all its readers are past it")                                  \
     X(BOOT_UNFLUSHED, "boot-unflushed", SIM, "the boot number is flushed before anything leaves")  \
     X(FLUSH_SKIPPED, "flush-skipped", CRASH,                                                       \
       "fdatasync mode: what is written must be flushed too")                                       \

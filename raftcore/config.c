@@ -117,8 +117,6 @@ void raft_config_truncate(struct raft *r, raft_index first)
     const struct raft_config before = *raft_config_in_force(r);
     const uint32_t count_before = r->config_count;
 
-    if (planted(PLANTED_CONFIG_NOT_UNDONE))
-        return;
     ASSERT(r->configs[0].index < first); /* committed, or no entry at all */
     while (r->configs[r->config_count - 1].index >= first)
         r->config_count--;

@@ -66,8 +66,7 @@ static void finish_round(struct raft *r, struct raft_effects *fx)
     ASSERT(r->round_index <= r->commit);
     r->round_running = false;
     r->lease_ns = r->round_ns;
-    const bool joins = planted(PLANTED_READ_JOINS_ROUND);
-    confirm_local(r, joins ? r->read_wanted : r->read_running, r->round_index, 0, fx);
+    confirm_local(r, r->read_running, r->round_index, 0, fx);
     for (uint32_t i = 0; i < count; i++) {
         if (r->peer[i].read_running == 0)
             continue;

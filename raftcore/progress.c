@@ -33,7 +33,7 @@ void raft_peer_reset(struct raft *r, struct raft_peer *p)
 {
     inflight_clear(p);
     p->state = RAFT_PEER_PROBE;
-    p->match = planted(PLANTED_MATCH_KEPT) ? raft_min(p->match, r->log.last) : 0;
+    p->match = 0;
     p->next = r->log.last + 1;
     p->commit_told = 0;
     p->close_ns = 0;

@@ -137,6 +137,17 @@ raft_seq raft_seq_last(const struct raft *r)
     return r->seq_last;
 }
 
+raft_seq raft_entry_seq(const struct raft *r, raft_index index)
+{
+    ASSERT(index <= r->log.last);
+    return raft_log_seq(&r->log, index);
+}
+
+raft_seq raft_vote_seq(const struct raft *r)
+{
+    return r->hard_seq;
+}
+
 const struct raft_config *raft_config(const struct raft *r)
 {
     return raft_config_in_force(r);

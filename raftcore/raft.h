@@ -236,6 +236,10 @@ raft_index raft_last(const struct raft *r);
 raft_index raft_base(const struct raft *r); /* entries up to it are gone */
 raft_index raft_durable_index(const struct raft *r);
 raft_seq raft_seq_last(const struct raft *r); /* newest seq given out */
+/* What carries the entry at `index`, at most the last (0: it is known to be durable), and what
+ * carries term and vote: a promise of either must not leave before. */
+raft_seq raft_entry_seq(const struct raft *r, raft_index index);
+raft_seq raft_vote_seq(const struct raft *r);
 const struct raft_config *raft_config(const struct raft *r); /* in force */
 raft_index raft_config_index(const struct raft *r); /* of its entry; 0: from bootstrap, or none */
 /* Rises whenever another configuration comes into force: by an entry, a truncation, bootstrap. */

@@ -42,7 +42,6 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
     peer->request_in.ack_due = false;
     if (!planted(PLANTED_FORWARD_OUTLIVES_BOOT))
         peer->forward_term = 0;
-    peer->forward_next = 0;
     peer->forward_ack_due = false;
     struct raft_event ev = {.type = RAFT_EV_PEER_BOOT, .peer = peer->node};
     step_event(r, &ev);

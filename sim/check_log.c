@@ -98,6 +98,19 @@ bool check_log_complete(struct check_log *c, raft_node node, raft_term term,
     return true;
 }
 
+bool check_log_counted(struct check_log *c, raft_node node, raft_term term, raft_index commit,
+                       const struct check_view *log)
+{
+    const raft_term entry_term = log->term_at(log->log, commit);
+
+    ASSERT(commit <= log->last);
+    if (entry_term == term)
+        return true;
+    return check_fail(c->report, "commit-own-term",
+                      "node %u leads term %" PRIu64 " and commits up to %" PRIu64 "@%" PRIu64, node,
+                      term, commit, entry_term);
+}
+
 static struct seen *seen_slot(struct seen *table, uint64_t capacity, raft_index index,
                               raft_term term)
 {

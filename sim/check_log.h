@@ -42,6 +42,9 @@ bool check_log_leads(struct check_log *c, raft_node node, raft_term term, bool *
 /* The log of who begins to lead `term`. */
 bool check_log_complete(struct check_log *c, raft_node node, raft_term term,
                         const struct check_view *log);
+/* Who led all the time has raised its commit index: by counting, so to an entry of its own term. */
+bool check_log_counted(struct check_log *c, raft_node node, raft_term term, raft_index commit,
+                       const struct check_view *log);
 /* A record that leaves a node, its header checked. */
 bool check_log_record(struct check_log *c, const struct record_header *header);
 /* `node`, in `node_term`, holds `index` of `term` for committed; in ascending order a boot. */

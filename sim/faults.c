@@ -48,9 +48,12 @@ void faults_begin(struct sim *s)
 }
 
 /* NULL: that one is dead, and left in peace. */
+/* Half of the time the leader: it is where what is lost or late matters most. */
 static struct sim_node *draw_living(struct sim *s, struct prng *p)
 {
-    struct sim_node *n = &s->node[prng_below(p, s->node_count)];
+    const uint32_t any = (uint32_t)prng_below(p, s->node_count);
+    const uint32_t leader = prng_below(p, 2) == 0 ? sim_leader(s) : UINT32_MAX;
+    struct sim_node *n = &s->node[leader != UINT32_MAX ? leader : any];
     return n->replica != NULL ? n : NULL;
 }
 
@@ -130,16 +133,6 @@ static void break_disk(struct sim *s, struct prng *p)
     sim_trace(s, "node %u: disk breaks", sim_id(n));
 }
 
-/* The leader more often than its share: it has requests under way, and a stale idea of who follows. */
-static struct sim_node *draw_for_pause(struct sim *s, struct prng *p)
-{
-    const uint32_t leader = sim_leader(s);
-
-    if (leader != UINT32_MAX && prng_below(p, 2) == 0)
-        return &s->node[leader];
-    return draw_living(s, p);
-}
-
 /* Of any length: from a few turns to many election timeouts. */
 static uint64_t pause_length(struct sim *s, struct prng *p)
 {
@@ -149,7 +142,7 @@ static uint64_t pause_length(struct sim *s, struct prng *p)
 
 static void pause_one(struct sim *s, struct prng *p)
 {
-    struct sim_node *n = draw_for_pause(s, p);
+    struct sim_node *n = draw_living(s, p);
 
     if (n == NULL)
         return;
@@ -160,7 +153,7 @@ static void pause_one(struct sim *s, struct prng *p)
 
 static void stall_clock(struct sim *s, struct prng *p)
 {
-    struct sim_node *n = draw_for_pause(s, p);
+    struct sim_node *n = draw_living(s, p);
 
     if (n == NULL)
         return;
@@ -172,7 +165,7 @@ static void stall_clock(struct sim *s, struct prng *p)
 
 static void jump_clock(struct sim *s, struct prng *p)
 {
-    struct sim_node *n = draw_for_pause(s, p);
+    struct sim_node *n = draw_living(s, p);
 
     if (n == NULL)
         return;

@@ -47,13 +47,34 @@ static bool still_holds(const struct sim *s, const struct sim_node *n, const str
     return term != 0 && raft_term_at(raft, msg->match, NULL) == term;
 }
 
+/* What a message of the node's own term promises was written under `seq`. */
+static void observe_flushed(struct sim *s, struct sim_node *n, raft_term term, raft_seq seq)
+{
+    const raft_seq durable = wal_durable(replica_wal(n->replica));
+
+    if (raft_term_now(replica_raft(n->replica)) == term && seq > durable)
+        check_fail(&s->report, "durable-before-ack",
+                   "node %u promises in term %" PRIu64 " what seq %" PRIx64
+                   " carries, durable is %" PRIx64,
+                   sim_id(n), term, seq, durable);
+}
+
 static void observe_match(struct sim *s, struct sim_node *n, const struct raft_msg *msg)
 {
     const struct check_view view = core_view(n);
 
     if (!still_holds(s, n, msg))
         return;
+    if (msg->match <= view.last)
+        observe_flushed(s, n, msg->term, raft_entry_seq(view.log, msg->match));
     check_promise_match(s->promise, sim_id(n), msg->term, msg->match, &view);
+    promised(s, n);
+}
+
+static void observe_vote(struct sim *s, struct sim_node *n, raft_term term, raft_node candidate)
+{
+    observe_flushed(s, n, term, raft_vote_seq(replica_raft(n->replica)));
+    check_promise_vote(s->promise, sim_id(n), term, candidate);
     promised(s, n);
 }
 
@@ -100,14 +121,12 @@ static void observe_raft(struct sim *s, struct sim_node *n, const struct frame *
         observe_leader(s, n, msg->term);
         break;
     case RAFT_MSG_VOTE:
-        check_promise_vote(s->promise, sim_id(n), msg->term, sim_id(n));
-        promised(s, n);
+        observe_vote(s, n, msg->term, sim_id(n));
         break;
     case RAFT_MSG_VOTE_REPLY:
         if (msg->reject)
             break;
-        check_promise_vote(s->promise, sim_id(n), msg->term, f->target);
-        promised(s, n);
+        observe_vote(s, n, msg->term, f->target);
         break;
     case RAFT_MSG_APPEND_REPLY:
         if (msg->reject)
@@ -273,11 +292,16 @@ static void observe_role(struct sim *s, struct sim_node *n, const struct sim_see
             sim_happen(s, SIM_TRUNCATION);
         return;
     }
-    if (n->seen.led_term < now->term) {
-        const struct check_view view = core_view(n);
+    const struct check_view view = core_view(n);
+    if (n->seen.office_term < now->term) { /* its frames may have been first to tell */
+        n->seen.office_term = now->term;
         observe_leader(s, n, now->term);
         check_log_complete(s->log, sim_id(n), now->term, &view);
-    } else if (now->last < n->seen.last) {
+        return;
+    }
+    if (now->commit > n->seen.commit)
+        check_log_counted(s->log, sim_id(n), now->term, now->commit, &view);
+    if (now->last < n->seen.last) {
         check_fail(&s->report, "leader-append-only",
                    "node %u leads term %" PRIu64 " and cuts its log from %" PRIu64 " to %" PRIu64,
                    sim_id(n), now->term, n->seen.last, now->last);

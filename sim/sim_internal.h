@@ -34,7 +34,7 @@ enum {
 
 /* One client: at most one call under way. */
 struct sim_slot {
-    uint64_t call; /* its number; 0: none */
+    uint64_t call;        /* its number; 0: none */
     uint64_t search_name; /* of that call, in check_linear.h */
     uint64_t next_ns;
     uint64_t again;   /* a call to issue again under a new name; 0: none */
@@ -51,7 +51,8 @@ struct sim_seen {
     raft_term term;
     raft_index commit, applied, last;
     raft_seq durable;
-    raft_term led_term;
+    raft_term led_term;     /* by frames or by state */
+    raft_term office_term;  /* at the end of a turn */
     raft_term forward_term; /* of the stream of requests that it forwards */
     uint64_t forward_end;   /* position behind the last that left */
 };

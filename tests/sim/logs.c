@@ -166,6 +166,26 @@ static void earlier_leader_may_be_short(void **state)
     accepted(s);
 }
 
+static void leader_counts_own_entry(void **state)
+{
+    struct log_story *s = *state;
+    const raft_term terms[LOG_MAX] = {0, 1, 1, 3};
+    const struct check_view log = view_of(terms);
+
+    check_log_counted(s->log, 2, 3, 3, &log);
+    accepted(s);
+}
+
+static void leader_counts_old_entry(void **state)
+{
+    struct log_story *s = *state;
+    const raft_term terms[LOG_MAX] = {0, 1, 1, 3};
+    const struct check_view log = view_of(terms);
+
+    check_log_counted(s->log, 2, 3, 2, &log);
+    rejected(s, "commit-own-term");
+}
+
 /* ---- log matching and state machine safety --------------------------------------------------- */
 
 static void two_records_at_one_place(void **state)
@@ -391,6 +411,8 @@ int main(void)
         STORY(later_leader_is_short),
         STORY(later_leader_has_another_entry),
         STORY(earlier_leader_may_be_short),
+        STORY(leader_counts_own_entry),
+        STORY(leader_counts_old_entry),
         STORY(two_records_at_one_place),
         STORY(another_entry_is_committed),
         STORY(unsent_entry_is_committed),
