@@ -39,10 +39,22 @@ static uint32_t take_back(struct rx *rx)
     return freed;
 }
 
+/* No more than the control ring has room for: what does not fit waits in the port. A peer sends its
+ * control frames in the same order at each heartbeat, so a ring shorter than that would lose the same
+ * one each time. One is always taken, lest a full ring stop everything. */
+static uint32_t burst_size(struct rx *rx)
+{
+    const uint32_t room = spsc_room(rx->to_raft_control, PORT_BURST_MAX);
+
+    if (room == 0)
+        return 1;
+    return room < PORT_BURST_MAX ? room : PORT_BURST_MAX;
+}
+
 static uint32_t poll_link(struct rx *rx, uint32_t link)
 {
     struct port_buf burst[PORT_BURST_MAX];
-    const uint32_t got = port_rx_burst(rx->port, link, burst, PORT_BURST_MAX);
+    const uint32_t got = port_rx_burst(rx->port, link, burst, burst_size(rx));
 
     ASSERT(got <= PORT_BURST_MAX);
     for (uint32_t i = 0; i < got; i++) {
