@@ -40,7 +40,7 @@ static void take_loaded(struct replica *r, struct load *load)
         repair_on_loaded(r);
         return;
     }
-    if (load->result == -ENOENT || load->length == 0) {
+    if (load->result == -ENOENT || (load->result == 0 && load->length == 0)) {
         MARK(LOAD_GONE);
         load->state = LOAD_IDLE; /* truncated meanwhile; whoever still needs it asks again */
         return;
