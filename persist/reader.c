@@ -186,7 +186,8 @@ static enum reader_step step(struct wal *w)
     struct batch_header h;
 
     ASSERT(w->reader.at.offset % DISK_SECTOR == 0);
-    if (r->at.segment < w->durable_end.segment && r->at.offset >= live_end(w, r))
+    /* More than one may have been left empty, by starts that crashed after their header. */
+    while (r->at.segment < w->durable_end.segment && r->at.offset >= live_end(w, r))
         r->at = (struct wal_place){.segment = r->at.segment + 1, .offset = SEGMENT_DATA_OFFSET};
     const bool past = r->read->count == 0 && !wal_place_before(r->at, r->stop);
     if (past || !wal_place_before(r->at, w->durable_end))
