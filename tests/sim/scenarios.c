@@ -130,6 +130,8 @@ static void deposed_leader(struct sim *s)
     CHECK(s, sim_elect(s, 0));
     put_done(s, 0, 1, SMALL);
     sim_isolate(s, 0, true);
+    if (sim_plan(s)->options.lease_reads) /* until it is over nobody else can have written */
+        CHECK(s, sim_run_ns(s, sim_plan(s)->options.election_min_ns));
     const uint64_t stale = sim_get(s, 0, 1);
     CHECK(s, sim_run_ns(s, 12 * timeout_ns(s)));
     CHECK(s, !sim_answered(s, stale));
