@@ -22,6 +22,7 @@ static void tick_leader(struct raft *r, struct raft_effects *fx)
     const raft_node transfer_before = r->transfer_to;
 
     ASSERT(r->role == RAFT_LEADER);
+    r->tick_ns = r->now_ns;
     if (r->now_ns >= quorum_lost_ns(r)) {
         MARK(QUORUM_LOST);
         raft_become_follower(r, r->term, 0, fx);
@@ -68,7 +69,8 @@ uint64_t raft_next_tick(const struct raft *r)
             due = raft_min(due, r->read_asked_ns + r->options.heartbeat_ns);
         return due;
     }
-    due = raft_min(r->heartbeat_ns + r->options.heartbeat_ns, quorum_lost_ns(r));
+    due = raft_min(raft_min(r->heartbeat_ns, r->tick_ns) + r->options.heartbeat_ns,
+                   quorum_lost_ns(r));
     due = raft_min(due, raft_transfer_due(r));
     for (uint32_t i = 0; i < count; i++) {
         if (i != r->self)

@@ -100,6 +100,8 @@ struct raft {
     uint64_t timeout_ns;      /* its length, drawn anew when it runs out and at each new role */
     uint64_t leader_heard_ns; /* valid while `leader` is known */
     uint64_t heartbeat_ns;    /* leader: when the last one was sent */
+    uint64_t tick_ns;         /* leader: when it last looked after its office; rounds of reads put
+                                 heartbeats off, but not this */
     raft_index memory_first;  /* as of the last RAFT_EV_SEND */
 
     raft_seq seq_last;

@@ -264,6 +264,7 @@ void raft_become_leader(struct raft *r, struct raft_effects *fx)
     r->transfer_is_last = false;
     r->prefer_ns = r->now_ns + RAFT_PREFER_AFTER * r->options.election_max_ns;
     r->read_running = 0;
+    r->tick_ns = r->now_ns;
     append_own_first(r, fx);
     /* Entries may wait for credit; this need not. */
     raft_broadcast_heartbeat(r, fx);

@@ -67,7 +67,7 @@ static bool may_speak(const struct raft *r, const struct raft_msg *m)
         return member->incarnation == 0 || member->incarnation == m->incarnation;
     return config->count == 0 || m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT ||
            m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PREVOTE ||
-           m->type == RAFT_MSG_TIMEOUT_NOW;
+           m->type == RAFT_MSG_TIMEOUT_NOW || m->type == RAFT_MSG_READ_INDEX_REPLY;
 }
 
 /* A message that answers one of ours, or asks us as the leader of its term. */
@@ -82,8 +82,14 @@ static void on_answer(struct raft *r, const struct raft_msg *m, struct raft_effe
         raft_become_follower(r, m->term, 0, fx); /* Figure 2, all servers, second rule */
         return;
     }
-    if (m->term < r->term || peer == NULL)
+    if (m->term < r->term)
         return; /* late: whatever it answers is over */
+    if (m->type == RAFT_MSG_READ_INDEX_REPLY) {
+        raft_on_read_index_reply(r, m, fx); /* a leader may have removed itself */
+        return;
+    }
+    if (peer == NULL)
+        return;
     if (r->role == RAFT_LEADER && m->term == r->term)
         peer->heard_ns = r->now_ns; /* for CheckQuorum */
 
@@ -102,9 +108,6 @@ static void on_answer(struct raft *r, const struct raft_msg *m, struct raft_effe
         break;
     case RAFT_MSG_READ_INDEX:
         raft_on_read_index(r, m, fx);
-        break;
-    case RAFT_MSG_READ_INDEX_REPLY:
-        raft_on_read_index_reply(r, m, fx);
         break;
     default:
         r->ignored++;
