@@ -96,6 +96,10 @@ bool admit_frame(struct replica *r, const struct frame *f)
     struct peer *peer = peer_of(r, f->source);
     enum frame_verdict verdict = judge_target(r, f);
 
+    /* Late frames can leave two nodes each with an earlier boot of the other, and then neither hears
+     * the other any more: who is spoken to under an earlier boot tells its own at the next round. */
+    if (verdict == FRAME_STALE_BOOT_VERDICT && peer != NULL)
+        peer->outdated = true;
     if (verdict == FRAME_TARGET_VERDICT && f->type == FRAME_HELLO && f->hello.refused)
         verdict = FRAME_OK_VERDICT;
     if (verdict == FRAME_OK_VERDICT)

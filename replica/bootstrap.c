@@ -30,6 +30,7 @@ static void send_hello(struct replica *r, struct peer *peer)
     peer->hello_ask = false;
     peer->accused_boot = 0;
     peer->refused = false;
+    peer->outdated = false;
 }
 
 /* All other initial members have said that their logs are empty: this is the first configuration. A
@@ -71,7 +72,8 @@ void bootstrap_poll(struct replica *r)
         /* What is due stays due until it has left: a small ring to tx has no room for all. */
         if (round) {
             peer->hello_ask = asking;
-            peer->hello_due = peer->hello_due || peer->refused || peer->accused_boot != 0;
+            peer->hello_due = peer->hello_due || peer->refused || peer->outdated ||
+                              peer->accused_boot != 0;
         }
         if (peer->hello_due || peer->hello_ask)
             send_hello(r, peer);

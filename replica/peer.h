@@ -80,6 +80,7 @@ struct peer {
     bool hello_ask;       /* this round's question has not left yet */
     uint32_t accused_boot; /* an earlier boot of it that still talks; 0: none */
     bool refused;         /* another incarnation talks in its name */
+    bool outdated;        /* it talks to an earlier boot of ours */
     struct credit_send credit_out;
     struct credit_receive credit_in;
     bool probe_due;       /* a credit probe has not left yet */
