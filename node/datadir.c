@@ -207,19 +207,21 @@ void datadir_close(struct datadir *d)
 int datadir_check_owner(const struct datadir *d, const struct superblock *found,
                         const struct superblock *wanted, char *error, size_t error_bytes)
 {
-    if (found->cluster != wanted->cluster) {
+    switch (superblock_owner(found, wanted->cluster, wanted->node)) {
+    case SUPERBLOCK_OF_OTHER_CLUSTER:
         snprintf(error, error_bytes,
                  "data directory %s belongs to cluster %" PRIu64 ", the configuration says cluster "
                  "%" PRIu64 "; name the right directory as `data`",
                  d->path, found->cluster, wanted->cluster);
         return -EXDEV;
-    }
-    if (found->node != wanted->node) {
+    case SUPERBLOCK_OF_OTHER_NODE:
         snprintf(error, error_bytes,
                  "data directory %s belongs to node %u of this cluster, the configuration says "
                  "node %u; name the right directory as `data`",
                  d->path, found->node, wanted->node);
         return -EXDEV;
+    case SUPERBLOCK_OURS:
+        break;
     }
     return 0;
 }

@@ -38,6 +38,16 @@ struct superblock_copy {
     struct superblock content; /* of a valid copy, or one of another version */
 };
 
+/* Whose directory this is, as the one says who runs on it. */
+enum superblock_owner { SUPERBLOCK_OURS, SUPERBLOCK_OF_OTHER_CLUSTER, SUPERBLOCK_OF_OTHER_NODE };
+static inline enum superblock_owner superblock_owner(const struct superblock *found,
+                                                     uint64_t cluster, uint16_t node)
+{
+    if (found->cluster != cluster)
+        return SUPERBLOCK_OF_OTHER_CLUSTER;
+    return found->node == node ? SUPERBLOCK_OURS : SUPERBLOCK_OF_OTHER_NODE;
+}
+
 /* `buffer`: DISK_SECTOR bytes, DISK_SECTOR aligned, for the time of the call. */
 int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *fresh);
 int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out);
