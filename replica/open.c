@@ -388,3 +388,16 @@ const struct store *replica_store(const struct replica *r)
 {
     return r->store.store;
 }
+
+const struct record_header *replica_record(const struct replica *r, raft_index index)
+{
+    return record_memory_at(&r->raft.memory, index);
+}
+
+uint32_t replica_heard_boot(const struct replica *r, raft_node node)
+{
+    for (uint32_t i = 0; i < r->raft.peer_count; i++)
+        if (r->raft.peer[i].node == node)
+            return r->raft.peer[i].boot;
+    return 0;
+}

@@ -126,5 +126,9 @@ uint64_t replica_next_timer(const struct replica *r, enum replica_role role);
 const struct raft *replica_raft(const struct replica *r);
 const struct wal *replica_wal(const struct replica *r);
 const struct store *replica_store(const struct replica *r);
+/* The record at `index`, while it is in memory; NULL: it is not. */
+const struct record_header *replica_record(const struct replica *r, raft_index index);
+/* The newest boot of `node` that this start has heard; 0: none, or it has no link to it. */
+uint32_t replica_heard_boot(const struct replica *r, raft_node node);
 
 #endif

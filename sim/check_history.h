@@ -23,7 +23,7 @@ struct check_history;
 
 enum {
     HISTORY_KEYS = 24,
-    HISTORY_NODES_MAX = 8, /* numbered from 1 */
+    HISTORY_NODES_MAX = 10, /* numbered from 1 */
 };
 
 enum history_kind { HISTORY_PUT, HISTORY_DELETE, HISTORY_READ, HISTORY_READ_LOCAL };

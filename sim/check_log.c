@@ -32,6 +32,7 @@ struct check_log {
     struct check_entry *entry; /* by index; [0] is not used */
     uint64_t entry_capacity;
     raft_index last;
+    raft_term term; /* newest that was led */
 };
 
 struct check_log *check_log_create(void)
@@ -59,6 +60,7 @@ void check_log_reset(struct check_log *c, struct check_report *report)
         memset(c->seen, 0, c->seen_capacity * sizeof *c->seen);
     c->seen_count = 0;
     c->last = 0;
+    c->term = 0;
 }
 
 bool check_log_leads(struct check_log *c, raft_node node, raft_term term, bool *fresh)
@@ -75,6 +77,8 @@ bool check_log_leads(struct check_log *c, raft_node node, raft_term term, bool *
                           "nodes %u and %u both lead in term %" PRIu64, c->leader[term], node,
                           term);
     c->leader[term] = node;
+    if (term > c->term)
+        c->term = term;
     *fresh = true;
     return true;
 }
@@ -225,6 +229,11 @@ bool check_log_digest(struct check_log *c, raft_node node, raft_index applied, u
     entry->has_digest = true;
     entry->digest = digest;
     return true;
+}
+
+raft_term check_log_term(const struct check_log *c)
+{
+    return c->term;
 }
 
 raft_index check_log_last(const struct check_log *c)

@@ -52,6 +52,7 @@ bool check_log_committed(struct check_log *c, raft_node node, raft_term node_ter
                          raft_term term);
 bool check_log_digest(struct check_log *c, raft_node node, raft_index applied, uint64_t digest);
 
+raft_term check_log_term(const struct check_log *c); /* newest that was led; 0: none */
 raft_index check_log_last(const struct check_log *c); /* committed by anybody, ever */
 const struct check_entry *check_log_entry(const struct check_log *c, raft_index index);
 

@@ -151,6 +151,18 @@ uint32_t check_promise_holders(const struct check_promise *c, raft_index index, 
     return holders;
 }
 
+uint32_t check_promise_voters(const struct check_promise *c, raft_term term, raft_node candidate)
+{
+    uint32_t voters = 0;
+
+    for (uint32_t n = 1; n <= RAFT_MEMBERS_MAX; n++) {
+        const struct promises *p = &c->node[n];
+        if (p->vote_term >= term && p->vote[term] == candidate)
+            voters |= 1U << (n - 1);
+    }
+    return voters;
+}
+
 raft_index check_promise_last(const struct check_promise *c, raft_node node)
 {
     ASSERT(node <= RAFT_MEMBERS_MAX);

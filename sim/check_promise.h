@@ -39,6 +39,8 @@ bool check_promise_recovered(struct check_promise *c, raft_node node,
                              const struct check_hard_state *state, const struct check_view *log);
 /* Nodes that promised `index` of `term`, as a set: bit (node - 1). */
 uint32_t check_promise_holders(const struct check_promise *c, raft_index index, raft_term term);
+/* Nodes whose vote in `term` for `candidate` has left them, likewise. */
+uint32_t check_promise_voters(const struct check_promise *c, raft_term term, raft_node candidate);
 raft_index check_promise_last(const struct check_promise *c, raft_node node);
 
 #endif

@@ -11,6 +11,9 @@ enum {
     RECOVERY_OPS_MAX = 24,       /* a recovery crashes within its first so many completions */
     ERROR_BYTES = 160,
     DRIFT_BASE_NS = 1 << 30,
+    /* What one peer may say in one turn fits: with nothing random on the wire the last frame of a
+     * turn would find a smaller ring full again and again. */
+    CONTROL_RING_MIN = 8,
 };
 
 static size_t aligned(size_t bytes)
@@ -36,7 +39,7 @@ static uint32_t draw_ring(struct sim *s)
 
 static void fill_routes(struct sim *s, struct replica_options *o)
 {
-    for (uint32_t link = 0; link + 1 < s->node_count; link++) {
+    for (uint32_t link = 0; link + 1 < s->slot_count; link++) {
         o->route[link] = (struct frame_route){
             .source_mac = {2, 0, 0, 0, 0, (uint8_t)o->node},
             .target_mac = {2, 0, 0, 0, 1, (uint8_t)link},
@@ -55,18 +58,16 @@ static void fill_options(struct sim *s, struct sim_node *n)
     o->incarnation = n->incarnation;
     o->boot = n->boot;
     o->start_ns = sim_clock_local(&n->clock, s->now_ns);
-    o->members.count = s->node_count;
-    for (uint32_t i = 0; i < s->node_count; i++)
-        o->members.member[i] = (struct raft_member){.node = (raft_node)(i + 1), .voter = true};
+    const uint32_t control = draw_ring(s);
     o->rings = (struct replica_rings){
-        .control = draw_ring(s),
+        .control = control < CONTROL_RING_MIN ? CONTROL_RING_MIN : control,
         .data = draw_ring(s),
         .persist = draw_ring(s),
         .store = draw_ring(s),
         .tx = draw_ring(s),
     };
     /* What is promised to all peers together fits into the ring, as far as that is possible. */
-    const uint32_t share = o->rings.data / (s->node_count - 1);
+    const uint32_t share = o->rings.data / (s->slot_count - 1);
     if (o->credit_window > share)
         o->credit_window = share > 0 ? share : 1;
     o->wal.cluster = o->cluster;
@@ -122,10 +123,12 @@ void cluster_init(struct sim *s, struct sim_node *n)
     struct disk_sim_options options = s->plan.disk;
 
     options.seed = hash_u64(s->plan.seed, 100 + n->number);
+    if (n->disk != NULL)
+        disk_sim_delete(n->disk);
     n->disk = disk_sim_new(&options);
     ASSERT(n->disk != NULL);
     disk_sim_advance(n->disk, s->now_ns);
-    n->incarnation = hash_u64(s->plan.seed, 200 + n->number) | 1;
+    n->incarnation = hash_u64(hash_u64(s->plan.seed, 200 + n->number), n->inits++) | 1;
     n->boot = 0;
     n->replica = NULL;
     n->paused_until_ns = 0;
@@ -158,6 +161,8 @@ static bool recovery_failed(struct sim *s, struct sim_node *n, const char *error
 
 bool cluster_start(struct sim *s, struct sim_node *n)
 {
+    if (!disks_may_start(s, n))
+        return false;
     const bool crash = !s->healed && sim_chance(s, s->plan.recovery_crash);
     struct superblock super;
     char error[ERROR_BYTES] = "superblock";
@@ -168,6 +173,8 @@ bool cluster_start(struct sim *s, struct sim_node *n)
     if (crash)
         disk_sim_fail_all_after(n->disk, (uint32_t)prng_between(&s->prng, 1, RECOVERY_OPS_MAX));
     int failed = superblock_read(n->disk, s->superblock, &super);
+    if (disks_start_refused(s, n, failed, &super))
+        return false;
     if (failed == 0)
         failed = superblock_boot(n->disk, s->superblock, &super);
     if (failed == 0) {
@@ -184,7 +191,7 @@ bool cluster_start(struct sim *s, struct sim_node *n)
     memset(n->stalled_until_ns, 0, sizeof n->stalled_until_ns);
     n->busy = true;
     n->idle_turns = 0;
-    n->ambush = n->ambushed = n->image_due = n->disk_broken = false;
+    n->ambush = n->ambushed = n->image_due = n->disk_broken = n->leaves = false;
     observe_start(s, n);
     workload_start(s, n);
     return true;
@@ -204,18 +211,17 @@ void cluster_crash(struct sim *s, struct sim_node *n, enum sim_crash_mode mode)
     sim_happen(s, mode == SIM_KILL ? SIM_CRASH : SIM_POWER_CUT);
     net_kill(s->net, n->number);
     workload_crash(s, n);
+    members_crash(s, n);
     n->replica = NULL;
-    n->ambush = n->ambushed = n->image_due = false;
+    n->ambush = n->ambushed = n->image_due = n->leaves = false;
     n->down_until_ns = UINT64_MAX;
 }
 
 void cluster_drop(struct sim_node *n)
 {
-    if (n->disk != NULL)
-        disk_sim_delete(n->disk);
+    disks_forget(n);
     if (n->memory != NULL)
         munmap(n->memory, n->memory_bytes);
-    n->disk = NULL;
     n->memory = NULL;
     n->memory_bytes = 0;
 }

@@ -183,7 +183,9 @@ static void strike(struct sim *s, enum plan_fault fault)
         [PLAN_FLAP] = links_flap,           [PLAN_REPLAY] = links_replay,
         [PLAN_PAUSE] = pause_one,           [PLAN_CLOCK_STALL] = stall_clock,
         [PLAN_CLOCK_JUMP] = jump_clock,     [PLAN_HANG] = hang,
-        [PLAN_DISK_ERROR] = break_disk,
+        [PLAN_DISK_ERROR] = break_disk,     [PLAN_WIPE] = disks_wipe,
+        [PLAN_SWAP] = disks_swap,           [PLAN_OLD_COPY] = disks_copy,
+        [PLAN_CHANGE] = members_change,     [PLAN_TRANSFER] = members_transfer,
     };
 
     sim_mix(s, fault);
@@ -203,27 +205,8 @@ void faults_fire(struct sim *s)
     faults_plan_next(s);
 }
 
-/* A run may leave a minority dead: those who live must do without. A node whose log is empty votes
- * only when it has heard all initial members, so this holds once all have entries. */
-static uint32_t draw_dead(struct sim *s)
-{
-    const uint32_t minority = (s->node_count - 1) / 2;
-
-    if (s->config.calm)
-        return 0; /* a scenario kills for itself */
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        const struct sim_node *n = &s->node[i];
-        const bool living = n->replica != NULL && raft_durable_index(replica_raft(n->replica)) > 0;
-        if (!living && check_promise_last(s->promise, sim_id(n)) == 0)
-            return 0;
-    }
-    return prng_below(&s->prng, 3) == 0 ? (uint32_t)prng_between(&s->prng, 1, minority) : 0;
-}
-
 void faults_heal(struct sim *s)
 {
-    const uint32_t dead = draw_dead(s);
-    const uint32_t from = (uint32_t)prng_below(&s->prng, s->node_count);
     struct net_faults calm = s->plan.net;
 
     s->healed = true;
@@ -236,17 +219,20 @@ void faults_heal(struct sim *s)
     net_set_faults(s->net, &calm);
     net_set_limits(s->net, NET_TX_BUFFERS_MAX, NET_QUEUE_MAX);
     net_heal(s->net);
+    const uint32_t dead = members_draw_dead(s);
+    disks_heal(s, dead);
     for (uint32_t i = 0; i < s->node_count; i++) {
-        struct sim_node *n = &s->node[(from + i) % s->node_count];
+        struct sim_node *n = &s->node[i];
+        const bool stays_dead = (dead >> i & 1) != 0;
         /* A node with a broken disk is given a new start, as its operator would. */
-        if (n->replica != NULL && (i < dead || n->disk_broken))
+        if (n->replica != NULL && (stays_dead || n->disk_broken))
             cluster_crash(s, n, SIM_LOSE_UNSYNCED);
-        n->down_until_ns = i < dead ? UINT64_MAX : s->now_ns;
+        n->down_until_ns = stays_dead ? UINT64_MAX : s->now_ns;
         n->paused_until_ns = 0;
         n->ambush = false;
         if (n->hung_until_ns != 0)
             n->hung_until_ns = s->now_ns;
     }
     release_disks(s);
-    sim_trace(s, "healed, %u nodes stay dead", dead);
+    sim_trace(s, "healed, nodes %#x stay dead", dead);
 }

@@ -67,6 +67,24 @@ static void print_verdicts(const struct replica_counters *counters)
     }
 }
 
+/* Voters plainly, learners in brackets, who leaves with a minus; the old half of a joint one behind
+ * a slash. */
+static void print_config(const struct raft *raft)
+{
+    const struct raft_config *config = raft_config(raft);
+
+    printf(" config %llu:", (unsigned long long)raft_config_index(raft));
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct raft_member *m = &config->member[i];
+        printf(m->voter ? " %u" : m->leaves ? " -%u" : " (%u)", m->node);
+        if (m->replaces != 0)
+            printf("=%u", m->replaces);
+    }
+    for (uint32_t i = 0; config->joint && i < config->count; i++)
+        if (config->member[i].voter_old)
+            printf(" /%u", config->member[i].node);
+}
+
 void sim_print_nodes(const struct sim *s)
 {
     static const char *const roles[] = {"follower", "precandidate", "candidate", "leader"};
@@ -87,6 +105,7 @@ void sim_print_nodes(const struct sim *s)
                (unsigned long long)check_promise_last(s->promise, sim_id(n)),
                (unsigned long long)wal_oldest_unflushed_ns(replica_wal(n->replica)));
         print_verdicts(n->counters);
+        print_config(raft);
         putchar('\n');
     }
 }

@@ -17,7 +17,7 @@ static raft_term core_term_at(const void *log, raft_index index)
     return raft_term_at(log, index, NULL);
 }
 
-static struct check_view core_view(const struct sim_node *n)
+struct check_view observe_view(const struct sim_node *n)
 {
     const struct raft *raft = replica_raft(n->replica);
     return (struct check_view){.term_at = core_term_at, .log = raft, .last = raft_last(raft)};
@@ -61,9 +61,9 @@ static void observe_flushed(struct sim *s, struct sim_node *n, raft_term term, r
 
 static void observe_match(struct sim *s, struct sim_node *n, const struct raft_msg *msg)
 {
-    const struct check_view view = core_view(n);
+    const struct check_view view = observe_view(n);
 
-    if (!still_holds(s, n, msg))
+    if (n->who != SIM_ITSELF || !still_holds(s, n, msg))
         return;
     if (msg->match <= view.last)
         observe_flushed(s, n, msg->term, raft_entry_seq(view.log, msg->match));
@@ -71,8 +71,11 @@ static void observe_match(struct sim *s, struct sim_node *n, const struct raft_m
     promised(s, n);
 }
 
+/* What leaves a copy or an impostor is no promise: nobody may count on it. */
 static void observe_vote(struct sim *s, struct sim_node *n, raft_term term, raft_node candidate)
 {
+    if (n->who != SIM_ITSELF)
+        return;
     observe_flushed(s, n, term, raft_vote_seq(replica_raft(n->replica)));
     check_promise_vote(s->promise, sim_id(n), term, candidate);
     promised(s, n);
@@ -103,6 +106,9 @@ static void observe_records(struct sim *s, const struct frame *f)
         }
         memcpy(&header, f->body + offset, sizeof header);
         check_log_record(s->log, &header);
+        if (header.type == RECORD_CONFIG &&
+            f->body_bytes - offset >= record_bytes(header.payload_bytes))
+            observe_config_record(s, &header, f->body + offset + sizeof header);
         sim_happen(s, SIM_ENTRY);
         offset += record_bytes(header.payload_bytes);
     }
@@ -121,12 +127,12 @@ static void observe_raft(struct sim *s, struct sim_node *n, const struct frame *
         observe_leader(s, n, msg->term);
         break;
     case RAFT_MSG_VOTE:
+        observe_candidate(s, n, msg->term);
         observe_vote(s, n, msg->term, sim_id(n));
         break;
     case RAFT_MSG_VOTE_REPLY:
-        if (msg->reject)
-            break;
-        observe_vote(s, n, msg->term, f->target);
+        if (!msg->reject)
+            observe_vote(s, n, msg->term, f->target);
         break;
     case RAFT_MSG_APPEND_REPLY:
         if (msg->reject)
@@ -211,33 +217,32 @@ void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t 
 void observe_start(struct sim *s, struct sim_node *n)
 {
     const struct raft *raft = replica_raft(n->replica);
-    const struct check_view view = core_view(n);
+    const struct check_view view = observe_view(n);
     const struct check_hard_state state = {
         .term = raft_term_now(raft),
         .vote = raft_vote(raft),
     };
 
-    check_promise_recovered(s->promise, sim_id(n), &state, &view);
-    check_promise_kept(s->promise, sim_id(n), &view);
+    if (n->who == SIM_ITSELF) {
+        check_promise_recovered(s->promise, sim_id(n), &state, &view);
+        check_promise_kept(s->promise, sim_id(n), &view);
+    }
     n->seen = (struct sim_seen){.led_term = n->seen.led_term};
+    observe_config(s, n, &view);
+    n->seen.config_index = raft_config_index(raft);
     sim_mix(s, raft_last(raft));
     sim_happen(s, SIM_RECOVERY);
 }
 
-/* The entry that has just become the last committed one: who has it on disk, and what it says. */
+/* The entry that has just become the last committed one: what it says. */
 static void observe_chosen(struct sim *s, struct sim_node *n, raft_index index)
 {
     const struct check_entry *entry = check_log_entry(s->log, index);
-    uint32_t holders = check_promise_holders(s->promise, index, entry->term);
     struct history_call *call = NULL;
 
     sim_happen(s, SIM_COMMIT);
-    if (raft_durable_index(replica_raft(n->replica)) >= index)
-        holders |= 1U << n->number;
-    if ((uint32_t)__builtin_popcount(holders) * 2 <= s->node_count)
-        check_fail(&s->report, "durable-quorum",
-                   "node %u commits %" PRIu64 "@%" PRIu64 " that only nodes %#x have on disk",
-                   sim_id(n), index, entry->term, holders);
+    if (!observe_durable_quorum(s, n, index, entry))
+        return;
     if (entry->type == RECORD_COMMAND) {
         const uint64_t number = entry->origin.request;
         call = number >= 1 && number <= s->call_count ? &s->call[number - 1] : NULL;
@@ -257,6 +262,9 @@ static void observe_commits(struct sim *s, struct sim_node *n, raft_index commit
 
     for (raft_index i = n->seen.commit + 1; i <= commit; i++) {
         const bool fresh = i > check_log_last(s->log);
+        const struct record_header *record = fresh ? replica_record(n->replica, i) : NULL;
+        if (record != NULL)
+            check_log_record(s->log, record); /* who votes alone commits what it never sent */
         if (!check_log_committed(s->log, sim_id(n), node_term, i, raft_term_at(raft, i, NULL)))
             return;
         if (fresh)
@@ -283,7 +291,8 @@ static void check_monotonic(struct sim *s, const struct sim_node *n, const struc
                    sim_id(n), now->durable, was->durable);
 }
 
-static void observe_role(struct sim *s, struct sim_node *n, const struct sim_seen *now)
+static void observe_role(struct sim *s, struct sim_node *n, const struct sim_seen *now,
+                         const struct check_view *view)
 {
     const struct raft *raft = replica_raft(n->replica);
 
@@ -292,15 +301,15 @@ static void observe_role(struct sim *s, struct sim_node *n, const struct sim_see
             sim_happen(s, SIM_TRUNCATION);
         return;
     }
-    const struct check_view view = core_view(n);
     if (n->seen.office_term < now->term) { /* its frames may have been first to tell */
         n->seen.office_term = now->term;
         observe_leader(s, n, now->term);
-        check_log_complete(s->log, sim_id(n), now->term, &view);
+        observe_elected(s, n, now->term, view);
+        check_log_complete(s->log, sim_id(n), now->term, view);
         return;
     }
     if (now->commit > n->seen.commit)
-        check_log_counted(s->log, sim_id(n), now->term, now->commit, &view);
+        check_log_counted(s->log, sim_id(n), now->term, now->commit, view);
     if (now->last < n->seen.last) {
         check_fail(&s->report, "leader-append-only",
                    "node %u leads term %" PRIu64 " and cuts its log from %" PRIu64 " to %" PRIu64,
@@ -312,7 +321,7 @@ void observe_turn(struct sim *s, struct sim_node *n)
 {
     const struct raft *raft = replica_raft(n->replica);
     const struct store *store = replica_store(n->replica);
-    const struct check_view view = core_view(n);
+    const struct check_view view = observe_view(n);
     const struct sim_seen now = {
         .term = raft_term_now(raft),
         .commit = raft_commit(raft),
@@ -322,10 +331,12 @@ void observe_turn(struct sim *s, struct sim_node *n)
     };
 
     check_monotonic(s, n, &now);
-    observe_role(s, n, &now);
+    observe_config(s, n, &view);
+    observe_role(s, n, &now, &view);
     if (now.commit > n->seen.commit)
         observe_commits(s, n, now.commit);
-    check_promise_kept(s->promise, sim_id(n), &view);
+    if (n->who == SIM_ITSELF)
+        check_promise_kept(s->promise, sim_id(n), &view);
     if (now.applied > n->seen.applied)
         check_log_digest(s->log, sim_id(n), now.applied, store_digest(store));
 
@@ -334,6 +345,7 @@ void observe_turn(struct sim *s, struct sim_node *n)
     n->seen.applied = now.applied;
     n->seen.last = now.last;
     n->seen.durable = now.durable;
+    n->seen.config_index = raft_config_index(raft);
     sim_mix(s, now.term ^ now.commit << 16 ^ now.applied << 32 ^ now.last << 48);
 }
 

@@ -102,6 +102,30 @@ static void draw_sizes(struct plan *plan, struct prng *p)
     plan->door_slots = power_of_two(p, 1, 6);
 }
 
+/* `options.members` names all nodes that may ever be: they have links from the start. */
+static void draw_members(struct plan *plan, uint64_t without, struct prng *p)
+{
+    struct replica_options *o = &plan->options;
+    const uint32_t room = RAFT_MEMBERS_MAX - plan->nodes;
+
+    ASSERT(plan->nodes <= RAFT_MEMBERS_MAX);
+    plan->spares = (uint32_t)prng_between(p, 1, 4);
+    if (plan->spares > room)
+        plan->spares = room;
+    o->caught_up_lag = (uint32_t)between_log(p, 1, 256);
+    o->promote_ns = between_log(p, o->heartbeat_ns, o->election_max_ns * 2);
+    o->members.count = plan->nodes + plan->spares;
+    for (uint32_t i = 0; i < o->members.count; i++)
+        o->members.member[i] = (struct raft_member){
+            .node = (raft_node)(i + 1),
+            .voter = i < plan->nodes,
+        };
+    struct prng wishes;
+    plan->priorities = fault_begin(plan, without, PLAN_PRIORITIES, &wishes);
+    for (uint32_t i = 0; i < o->members.count && plan->priorities; i++)
+        o->members.member[i].priority = (uint8_t)prng_below(&wishes, PLAN_PRIORITY_MAX + 1);
+}
+
 static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
 {
     const uint64_t sized_for = events > LONG_RUN_EVENTS ? events : 0;
@@ -143,10 +167,12 @@ static void draw_strikes(struct plan *plan, uint64_t without)
 {
     /* At most so many election timeouts between two. */
     static const uint64_t timeouts_max[PLAN_STRIKE_COUNT] = {
-        [PLAN_CRASH] = 32, [PLAN_CRASH_ALL] = 64,   [PLAN_PARTITION] = 16,
-        [PLAN_LINK] = 8,   [PLAN_FLAP] = 32,        [PLAN_REPLAY] = 4,
-        [PLAN_PAUSE] = 16, [PLAN_CLOCK_STALL] = 16, [PLAN_CLOCK_JUMP] = 16,
-        [PLAN_HANG] = 32,  [PLAN_DISK_ERROR] = 64,
+        [PLAN_CRASH] = 32,    [PLAN_CRASH_ALL] = 64,   [PLAN_PARTITION] = 16,
+        [PLAN_LINK] = 8,      [PLAN_FLAP] = 32,        [PLAN_REPLAY] = 4,
+        [PLAN_PAUSE] = 16,    [PLAN_CLOCK_STALL] = 16, [PLAN_CLOCK_JUMP] = 16,
+        [PLAN_HANG] = 32,     [PLAN_DISK_ERROR] = 64,  [PLAN_WIPE] = 64,
+        [PLAN_SWAP] = 64,     [PLAN_OLD_COPY] = 32,    [PLAN_CHANGE] = 8,
+        [PLAN_TRANSFER] = 16,
     };
     const uint64_t timeout = plan->options.election_max_ns;
     struct prng p;
@@ -241,6 +267,7 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
         plan->clients = choice->clients;
     const bool faultless = prng_below(&p, 10) == 0;
     const uint64_t without = faultless ? PLAN_ALL_FAULTS : choice->without;
+    draw_members(plan, without, &p);
     draw_strikes(plan, without);
     draw_rates(plan, without);
     draw_scarcity(plan, without);

@@ -19,21 +19,27 @@ enum {
     PLAN_PAYLOAD_BYTES_MAX = 16 << 10,
     PLAN_CLIENTS_MAX = 8, /* a node */
     PLAN_TURN_GAP_NS_MAX = 20000,
+    PLAN_PRIORITY_MAX = 3,
 };
 
 /* Faults that strike at moments, each with its mean time between two. */
-#define PLAN_STRIKE_LIST(X)                                                \
-    X(CRASH, "crash")             /* one process or machine dies */        \
-    X(CRASH_ALL, "crash-all")     /* all at once */                        \
-    X(PARTITION, "partition")     /* another set of cut links */           \
-    X(LINK, "link")               /* one directed link stops or is back */ \
-    X(FLAP, "flap")               /* one link, many times in a row */      \
-    X(REPLAY, "replay")           /* frames of any age arrive again */     \
-    X(PAUSE, "pause")             /* of one process */                     \
-    X(CLOCK_STALL, "clock-stall") /* one clock stands still */             \
-    X(CLOCK_JUMP, "clock-jump")   /* one clock jumps, forward */           \
-    X(HANG, "hang")               /* of one disk */                        \
-    X(DISK_ERROR, "disk-error")   /* a write or flush of one disk fails */
+#define PLAN_STRIKE_LIST(X)                                                    \
+    X(CRASH, "crash")             /* one process or machine dies */            \
+    X(CRASH_ALL, "crash-all")     /* all at once */                            \
+    X(PARTITION, "partition")     /* another set of cut links */               \
+    X(LINK, "link")               /* one directed link stops or is back */     \
+    X(FLAP, "flap")               /* one link, many times in a row */          \
+    X(REPLAY, "replay")           /* frames of any age arrive again */         \
+    X(PAUSE, "pause")             /* of one process */                         \
+    X(CLOCK_STALL, "clock-stall") /* one clock stands still */                 \
+    X(CLOCK_JUMP, "clock-jump")   /* one clock jumps, forward */               \
+    X(HANG, "hang")               /* of one disk */                            \
+    X(DISK_ERROR, "disk-error")   /* a write or flush of one disk fails */     \
+    X(WIPE, "wipe")               /* a disk is emptied, its node's id lost */  \
+    X(SWAP, "swap")               /* two disks change places */                \
+    X(OLD_COPY, "old-copy")       /* an old copy of a disk runs for a while */ \
+    X(CHANGE, "change")           /* of the members, by an operator */         \
+    X(TRANSFER, "transfer")       /* of leadership, likewise */
 
 /* Faults that are there all the time, or that others bring along, by a chance or a size. */
 #define PLAN_RATE_LIST(X)                                                        \
@@ -49,7 +55,8 @@ enum {
     X(SLOW_DISK, "slow-disk")       /* some operations take long */              \
     X(ROLE_SKIP, "role-skip")       /* roles are passed over, and stall */       \
     X(ASKER_SKIP, "asker-skip")     /* answers are left lying for a turn */      \
-    X(DRIFT, "drift")               /* clocks do not go at the same pace */
+    X(DRIFT, "drift")               /* clocks do not go at the same pace */      \
+    X(PRIORITIES, "priorities")     /* some nodes rather lead than others */
 
 enum plan_fault {
 #define PLAN_FAULT_ENUM(name, text) PLAN_##name,
@@ -78,13 +85,15 @@ struct plan_choice {
     uint64_t seed;
     uint64_t events;  /* that must fit on the disks */
     uint64_t without; /* a set of faults that are off */
-    uint32_t nodes;   /* 0: by the seed */
+    uint32_t nodes;   /* initial voters; 0: by the seed */
     uint32_t clients; /* a node; 0: by the seed */
 };
 
 struct plan {
     uint64_t seed;
-    uint32_t nodes;
+    uint32_t nodes;                 /* initial voters */
+    uint32_t spares;                /* nodes that may be made and added later */
+    bool priorities;                /* of nodes, as leaders */
     struct replica_options options; /* of every node, but for who it is and its rings */
     struct net_faults net;
     uint32_t net_tx_buffers, net_queue_frames;

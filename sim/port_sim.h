@@ -23,7 +23,7 @@
 struct net;
 
 enum {
-    NET_NODES_MAX = 7,
+    NET_NODES_MAX = 9, /* as many as can be members at once */
     NET_QUEUE_MAX = 128,     /* frames under way on one directed link; more are lost */
     NET_TX_BUFFERS_MAX = 64, /* that one node's senders may hold */
     NET_RECORDS_MAX = 256,   /* frames kept for a replay */

@@ -34,7 +34,21 @@ static bool serve_one(struct sim *s, uint64_t deadline_ns)
                       SETTLE_TIMEOUTS);
 }
 
-/* All living nodes have applied all there is, and nobody waits for an answer. */
+/* Who leads has a vote, in a configuration that is not joint any more. */
+static bool leader_is_voter(const struct sim *s)
+{
+    const uint32_t leader = sim_leader(s);
+    const struct raft_config *config = check_members_committed(s->members);
+
+    if (leader == UINT32_MAX || config == NULL || config->joint)
+        return false;
+    for (uint32_t i = 0; i < config->count; i++)
+        if (config->member[i].node == leader + 1)
+            return config->member[i].voter;
+    return false;
+}
+
+/* All living members have applied all there is, and nobody waits for an answer. */
 static bool at_rest(const struct sim *s)
 {
     const raft_index last = check_log_last(s->log);
@@ -43,10 +57,12 @@ static bool at_rest(const struct sim *s)
         const struct sim_node *n = &s->node[i];
         if (n->replica == NULL && n->down_until_ns != UINT64_MAX)
             return false;
-        if (n->replica != NULL && (n->seen.applied != last || n->seen.last != last))
+        if (n->replica != NULL && n->who != SIM_ITSELF && sim_is_member(s, n))
+            return false; /* somebody tells it to stop */
+        if (sim_is_served(s, n) && (n->seen.applied != last || n->seen.last != last))
             return false;
     }
-    return workload_open(s) == 0;
+    return workload_open(s) == 0 && s->admin_open == 0 && leader_is_voter(s);
 }
 
 static raft_index applied_by_all(const struct sim *s)

@@ -42,6 +42,7 @@ struct sim *sim_new(void)
     s->net = net_create();
     s->log = check_log_create();
     s->promise = check_promise_create();
+    s->members = check_members_create();
     s->history = check_history_create();
     s->linear = check_linear_create();
     s->superblock = aligned_alloc(DISK_SECTOR, DISK_SECTOR);
@@ -58,6 +59,7 @@ void sim_delete(struct sim *s)
     net_destroy(s->net);
     check_log_destroy(s->log);
     check_promise_destroy(s->promise);
+    check_members_destroy(s->members);
     check_history_destroy(s->history);
     check_linear_destroy(s->linear);
     free(s->superblock);
@@ -70,10 +72,10 @@ static void forget_nodes(struct sim *s)
 {
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
         struct sim_node *n = &s->node[i];
-        if (n->disk != NULL)
-            disk_sim_delete(n->disk);
-        n->disk = NULL;
+        disks_forget(n);
         n->replica = NULL;
+        n->inits = 0;
+        n->admin.tag = 0;
         for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++) {
             n->slot[c].call = 0;
             n->slot[c].again = 0;
@@ -101,16 +103,22 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     s->healed = false;
     s->quiet = config->calm;
     s->node_count = s->plan.nodes;
+    s->slot_count = s->plan.nodes + s->plan.spares;
+    s->lost = 0;
+    s->clone = NULL;
+    s->admin_count = 0;
+    s->admin_open = 0;
     s->call_count = 0;
     s->work_next_ns = UINT64_MAX;
     s->report = (struct check_report){0};
     memset(s->happened, 0, sizeof s->happened);
     check_log_reset(s->log, &s->report);
     check_promise_reset(s->promise, &s->report);
+    check_members_reset(s->members, &s->report);
     check_history_reset(s->history, REVISION_FIRST, &s->report);
     check_linear_reset(s->linear, REVISION_FIRST, &s->report);
     forget_nodes(s);
-    net_reset(s->net, s->node_count, hash_u64(config->seed, 4), &tap);
+    net_reset(s->net, s->slot_count, hash_u64(config->seed, 4), &tap);
     net_set_faults(s->net, &s->plan.net);
     net_set_limits(s->net, s->plan.net_tx_buffers, s->plan.net_queue_frames);
     net_advance(s->net, s->now_ns);
@@ -197,11 +205,21 @@ static void node_stops(struct sim *s, struct sim_node *n)
 {
     const enum replica_stop stop = (enum replica_stop)published_get(&n->view->stop);
 
+    if (disks_stop_expected(s, n, stop))
+        return;
     if (stop != REPLICA_STOP_LOG_FAILED || !n->disk_broken) {
         check_fail(&s->report, "stop", "node %u stops: %s", sim_id(n), replica_stop_text(stop));
         return;
     }
     sim_happen(s, SIM_LOG_STOP);
+    cluster_crash(s, n, SIM_KILL);
+    n->down_until_ns = s->now_ns + sim_around(&s->prng, s->plan.down_ns);
+}
+
+/* A graceful end: its operator has waited for the answer to a transfer. */
+static void node_leaves(struct sim *s, struct sim_node *n)
+{
+    sim_happen(s, SIM_LEAVE);
     cluster_crash(s, n, SIM_KILL);
     n->down_until_ns = s->now_ns + sim_around(&s->prng, s->plan.down_ns);
 }
@@ -240,6 +258,8 @@ static void node_turn(struct sim *s, struct sim_node *n)
     workload_answers(s, n);
     if (published_get(&n->view->stop) != REPLICA_STOP_NONE)
         node_stops(s, n);
+    else if (n->leaves)
+        node_leaves(s, n);
     else
         next_turn(s, n, work);
 }

@@ -24,40 +24,63 @@ struct sim_config {
     uint64_t seed;
     uint64_t events;  /* of phase one; also what disks are sized for */
     uint64_t without; /* faults of plan.h that are off, whatever the seed says */
-    uint32_t nodes;   /* 0: by the seed */
+    uint32_t nodes;   /* initial voters; 0: by the seed */
     uint32_t clients; /* a node; 0: by the seed */
     bool calm;        /* no faults, and clients only through sim_put() and sim_get() */
     bool trace;       /* every event on stdout */
 };
 
-#define SIM_HAPPENING_LIST(X)                                \
-    X(ELECTION, "leaders elected")                           \
-    X(TRUNCATION, "logs truncated by a later leader")        \
-    X(COMMIT, "entries committed")                           \
-    X(ENTRY, "records sent")                                 \
-    X(CHUNK, "chunks sent")                                  \
-    X(FORWARD, "requests forwarded")                         \
-    X(FORWARD_AGAIN, "forwards sent again")                  \
-    X(REJECTION, "appends refused")                          \
-    X(CRASH, "processes killed")                             \
-    X(POWER_CUT, "power cuts")                               \
-    X(AMBUSH, "power cuts just after a promise")             \
-    X(RECOVERY, "recoveries")                                \
-    X(RECOVERY_CRASH, "recoveries crashed")                  \
-    X(IMAGE, "crash images recovered beside a running node") \
-    X(PARTITION, "partitions")                               \
-    X(LINK, "single links cut or mended")                    \
-    X(FLAP, "links that flapped")                            \
-    X(REPLAY, "old frames replayed")                         \
-    X(PAUSE, "pauses")                                       \
-    X(CLOCK_STALL, "clocks that stood still")                \
-    X(CLOCK_JUMP, "clocks that jumped")                      \
-    X(HANG, "disks hung")                                    \
-    X(DISK_ERROR, "disk errors")                             \
-    X(LOG_STOP, "nodes stopped by their log")                \
-    X(CALL_OK, "calls answered OK")                          \
-    X(CALL_REFUSED, "calls refused")                         \
-    X(CALL_UNKNOWN, "calls of unknown fate")                 \
+#define SIM_HAPPENING_LIST(X)                                          \
+    X(ELECTION, "leaders elected")                                     \
+    X(TRUNCATION, "logs truncated by a later leader")                  \
+    X(CONFIG, "configurations in force, at a node")                    \
+    X(JOINT, "joint ones among them")                                  \
+    X(CONFIG_UNDONE, "configurations undone by a truncation")          \
+    X(COMMIT, "entries committed")                                     \
+    X(ENTRY, "records sent")                                           \
+    X(CHUNK, "chunks sent")                                            \
+    X(FORWARD, "requests forwarded")                                   \
+    X(FORWARD_AGAIN, "forwards sent again")                            \
+    X(REJECTION, "appends refused")                                    \
+    X(CRASH, "processes killed")                                       \
+    X(POWER_CUT, "power cuts")                                         \
+    X(AMBUSH, "power cuts just after a promise")                       \
+    X(RECOVERY, "recoveries")                                          \
+    X(RECOVERY_CRASH, "recoveries crashed")                            \
+    X(IMAGE, "crash images recovered beside a running node")           \
+    X(PARTITION, "partitions")                                         \
+    X(LINK, "single links cut or mended")                              \
+    X(FLAP, "links that flapped")                                      \
+    X(REPLAY, "old frames replayed")                                   \
+    X(PAUSE, "pauses")                                                 \
+    X(CLOCK_STALL, "clocks that stood still")                          \
+    X(CLOCK_JUMP, "clocks that jumped")                                \
+    X(HANG, "disks hung")                                              \
+    X(DISK_ERROR, "disk errors")                                       \
+    X(LOG_STOP, "nodes stopped by their log")                          \
+    X(WIPE, "disks wiped")                                             \
+    X(EMPTY_REFUSED, "starts refused: an empty disk")                  \
+    X(IMPOSTOR_STOPPED, "wiped nodes under their old id that stopped") \
+    X(SWAP, "pairs of disks swapped")                                  \
+    X(SWAP_REFUSED, "starts refused: another node's disk")             \
+    X(OLD_COPY, "old copies of a disk started")                        \
+    X(OLD_COPY_STOPPED, "of them, told and stopped")                   \
+    X(CHANGE, "changes of the members asked for")                      \
+    X(CHANGE_DONE, "of them, done")                                    \
+    X(CHANGE_REFUSED, "refused")                                       \
+    X(CHANGE_UNKNOWN, "of unknown fate")                               \
+    X(CHANGE_FORCED, "forced ones")                                    \
+    X(TRANSFER, "transfers asked for")                                 \
+    X(TRANSFER_DONE, "of them, done")                                  \
+    X(TRANSFER_REFUSED, "refused")                                     \
+    X(TRANSFER_UNKNOWN, "of unknown fate")                             \
+    X(ADMIN_NOT_LEADER, "requests of operators that met no leader")    \
+    X(LEAVE, "processes stopped after handing over")                   \
+    X(JOIN, "new nodes started")                                       \
+    X(RETIRE, "removed nodes stopped")                                 \
+    X(CALL_OK, "calls answered OK")                                    \
+    X(CALL_REFUSED, "calls refused")                                   \
+    X(CALL_UNKNOWN, "calls of unknown fate")                           \
     X(CALL_AGAIN, "calls issued again")
 
 enum sim_happening {

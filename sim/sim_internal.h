@@ -4,20 +4,25 @@
  *   settle.c    phase two
  *   cluster.c   a node's life: init, start, crash
  *   observe.c   what the checkers are told
+ *   observe_members.c  the same of configurations
  *   workload.c  the clients
  *   call.c      what clients say and hear, as bytes
  *   faults.c    what goes wrong, and phase two's healing
  *   links.c     what goes wrong with links
+ *   disks.c     disks that are wiped, swapped, replaced by an old copy
+ *   members.c   operators: changes of the members, transfers
  *   look.c      what a run tells about itself
  *   scenario.c  the hands of tests/sim
  */
 #ifndef SIM_SIM_INTERNAL_H
 #define SIM_SIM_INTERNAL_H
 
+#include "base/admin.h"
 #include "base/prng.h"
 #include "sim/check_history.h"
 #include "sim/check_linear.h"
 #include "sim/check_log.h"
+#include "sim/check_members.h"
 #include "sim/check_promise.h"
 #include "sim/clock.h"
 #include "sim/sim.h"
@@ -51,15 +56,41 @@ struct sim_seen {
     raft_term term;
     raft_index commit, applied, last;
     raft_seq durable;
-    raft_term led_term;     /* by frames or by state */
-    raft_term office_term;  /* at the end of a turn */
-    raft_term forward_term; /* of the stream of requests that it forwards */
-    uint64_t forward_end;   /* position behind the last that left */
+    raft_term last_term;     /* of entry `last` */
+    raft_index config_index; /* of the configuration in force */
+    uint64_t config_changes; /* raft_config_changes() */
+    raft_term led_term;      /* by state or by frames */
+    raft_term office_term;   /* at the end of a turn */
+    raft_term forward_term;  /* of the stream of requests that it forwards */
+    uint64_t forward_end;    /* position behind the last that left */
+};
+
+/* Whose promises those of a running process are. */
+enum sim_who {
+    SIM_ITSELF,
+    SIM_IMPOSTOR, /* the disk was wiped, and given the old id again: a mistake */
+    SIM_CLONE,    /* the disk is an old copy */
+};
+
+/* What an operator asks of a node: one request at a time. */
+struct sim_admin {
+    uint64_t tag;      /* 0: none is under way */
+    raft_term term;    /* newest that anybody led when it was asked */
+    raft_index commit; /* newest that anybody had committed then */
+    bool leaves;       /* the process is stopped when it is answered */
+    struct admin_request request;
 };
 
 struct sim_node {
     uint32_t number;
+    enum sim_who who;
     struct disk *disk;
+    struct sim_node *swapped; /* has our disk, and we have its; NULL: all is well */
+    struct disk *copy;        /* made at boot `copy_boot`; NULL: none */
+    struct disk *kept;        /* the true disk while a copy runs */
+    uint32_t copy_boot;
+    bool copy_tried;
+    uint32_t inits; /* directories made for it */
     uint64_t incarnation;
     uint8_t *memory;
     size_t memory_bytes;
@@ -81,10 +112,12 @@ struct sim_node {
     uint32_t idle_turns;
     bool ambush;      /* dies when the next promise has left */
     bool ambushed;    /* it has */
+    bool leaves;      /* stops after its turn: it has handed over */
     bool image_due;   /* a crash image is to be recovered */
     bool disk_broken; /* its log was made to fail */
     uint64_t promises;
 
+    struct sim_admin admin;
     struct sim_seen seen;
     struct sim_slot slot[SIM_SLOTS_MAX];
 };
@@ -103,10 +136,16 @@ struct sim {
     uint64_t now_ns;
     uint64_t events;
     uint64_t hash;
-    bool healed; /* phase two: no more faults */
-    bool quiet;  /* clients begin no more calls */
-    uint32_t node_count;
+    bool healed;         /* phase two: no more faults */
+    bool quiet;          /* clients begin no more calls */
+    uint32_t slot_count; /* nodes that may ever be: all have links to all */
+    uint32_t node_count; /* of them, those that were initialised: the first ones */
     struct sim_node node[SIM_NODES_MAX];
+    uint32_t lost;          /* nodes whose disk was wiped, as a set: their ids never come back */
+    uint64_t lost_ns;       /* when the last one was */
+    struct sim_node *clone; /* runs on an old copy of its disk; NULL: nobody does */
+    uint64_t admin_count;   /* requests of operators, ever */
+    uint32_t admin_open;    /* of them, not answered */
     struct net *net;
     struct prng strike_prng[PLAN_STRIKE_COUNT]; /* when and how each strikes: its own chances */
     uint64_t strike_ns[PLAN_STRIKE_COUNT];
@@ -118,6 +157,7 @@ struct sim {
     struct check_report report;
     struct check_log *log;
     struct check_promise *promise;
+    struct check_members *members;
     struct check_history *history;
     struct check_linear *linear;
     struct history_call *call; /* number n is call[n - 1] */
@@ -149,6 +189,11 @@ static inline bool sim_chance(struct sim *s, uint32_t per_million)
     return per_million != 0 && prng_chance(&s->prng, per_million);
 }
 
+static inline bool sim_is_lost(const struct sim *s, const struct sim_node *n)
+{
+    return (s->lost >> n->number & 1) != 0;
+}
+
 /* Exponential enough: around the mean, seldom far above. */
 uint64_t sim_around(struct prng *p, uint64_t mean_ns);
 
@@ -167,6 +212,21 @@ void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t 
 void observe_start(struct sim *s, struct sim_node *n);
 void observe_turn(struct sim *s, struct sim_node *n);
 void observe_image(struct sim *s, struct sim_node *n);
+struct check_view observe_view(const struct sim_node *n); /* of its log */
+
+/* observe_members.c */
+void observe_config_record(struct sim *s, const struct record_header *header,
+                           const uint8_t *payload);
+void observe_config(struct sim *s, struct sim_node *n, const struct check_view *view);
+void observe_elected(struct sim *s, struct sim_node *n, raft_term term,
+                     const struct check_view *view);
+/* A request for votes leaves it. */
+void observe_candidate(struct sim *s, struct sim_node *n, raft_term term);
+/* The entry that has just become the last committed one. */
+bool observe_durable_quorum(struct sim *s, struct sim_node *n, raft_index index,
+                            const struct check_entry *entry);
+bool sim_is_member(const struct sim *s, const struct sim_node *n); /* as last committed */
+bool sim_is_served(const struct sim *s, const struct sim_node *n); /* it lives and may count too */
 
 /* workload.c */
 void workload_start(struct sim *s, struct sim_node *n); /* of a node that has started */
@@ -183,6 +243,28 @@ uint64_t call_value(struct sim *s, uint32_t bytes); /* the name of a value of th
 uint32_t call_encode(const struct history_call *call, uint8_t *out); /* SIM_COMMAND_BYTES_MAX */
 /* One piece of a result: the header in the first, then whole items. */
 bool call_parse_piece(struct sim *s, struct sim_slot *slot, const struct answer *answer);
+
+/* disks.c: strikes, and what comes of them */
+struct superblock;
+void disks_wipe(struct sim *s, struct prng *p);
+void disks_swap(struct sim *s, struct prng *p);
+void disks_copy(struct sim *s, struct prng *p);
+bool disks_may_start(struct sim *s, struct sim_node *n);
+/* True: as it must, a start was refused that found this superblock, or failed to read one. */
+bool disks_start_refused(struct sim *s, struct sim_node *n, int failed,
+                         const struct superblock *found);
+bool disks_stop_expected(struct sim *s, struct sim_node *n, enum replica_stop stop);
+void disks_heal(struct sim *s, uint32_t dead); /* nodes that stay so, as a set */
+void disks_forget(struct sim_node *n);
+bool disks_all_have_entries(const struct sim *s); /* who may be a member and is not lost */
+
+/* members.c: strikes of operators, and their answers */
+void members_change(struct sim *s, struct prng *p);
+void members_transfer(struct sim *s, struct prng *p);
+void members_answer(struct sim *s, struct sim_node *n, const struct answer *answer);
+void members_crash(struct sim *s, struct sim_node *n);
+/* Phase two: nodes that may stay dead, as a set. */
+uint32_t members_draw_dead(struct sim *s);
 
 /* faults.c */
 void faults_begin(struct sim *s);

@@ -168,7 +168,12 @@ static void tick_node(struct sim *s, struct sim_node *n)
         struct sim_slot *slot = &n->slot[c];
         if (slot->call != 0 || slot->next_ns > s->now_ns)
             continue;
-        if (issue(s, n, slot, next_call(s, slot)))
+        struct history_call call = next_call(s, slot);
+        /* A copy or an impostor has a boot number that was used before; what it has read locally
+         * would pass for what that boot had. */
+        if (n->who != SIM_ITSELF && call.kind == HISTORY_READ_LOCAL)
+            call.kind = HISTORY_READ;
+        if (issue(s, n, slot, call))
             slot->again = 0;
         else
             slot->next_ns = s->now_ns + sim_around(&s->prng, s->plan.think_ns);
@@ -198,7 +203,7 @@ uint32_t workload_open(const struct sim *s)
     uint32_t open = 0;
 
     for (uint32_t i = 0; i < s->node_count; i++)
-        for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++)
+        for (uint32_t c = 0; c < SIM_SLOTS_MAX && sim_is_served(s, &s->node[i]); c++)
             open += s->node[i].slot[c].call != 0;
     return open;
 }
@@ -252,6 +257,10 @@ static void take_answer(struct sim *s, struct sim_node *n, const struct answer *
 {
     struct sim_slot *slot = NULL;
 
+    if (answer->tag != 0 && answer->tag == n->admin.tag) {
+        members_answer(s, n, answer);
+        return;
+    }
     for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++)
         if (n->slot[c].call == answer->tag)
             slot = &n->slot[c];
