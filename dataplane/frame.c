@@ -21,6 +21,8 @@ enum {
     IPV4_BYTES = 20,
     UDP_BYTES = 8,
     MAGIC = 0x52464b53, /* "SKFR" */
+    FLAG_NO_ROOM = 1,
+    FLAG_REFUSES_WRITES = 2,
 };
 
 struct wire_header {
@@ -39,7 +41,8 @@ struct wire_header {
     uint64_t number;
     uint64_t credit;
     uint32_t checksum;
-    uint32_t reserved[3];
+    uint32_t flags;
+    uint32_t reserved[2];
     uint64_t tag[2];
 };
 
@@ -89,6 +92,7 @@ uint32_t frame_encode(const struct frame *f, uint64_t cluster, const struct fram
         .body_bytes = f->body_bytes,
         .number = f->number,
         .credit = f->credit,
+        .flags = (f->no_room ? FLAG_NO_ROOM : 0) | (f->refuses_writes ? FLAG_REFUSES_WRITES : 0),
     };
     const uint32_t length = FRAME_BODY_OFFSET + f->body_bytes;
     uint8_t *const rest = out + FRAME_NET_BYTES + FRAME_HEADER_BYTES;
@@ -125,8 +129,8 @@ enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t 
     if (header.cluster != cluster)
         return FRAME_CLUSTER_VERDICT;
     if (header.body_bytes != length - FRAME_BODY_OFFSET || header.group != 0 ||
-        (header.reserved[0] | header.reserved[1] | header.reserved[2]) != 0 ||
-        (header.tag[0] | header.tag[1]) != 0)
+        (header.flags & ~(uint32_t)(FLAG_NO_ROOM | FLAG_REFUSES_WRITES)) != 0 ||
+        (header.reserved[0] | header.reserved[1]) != 0 || (header.tag[0] | header.tag[1]) != 0)
         return FRAME_MALFORMED_VERDICT;
 
     *f = (struct frame){
@@ -139,6 +143,8 @@ enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t 
         .target_incarnation = header.target_incarnation,
         .number = header.number,
         .credit = header.credit,
+        .no_room = (header.flags & FLAG_NO_ROOM) != 0,
+        .refuses_writes = (header.flags & FLAG_REFUSES_WRITES) != 0,
         .body = header.body_bytes > 0 ? rest + FRAME_FIXED_BYTES : NULL,
         .body_bytes = header.body_bytes,
     };

@@ -116,6 +116,8 @@ struct frame {
     uint64_t target_incarnation; /* as the sender knows it; 0: unknown, HELLO only */
     uint64_t number; /* of frames that need credit, from 1; 0: control */
     uint64_t credit; /* highest number the other may send to us, for the pair of boots */
+    bool no_room;        /* the sender's disk has no room for its log */
+    bool refuses_writes; /* the sender leads, and too few of the voters have room */
     union {
         struct raft_msg raft; /* entries is NULL: the records are the body */
         struct frame_hello hello;

@@ -96,6 +96,8 @@ static void assert_same(const struct frame *a, const struct frame *b)
     assert_int_equal(a->target_incarnation, b->target_incarnation);
     assert_int_equal(a->number, b->number);
     assert_int_equal(a->credit, b->credit);
+    assert_int_equal(a->no_room, b->no_room);
+    assert_int_equal(a->refuses_writes, b->refuses_writes);
     assert_int_equal(a->body_bytes, b->body_bytes);
     if (a->body_bytes > 0)
         assert_memory_equal(a->body, b->body, a->body_bytes);
@@ -260,7 +262,9 @@ static const struct broken broken[] = {
     {FRAME_CREDIT, HEADER + 24, 0, 8},
     {FRAME_CREDIT, HEADER + 32, 0, 8},          /* a target unknown, and no HELLO */
     {FRAME_CREDIT, HEADER + 44, 8, 4},          /* a body that is not there */
-    {FRAME_CREDIT, HEADER + 68, 1, 4},
+    {FRAME_CREDIT, HEADER + 68, 4, 4},          /* a flag without a meaning */
+    {FRAME_CREDIT, HEADER + 68, 1u << 31, 4},
+    {FRAME_CREDIT, HEADER + 72, 1, 4},
     {FRAME_CREDIT, HEADER + 76, 1, 4},
     {FRAME_CREDIT, HEADER + 95, 1, 1},
     {FRAME_CREDIT, FIXED, 1, 1},

@@ -130,6 +130,8 @@ void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
     f->target_incarnation = prng_between(p, type == FRAME_HELLO ? 0 : 1, 1000);
     f->number = prng_between(p, 1, UINT64_MAX - 1);
     f->credit = prng_next(p);
+    f->no_room = prng_chance(p, 500000);
+    f->refuses_writes = prng_chance(p, 500000);
     f->body = body;
 
     if (type == FRAME_RAFT)
