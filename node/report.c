@@ -180,6 +180,7 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "flushed_bytes", &c->flushed_bytes);
     json_word(out, "flush_ns", &c->flush_ns);
     json_word(out, "no_room", &c->no_room);
+    json_word(out, "writes_refused", &c->writes_refused);
     json_word(out, "foreign_sends", &c->foreign_sends);
     json_word(out, "log_holes", &c->holes);
     json_word(out, "entries_repaired", &c->repaired);
@@ -218,6 +219,8 @@ static void row_remarks(const struct node *n, FILE *out)
     row_membership(n, out);
     if (published_get(&n->counters->no_room) != 0)
         fprintf(out, "; no room on the disk, takes no writes");
+    else if (published_get(&n->counters->writes_refused) != 0)
+        fprintf(out, "; too few nodes have room on their disks, takes no writes");
     if (published_get(&n->counters->holes) != 0)
         fprintf(out, "; damaged log, fetches what it lacks from the others");
     for (uint32_t i = 0; i < n->lcore_count; i++) {

@@ -31,6 +31,8 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
     peer->boot_match = raft_role(r->raft.raft) == RAFT_LEADER ? raft_match(r->raft.raft, peer->node)
                                                               : 0;
     peer->log_empty = false;
+    peer->no_room = false;
+    peer->refuses_writes = false;
     peer->heard_hello = false;
     if (!planted(PLANTED_CREDIT_OUTLIVES_BOOT))
         credit_send_reset(&peer->credit_out);
@@ -111,7 +113,11 @@ bool admit_frame(struct replica *r, const struct frame *f)
         if (f->number != 0 && !credit_receive_number(&peer->credit_in, f->number))
             verdict = FRAME_NO_CREDIT_VERDICT;
     }
-    if (verdict != FRAME_OK_VERDICT)
+    if (verdict == FRAME_OK_VERDICT) {
+        peer->no_room = f->no_room;
+        peer->refuses_writes = f->refuses_writes;
+    } else {
         admit_count(r, verdict);
+    }
     return verdict == FRAME_OK_VERDICT;
 }

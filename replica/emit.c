@@ -20,6 +20,8 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
     f->target = peer->node;
     f->target_boot = peer->boot;
     f->target_incarnation = peer->incarnation;
+    f->no_room = r->raft.no_room;
+    f->refuses_writes = r->raft.refuses_writes;
     if (needs_credit)
         f->number = credit_send_take(&peer->credit_out);
     f->credit = credit_receive_grant(&peer->credit_in);

@@ -71,6 +71,8 @@ struct peer {
     bool member;          /* of the configuration in force, which names the incarnation */
     uint64_t retired;     /* a configuration named it, a later one left it out; 0: no such thing */
     uint32_t boot;        /* highest seen; 0: never heard since our own start */
+    bool no_room;         /* it said so last: see room.c */
+    bool refuses_writes;  /* likewise, as a leader */
     bool log_empty;       /* said so in this life of ours */
     bool heard_hello;
     raft_term boot_term;   /* ours, when we first heard this boot */

@@ -244,6 +244,7 @@ static void publish_counters(struct replica *r)
     published_set(&counters->forwards_sent, role->forwards_sent);
     published_set(&counters->forwards_taken, role->forwards_taken);
     published_set(&counters->foreign_sends, role->foreign_sends);
+    published_set(&counters->writes_refused, !room_for_writes(r));
 }
 
 static void publish_members(struct replica *r)
@@ -297,8 +298,7 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     role->now_ns = now_ns;
     if (must_stop(r))
         return 0;
-    if (step_disk_room(r, wal_step_bytes_max(&r->options.wal)))
-        role->room_ns = now_ns;
+    room_poll(r);
     work += take_durable(r);
     work += take_frames(r, r->control, CONTROL_BURST, true);
     work += take_tick(r);

@@ -67,6 +67,7 @@ struct replica_counters {
     struct published holes;    /* raft; places of the log that can't be read and are being repaired */
     struct published repaired; /* raft; entries that came back from peers since the start */
     struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
+    struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */
 };
 

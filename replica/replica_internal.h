@@ -81,6 +81,8 @@ struct replica_raft {
     uint64_t hello_ns;      /* next round of HELLO */
     uint64_t probe_ns;      /* next round of credit probes */
     uint64_t room_ns;       /* when the log last had room for the largest step */
+    bool no_room;           /* that is long ago: see room.c */
+    bool refuses_writes;    /* as a leader: too few voters could store them */
     uint64_t given_bytes;   /* persist_cost() of all steps given to persist */
     uint64_t config_changes; /* raft_config_changes() that the peers were told of */
     raft_index config_index; /* and raft_config_index() then */
@@ -231,6 +233,11 @@ void forward_ack_due(struct replica *r);
 /* A whole request that arrived in chunks. */
 bool forward_take_one(struct replica *r, struct peer *peer, const struct frame_chunk *chunk,
                       const uint8_t *bytes);
+
+/* room.c: is there room for the log, here and on the disks of a majority. Once a poll: */
+void room_poll(struct replica *r);
+/* Writes may be taken, as far as this node and its leader know. */
+bool room_for_writes(struct replica *r);
 
 /* chunks.c */
 void chunks_on_frame(struct replica *r, const struct frame *f);

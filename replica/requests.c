@@ -6,7 +6,7 @@ static void take_write(struct replica *r, const struct request *request)
 {
     struct request_table *t = &r->raft.requests;
 
-    if (r->raft.now_ns - r->raft.room_ns > r->options.election_max_ns)
+    if (!room_for_writes(r))
         door_refuse(r, request->tag, ANSWER_NO_ROOM);
     else if (request->length > REQUEST_BYTES_MAX || request->length > r->options.record_payload_bytes_max)
         door_refuse(r, request->tag, ANSWER_BAD);
@@ -136,20 +136,21 @@ static void drop_unsent(struct request_table *t, uint64_t count)
     t->stream_base += count;
 }
 
-/* What no leader was sent in time will never be applied: it is answered, and forgotten. */
-static uint32_t expire_writes(struct replica *r, uint64_t late_ns)
+/* What no leader was sent by now will never be applied: what arrived up to `late_ns` of it is
+ * answered, and forgotten. */
+static uint32_t refuse_unsent(struct replica *r, uint64_t late_ns, enum answer_status status)
 {
     struct request_table *t = &r->raft.requests;
     uint32_t count = 0;
 
     while (count < REQUEST_BURST && t->sent + count != t->tail) {
         const struct request_slot *slot = &t->slot[(t->sent + count) & t->mask];
-        if (slot->arrived_ns > late_ns || !door_refuse(r, slot->request.tag, ANSWER_TIMED_OUT))
+        if (slot->arrived_ns > late_ns || !door_refuse(r, slot->request.tag, status))
             break;
         count++;
     }
     if (count > 0) {
-        MARK(REQUEST_EXPIRED);
+        MARK_IF(status == ANSWER_TIMED_OUT, REQUEST_EXPIRED);
         MARK_IF(t->sent != t->head, EXPIRED_BEHIND_DOUBT);
         drop_unsent(t, count);
     }
@@ -180,7 +181,7 @@ static uint32_t expire(struct replica *r)
     if (r->raft.now_ns < r->options.request_timeout_ns)
         return 0;
     const uint64_t late_ns = r->raft.now_ns - r->options.request_timeout_ns;
-    return expire_writes(r, late_ns) + expire_reads(r, late_ns);
+    return refuse_unsent(r, late_ns, ANSWER_TIMED_OUT) + expire_reads(r, late_ns);
 }
 
 static void ask_reads(struct replica *r)
@@ -206,6 +207,8 @@ uint32_t requests_poll(struct replica *r)
     if (r->options.lease_reads)
         work += take_late_reads(r);
     work += expire(r);
+    if (!room_for_writes(r))
+        work += refuse_unsent(r, role->now_ns, ANSWER_NO_ROOM);
     follow_term(r);
     ask_reads(r);
     if (raft_role(role->raft) == RAFT_LEADER &&

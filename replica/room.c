@@ -1,0 +1,62 @@
+/* replica/room.c: is there room for the log here, and on the disks of a majority.
+ *
+ * A node whose log has had no room for longer than an election takes says so in each of its frames,
+ * and has room again at once when there is; between two segments there is none for a moment. From
+ * that a leader knows whether what it proposes can be stored, and says in its own frames when it
+ * refuses writes. So every node refuses at its own door, and nothing is left in doubt.
+ *
+ * None of it is a promise. A late frame may bring an old report; the next heartbeat corrects it, and
+ * meanwhile a write is refused that could have been stored, or waits that might have been refused.
+ */
+#include "replica/replica_internal.h"
+
+static bool has_room(struct replica *r, raft_node node)
+{
+    const struct peer *peer = peer_of(r, node);
+
+    if (node == r->options.node)
+        return !r->raft.no_room;
+    return peer == NULL || !peer->no_room; /* who has said nothing is not known to lack it */
+}
+
+/* Of the voters of one half: those of `old` matter only while there are two. */
+static bool majority_has_room(struct replica *r, bool old)
+{
+    const struct raft_config *config = raft_config(r->raft.raft);
+    uint32_t voters = 0;
+    uint32_t with_room = 0;
+
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct raft_member *m = &config->member[i];
+        if (old ? !m->voter_old : !m->voter)
+            continue;
+        voters++;
+        with_room += has_room(r, m->node);
+    }
+    return 2 * with_room > voters;
+}
+
+void room_poll(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+
+    if (step_disk_room(r, wal_step_bytes_max(&r->options.wal)))
+        role->room_ns = role->now_ns;
+    role->no_room = role->now_ns - role->room_ns > r->options.election_max_ns;
+    /* Without room of its own a leader can propose nothing, whoever else has some. */
+    role->refuses_writes =
+        raft_role(role->raft) == RAFT_LEADER &&
+        (role->no_room || !majority_has_room(r, false) ||
+         (raft_config(role->raft)->joint && !majority_has_room(r, true)));
+}
+
+bool room_for_writes(struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    const struct peer *leader = peer_of(r, raft_leader(role->raft));
+
+    /* A follower without room would not apply what others store, so it could not answer. */
+    if (role->no_room || role->refuses_writes)
+        return false;
+    return leader == NULL || !leader->refuses_writes;
+}
