@@ -4,6 +4,8 @@
 #include "persist/segment.h"
 #include "sim/sim_internal.h"
 
+#include <errno.h>
+
 enum { ELECT_TRIES = 64 };
 
 static struct sim_node *node_of(struct sim *s, uint32_t node)
@@ -70,6 +72,13 @@ bool sim_answered(const struct sim *s, uint64_t call)
     ASSERT(call >= 1);
     ASSERT(call <= s->call_count);
     return s->call[call - 1].fate == HISTORY_OK;
+}
+
+bool sim_refused(const struct sim *s, uint64_t call)
+{
+    ASSERT(call >= 1);
+    ASSERT(call <= s->call_count);
+    return s->call[call - 1].fate == HISTORY_REFUSED;
 }
 
 raft_index sim_call_index(const struct sim *s, uint64_t call)
@@ -148,6 +157,15 @@ void sim_disk_hold(struct sim *s, uint32_t node, bool held)
     disk_sim_advance(n->disk, s->now_ns);
     disk_sim_hold(n->disk, held);
     n->busy = n->replica != NULL;
+}
+
+void sim_disk_full(struct sim *s, uint32_t node, bool full)
+{
+    struct sim_node *n = node_of(s, node);
+
+    disk_sim_advance(n->disk, s->now_ns);
+    disk_sim_fail(n->disk, &(struct disk_sim_fault){.kind = DISK_OP_CREATE, .nth = full ? 1 : 0,
+                                                    .result = -ENOSPC, .sticky = true});
 }
 
 static bool holds(const struct batch_header *h, const uint8_t *records, raft_index index)

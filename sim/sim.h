@@ -126,6 +126,7 @@ uint32_t sim_leader(const struct sim *s);     /* of the newest term; UINT32_MAX:
 uint64_t sim_put(struct sim *s, uint32_t node, uint8_t key, uint32_t value_bytes);
 uint64_t sim_get(struct sim *s, uint32_t node, uint8_t key);
 bool sim_answered(const struct sim *s, uint64_t call);         /* OK */
+bool sim_refused(const struct sim *s, uint64_t call);          /* never applied, and said so */
 raft_index sim_call_index(const struct sim *s, uint64_t call); /* where it is committed; 0: not */
 raft_term sim_term(const struct sim *s, uint32_t node);
 raft_index sim_commit(const struct sim *s, uint32_t node);
@@ -139,6 +140,8 @@ void sim_pause(struct sim *s, uint32_t node, bool paused);
 void sim_cut(struct sim *s, uint32_t from, uint32_t to, bool cut);
 void sim_isolate(struct sim *s, uint32_t node, bool isolated);
 void sim_disk_hold(struct sim *s, uint32_t node, bool held);
+/* No file can be created; what is there already can be written. */
+void sim_disk_full(struct sim *s, uint32_t node, bool full);
 /* Rot on a dead node's disk: the beginning of each batch that holds entry `index`; how many. */
 uint32_t sim_damage(struct sim *s, uint32_t node, raft_index index);
 /* Entries of this node's log can't be read. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Goal:   a full file system ends no node. While one follower's is full the cluster goes on; while
-        all are full nothing is acknowledged, but reads go on and no leader changes; with room again
-        everything goes on by itself, and nothing acknowledged is missing.
+"""Goal:   a full file system ends no node. While one follower's is full the cluster goes on; while both
+        are, every node refuses writes at once; while all are nothing is acknowledged. Reads go on, no
+        leader changes; with room again everything goes on by itself, and nothing acknowledged is missing.
 Method: files of a test fill the nodes' file systems but for a MiB; writes use up the segments that
         were there already.
 
@@ -9,6 +9,7 @@ Method: files of a test fill the nodes' file systems but for a MiB; writes use u
 """
 import os
 import sys
+import time
 
 from disk_cluster import SEGMENT_MIB, Puts, check_needs, disk_cluster, log_says
 
@@ -17,6 +18,7 @@ VALUE_BYTES = 15 * 1000  # what one frame of HTTP/2 may hold
 # More than all segments that can have been there: the current one and those prepared ahead.
 FILLING_PUTS = 6 * SEGMENT_MIB * (1 << 20) // VALUE_BYTES
 TURN_PUTS = 50
+AT_ONCE_SECONDS = 1.0  # a request that nobody takes times out after more
 NO_ROOM, ROOM = 'no room in', 'there is room in'
 
 
@@ -32,6 +34,27 @@ def follower_is_full(cluster, disks, puts):
     assert puts.put(leader, VALUE_BYTES, 50) == 50, 'a full follower stops the cluster'
     os.unlink(filler)
     cluster.wait('it says that there is room again', lambda: log_says(cluster, node, ROOM))
+    puts.check_all()
+
+
+def both_followers_are_full(cluster, disks, puts):
+    leader = cluster.wait_leader()
+    term = cluster.status()[leader]['term']
+    fillers = [disks[i].fill(LEAVES_KIB) for i in disks if i != leader]
+    done = puts.put(leader, VALUE_BYTES, FILLING_PUTS)
+    assert done < FILLING_PUTS, 'writes are acknowledged without room on a majority'
+    cluster.wait('every node refuses writes',
+                 lambda: all(status['writes_refused'] == 1 for status in cluster.status().values()))
+    for i in disks:
+        begun = time.monotonic()
+        assert puts.put(i, VALUE_BYTES, 1) == 0
+        assert time.monotonic() - begun < AT_ONCE_SECONDS, f'node {i} holds a write that it can only refuse'
+    key, value = next(iter(puts.acknowledged.items()))
+    assert cluster.etcdctl(leader, 'get', '--print-value-only', key).strip() == value, 'no reads'
+    assert cluster.status()[leader]['term'] == term, 'full disks led to an election'
+    for filler in fillers:
+        os.unlink(filler)
+    cluster.wait('writes go on by themselves', lambda: puts.put(leader, VALUE_BYTES, 1) == 1)
     puts.check_all()
 
 
@@ -55,12 +78,14 @@ def all_are_full(cluster, disks, puts):
 
 def main():
     check_needs()
-    with disk_cluster(sys.argv[1], sys.argv[2]) as (cluster, disks):
-        puts = Puts(cluster)
-        for test in (follower_is_full, all_are_full):
+    acknowledged = 0
+    for test in (follower_is_full, both_followers_are_full, all_are_full):
+        with disk_cluster(sys.argv[1], sys.argv[2]) as (cluster, disks):
+            puts = Puts(cluster)
             test(cluster, disks, puts)
+            acknowledged += len(puts.acknowledged)
             print('ok', test.__name__, flush=True)
-    print(f'{sys.argv[2]}: {len(puts.acknowledged)} writes acknowledged, 0 lost')
+    print(f'{sys.argv[2]}: {acknowledged} writes acknowledged, 0 lost')
 
 
 main()

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-enum { SEEDS = 12, SMALL = 16, LARGE = 9000 };
+enum { SEEDS = 12, SMALL = 16, LARGE = 9000, FILLING_PUTS = 2000 };
 
 static struct sim *shared;
 
@@ -193,27 +193,83 @@ static void leader_disk_hangs(struct sim *s)
     CHECK(s, sim_settle(s));
 }
 
+/* Puts by way of `node` until one is not stored; that one is in doubt, or refused. */
+static void fill(struct sim *s, uint32_t node)
+{
+    uint64_t call;
+
+    for (uint32_t i = 0; i < FILLING_PUTS; i++) {
+        const uint64_t end_ns = sim_now_ns(s) + 20 * timeout_ns(s);
+        call = sim_put(s, node, (uint8_t)(i % 8), LARGE);
+        CHECK(s, call != 0);
+        while (!sim_answered(s, call) && sim_now_ns(s) < end_ns)
+            CHECK(s, sim_run_ns(s, timeout_ns(s) / 32));
+        if (!sim_answered(s, call))
+            return;
+    }
+    check_at(s, false, "full disks took all writes", __LINE__);
+}
+
+static void refused_at_once(struct sim *s, uint32_t node)
+{
+    const uint64_t call = sim_put(s, node, 1, SMALL);
+
+    CHECK(s, call != 0);
+    CHECK(s, sim_run_ns(s, timeout_ns(s) / 2)); /* a request's timeout is twice that of an election */
+    CHECK(s, sim_refused(s, call));
+}
+
+/* Goal:   while a majority's disks are full, writes are refused at once wherever they arrive, nobody is
+ *         elected, and reads are served; with room again everything goes on by itself.
+ * Method: three followers of five get no more segments, and writes use up what they have. */
+static void majority_is_full(struct sim *s)
+{
+    CHECK(s, sim_elect(s, 0));
+    put_done(s, 0, 1, SMALL);
+    const raft_term term = sim_term(s, 0);
+    for (uint32_t node = 1; node <= 3; node++)
+        sim_disk_full(s, node, true);
+    fill(s, 0);
+    CHECK(s, sim_run_ns(s, 3 * timeout_ns(s)));
+    for (uint32_t node = 1; node <= 4; node++)
+        refused_at_once(s, node);
+    const uint64_t read = sim_get(s, 4, 1);
+    CHECK(s, sim_run_ns(s, timeout_ns(s)));
+    CHECK(s, sim_answered(s, read));
+    CHECK(s, sim_leader(s) == 0);
+    CHECK(s, sim_term(s, 0) == term);
+
+    for (uint32_t node = 1; node <= 3; node++)
+        sim_disk_full(s, node, false);
+    CHECK(s, sim_run_ns(s, 20 * timeout_ns(s)));
+    for (uint32_t node = 0; node <= 4; node++)
+        put_done(s, node, 2, SMALL);
+    CHECK(s, sim_term(s, 0) == term);
+    CHECK(s, sim_settle(s));
+}
+
 static void under_seeds(void (*scenario)(struct sim *), uint32_t nodes)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         scenario(open_calm(seed, nodes));
 }
 
-#define SCENARIO(name)                    \
+#define SCENARIO(name, nodes)             \
     static void test_##name(void **state) \
     {                                     \
         (void)state;                      \
-        under_seeds(name, 3);             \
+        under_seeds(name, nodes);         \
     }
 
-SCENARIO(every_node_takes_writes)
-SCENARIO(ack_waits_for_sync)
-SCENARIO(leader_disk_may_lag)
-SCENARIO(power_cut_of_all)
-SCENARIO(deposed_leader)
-SCENARIO(return_disturbs_nobody)
-SCENARIO(paused_leader_wakes)
-SCENARIO(leader_disk_hangs)
+SCENARIO(every_node_takes_writes, 3)
+SCENARIO(ack_waits_for_sync, 3)
+SCENARIO(leader_disk_may_lag, 3)
+SCENARIO(power_cut_of_all, 3)
+SCENARIO(deposed_leader, 3)
+SCENARIO(return_disturbs_nobody, 3)
+SCENARIO(paused_leader_wakes, 3)
+SCENARIO(leader_disk_hangs, 3)
+SCENARIO(majority_is_full, 5)
 
 /* Goal:   the same seed gives the same run, to the last frame; another seed gives another.
  * Method: full runs with faults, compared by their hashes. */
@@ -257,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_return_disturbs_nobody),
         cmocka_unit_test(test_paused_leader_wakes),
         cmocka_unit_test(test_leader_disk_hangs),
+        cmocka_unit_test(test_majority_is_full),
         cmocka_unit_test(test_same_seed_same_run),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
