@@ -76,13 +76,16 @@ static enum frame_verdict judge_source(struct replica *r, struct peer *peer, con
     if (f->source_incarnation != peer->incarnation && f->type == FRAME_HELLO && !peer->member) {
         peer->incarnation = f->source_incarnation; /* no configuration names it: it began anew */
         peer->boot = 0;
+        peer->convicted_boot = 0;
     }
     if (f->source_incarnation != peer->incarnation) {
         peer->refused = true; /* it is told at the next HELLO round */
         return FRAME_STRANGER_VERDICT;
     }
-    if (f->source_boot == peer->convicted_boot)
+    if (f->source_boot == peer->convicted_boot) {
+        peer->accused_boot = f->source_boot; /* until it has heard that it is to stop */
         return FRAME_STRANGER_VERDICT;
+    }
     if (f->source_boot < peer->boot) {
         MARK(FRAME_OF_EARLIER_BOOT);
         peer->accused_boot = f->source_boot;

@@ -41,6 +41,7 @@ void members_learn(struct replica *r)
         if (peer->incarnation != config->member[i].incarnation) {
             peer->incarnation = config->member[i].incarnation;
             peer->boot = 0;
+            peer->convicted_boot = 0;
         }
     }
 }

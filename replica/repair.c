@@ -75,7 +75,9 @@ static void learn_config(struct raft_recovered *known, const struct record_heade
         !config_record_decode(record_payload(record), record->payload_bytes, &config.config,
                               &quota_bytes))
         return;
-    if (known->config_count == RAFT_CONFIGS_MAX) { /* more than can be undone: the oldest is not needed */
+    if (known->config_count == RAFT_CONFIGS_MAX && config.index < known->configs[0].index)
+        return; /* older than all that can be undone */
+    if (known->config_count == RAFT_CONFIGS_MAX) {
         memmove(known->configs, known->configs + 1,
                 (RAFT_CONFIGS_MAX - 1) * sizeof known->configs[0]);
         known->config_count--;
@@ -193,7 +195,7 @@ static bool give_cut(struct replica *r, const struct frame *f)
         .cut_chain = o->other_checksum,
     };
 
-    if (!leads && !o->committed)
+    if ((!leads && !o->committed) || o->other_checksum == p->hole.chain)
         return false;
     if (o->index <= raft_commit(role->raft) || o->other_term > role->hard_term)
         return false; /* it contradicts what we know, or we know too little yet */
@@ -301,7 +303,8 @@ void repair_on_ask(struct replica *r, const struct frame *f)
     const struct record_header *record = record_memory_at(&role->memory, index);
 
     admit_count(r, FRAME_OK_VERDICT);
-    if (record == NULL && p->serve.state == LOAD_READY && p->serve.first == index)
+    if (record == NULL && p->serve.state == LOAD_READY && p->serve.first == index &&
+        p->serve.term == term)
         record = record_at(p->serve.bytes);
     if (record != NULL) {
         answer(r, peer_of(r, f->source), &f->repair, record);
@@ -320,6 +323,9 @@ void repair_on_loaded(struct replica *r)
 
     p->serve_to = 0;
     p->serve.state = p->serve.result == 0 && p->serve.length > 0 ? LOAD_READY : LOAD_IDLE;
-    if (p->serve.state == LOAD_READY && to != 0)
+    /* Read under an earlier term and replaced since, it says nothing of what is committed here. */
+    const bool stands =
+        p->serve.term == raft_term_at(r->raft.raft, p->serve.first, NULL);
+    if (p->serve.state == LOAD_READY && stands && to != 0)
         answer(r, peer_of(r, to), &p->serve_ask, record_at(p->serve.bytes));
 }
