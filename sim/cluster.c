@@ -3,6 +3,7 @@
 #include "persist/superblock.h"
 #include "sim/sim_internal.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -133,6 +134,8 @@ void cluster_init(struct sim *s, struct sim_node *n)
     n->replica = NULL;
     n->paused_until_ns = 0;
     n->hung_until_ns = 0;
+    n->full_until_ns = 0;
+    n->ruined = false;
     n->promises = 0;
     const struct superblock fresh = {
         .cluster = s->plan.options.cluster,
@@ -142,12 +145,29 @@ void cluster_init(struct sim *s, struct sim_node *n)
     const int failed = superblock_format(n->disk, s->superblock, &fresh);
     ASSERT(failed == 0);
     disk_sim_power_cut(n->disk); /* `skiff init` has ended, the files are closed */
+    harm_begin(s, n);
+}
+
+/* It refuses because of what was done to its disk: its operator tries again when that may pass, and
+ * else leaves it alone. */
+static void refused(struct sim *s, struct sim_node *n, const char *error)
+{
+    sim_happen(s, SIM_HARM_REFUSED);
+    sim_trace(s, "node %u does not start: %s", sim_id(n), error);
+    n->ruined = disk_harm_count(n->disk) > 0;
+    disk_sim_kill(n->disk);
+    n->down_until_ns = n->ruined ? UINT64_MAX : s->now_ns + sim_around(&s->prng, s->plan.down_ns);
 }
 
 /* The process that starts gets through, or it dies again on its way. */
-static bool recovery_failed(struct sim *s, struct sim_node *n, const char *error, bool ordered)
+static bool recovery_failed(struct sim *s, struct sim_node *n, int failed, const char *error,
+                            bool ordered)
 {
     n->replica = NULL;
+    if (!ordered && harm_excuses(n, failed)) {
+        refused(s, n, error);
+        return false;
+    }
     if (!ordered)
         return check_fail(&s->report, "recovery", "node %u does not start: %s", sim_id(n), error);
     sim_happen(s, SIM_RECOVERY_CRASH);
@@ -169,6 +189,7 @@ bool cluster_start(struct sim *s, struct sim_node *n)
 
     ASSERT(n->replica == NULL);
     disk_sim_advance(n->disk, s->now_ns);
+    s->happened[SIM_HARM_UNSEEN] += harm_settle(s, n, n->disk);
     draw_clock(s, n);
     if (crash)
         disk_sim_fail_all_after(n->disk, (uint32_t)prng_between(&s->prng, 1, RECOVERY_OPS_MAX));
@@ -182,7 +203,7 @@ bool cluster_start(struct sim *s, struct sim_node *n)
         failed = open_replica(s, n, error);
     }
     if (failed != 0)
-        return recovery_failed(s, n, error, crash);
+        return recovery_failed(s, n, failed, error, crash);
     disk_sim_fail_all_after(n->disk, 0);
 
     n->down_until_ns = 0;

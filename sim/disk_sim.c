@@ -21,7 +21,7 @@ static void slot_set(struct disk *d, uint32_t slot, uint32_t file)
         d->slot_end = slot + 1;
 }
 
-static uint32_t file_find(const struct disk *d, const char *name)
+uint32_t disk_sim_file_find(const struct disk *d, const char *name)
 {
     for (uint32_t i = 0; i < d->file_end; i++) {
         if (d->file[i].used && d->file[i].linked && strcmp(d->file[i].name, name) == 0)
@@ -52,6 +52,7 @@ void disk_sim_file_collect(struct disk *d)
         if (!f->used || file_wanted(d, i))
             continue;
         d->bytes_used -= f->length;
+        disk_harm_forget_file(d, i);
         free(f->stable);
         *f = (struct sim_file){0};
     }
@@ -98,6 +99,7 @@ void disk_sim_delete(struct disk *d)
         free(d->pending[i].copy);
     for (uint32_t i = 0; i < d->file_end; i++)
         free(d->file[i].stable);
+    free(d->ledger.harm);
     free(d);
 }
 
@@ -146,6 +148,7 @@ void disk_sim_assign(struct disk *to, const struct disk *from, uint64_t seed)
             to->pending[i].copy =
                 disk_sim_copy_bytes(from->pending[i].copy, from->pending[i].op.length);
     }
+    disk_harm_assign(to, from);
 }
 
 struct disk *disk_sim_fork(const struct disk *d, uint64_t seed)
@@ -218,10 +221,18 @@ static struct pending *next_done(struct disk *d)
     return found;
 }
 
+void disk_sim_store(struct disk *d, uint32_t file, uint64_t offset, const uint8_t *bytes,
+                    uint64_t length)
+{
+    ASSERT(offset + length <= file_of(d, file)->length);
+    memcpy(file_of(d, file)->stable + offset, bytes, length);
+    if (d->ledger.count > 0)
+        disk_harm_landed(d, file, offset, bytes, length);
+}
+
 /* A subset of the pieces of a write lands. Extremes are drawn often: they are where bugs are. */
 void disk_sim_land_some(struct disk *d, struct pending *p)
 {
-    struct sim_file *f = file_of(d, p->file);
     const uint64_t pieces = p->op.length / DISK_SIM_PIECE;
     const uint32_t shape = (uint32_t)prng_below(&d->prng, 5);
     const uint64_t cut = pieces == 0 ? 0 : prng_below(&d->prng, pieces);
@@ -237,14 +248,16 @@ void disk_sim_land_some(struct disk *d, struct pending *p)
         else if (shape == 3)
             lands = prng_chance(&d->prng, PER_MILLION / 2);
         if (lands)
-            memcpy(f->stable + p->op.offset + i * DISK_SIM_PIECE,
-                   write_bytes(p) + i * DISK_SIM_PIECE, DISK_SIM_PIECE);
+            disk_sim_store(d, p->file, p->op.offset + i * DISK_SIM_PIECE,
+                           write_bytes(p) + i * DISK_SIM_PIECE, DISK_SIM_PIECE);
     }
 }
 
-static void land_whole(struct disk *d, struct pending *p)
+/* A write becomes stable, or seems to. */
+static void flush_write(struct disk *d, const struct pending *p)
 {
-    memcpy(file_of(d, p->file)->stable + p->op.offset, write_bytes(p), p->op.length);
+    if (!disk_harm_takes_write(d, p))
+        disk_sim_store(d, p->file, p->op.offset, write_bytes(p), p->op.length);
 }
 
 static int64_t do_read(struct disk *d, struct pending *p)
@@ -272,7 +285,7 @@ static void do_sync(struct disk *d, const struct pending *sync)
 
     while (c != NULL && c->order < sync->order) {
         const uint64_t order = c->order;
-        land_whole(d, c);
+        flush_write(d, c);
         free(c->copy);
         c->copy = NULL;
         if (c->state == PENDING_CACHED)
@@ -284,7 +297,7 @@ static void do_sync(struct disk *d, const struct pending *sync)
 static int64_t do_create(struct disk *d, struct pending *p)
 {
     const struct disk_op *op = &p->op;
-    const uint32_t old = file_find(d, op->name);
+    const uint32_t old = disk_sim_file_find(d, op->name);
 
     if (d->options.bytes_max != 0 && d->bytes_used + op->length > d->options.bytes_max)
         return -ENOSPC;
@@ -300,7 +313,7 @@ static int64_t do_create(struct disk *d, struct pending *p)
 
 static int64_t do_remove(struct disk *d, struct pending *p)
 {
-    const uint32_t file = file_find(d, p->op.name);
+    const uint32_t file = disk_sim_file_find(d, p->op.name);
 
     d->slot_file[p->op.slot] = 0;
     if (file == FILES_MAX)
@@ -312,11 +325,11 @@ static int64_t do_remove(struct disk *d, struct pending *p)
 
 static int64_t do_rename(struct disk *d, struct pending *p)
 {
-    const uint32_t file = file_find(d, p->op.from);
+    const uint32_t file = disk_sim_file_find(d, p->op.from);
 
     if (file == FILES_MAX)
         return -ENOENT;
-    ASSERT(file_find(d, p->op.name) == FILES_MAX);
+    ASSERT(disk_sim_file_find(d, p->op.name) == FILES_MAX);
     memcpy(d->file[file].name, p->op.name, DISK_NAME_BYTES);
     return 0;
 }
@@ -327,7 +340,7 @@ int64_t disk_sim_perform(struct disk *d, struct pending *p)
     case DISK_OP_WRITE:
         return (int64_t)p->op.length;
     case DISK_OP_WRITE_DSYNC:
-        land_whole(d, p);
+        flush_write(d, p);
         supersede(d, p->file, &p->op, p->op.bytes);
         return (int64_t)p->op.length;
     case DISK_OP_SYNC:
@@ -383,7 +396,8 @@ static int64_t faulty_result(struct disk *d, struct pending *p)
     return p->op.length > 0 ? (int64_t)(p->op.length / 2) : -EIO;
 }
 
-static void complete(struct disk *d, struct pending *p)
+/* `starting`: somebody waits for it, which only a process that starts does. */
+static void complete(struct disk *d, struct pending *p, bool starting)
 {
     ASSERT(p->state == PENDING_FLIGHT);
     if (fault_applies(d, p)) {
@@ -394,6 +408,8 @@ static void complete(struct disk *d, struct pending *p)
         p->result = faulty_result(d, p);
     } else {
         p->result = disk_sim_perform(d, p);
+        if (p->op.kind == DISK_OP_READ)
+            p->result = disk_harm_read(d, p, p->result, starting);
         if (p->op.kind == DISK_OP_WRITE)
             p->copy = disk_sim_copy_bytes(p->op.bytes, p->op.length);
     }
@@ -448,7 +464,7 @@ void disk_sim_advance(struct disk *d, uint64_t now_ns)
     struct pending *p = earliest(d, false);
     while (p != NULL && p->due_ns <= now_ns) {
         if (p->state == PENDING_FLIGHT)
-            complete(d, p);
+            complete(d, p, false);
         else
             land_late(d, p);
         p = earliest(d, false);
@@ -560,13 +576,13 @@ struct disk_done disk_wait(struct disk *d)
         land_late(d, late);
     struct pending *p = earliest(d, true);
     ASSERT(p != NULL); /* a held disk can't be waited for */
-    complete(d, p);
+    complete(d, p, true);
     return take_done(d, p);
 }
 
 int64_t disk_open(struct disk *d, const char *name, uint32_t slot)
 {
-    const uint32_t file = file_find(d, name);
+    const uint32_t file = disk_sim_file_find(d, name);
 
     ASSERT(slot < DISK_FILES_MAX);
     if (file == FILES_MAX)
@@ -640,6 +656,16 @@ uint64_t disk_sim_version(const struct disk *d)
     return d->order_next;
 }
 
+void disk_sim_limit(struct disk *d, uint64_t bytes_max)
+{
+    d->options.bytes_max = bytes_max;
+}
+
+uint64_t disk_sim_used(const struct disk *d)
+{
+    return d->bytes_used;
+}
+
 bool disk_sim_flushed(const struct disk *d, uint32_t slot, uint64_t offset, uint64_t length)
 {
     ASSERT(slot < DISK_FILES_MAX);
@@ -657,7 +683,7 @@ bool disk_sim_flushed(const struct disk *d, uint32_t slot, uint64_t offset, uint
 
 uint8_t *disk_sim_bytes(struct disk *d, const char *name, uint64_t *length)
 {
-    const uint32_t file = file_find(d, name);
+    const uint32_t file = disk_sim_file_find(d, name);
 
     if (file == FILES_MAX)
         return NULL;

@@ -97,6 +97,9 @@ void disk_sim_fail_all_after(struct disk *d, uint32_t nth);
 void disk_sim_die_at(struct disk *d, uint32_t nth);
 /* Nothing completes before it is released: a disk that hangs. */
 void disk_sim_hold(struct disk *d, bool held);
+/* Another limit of the bytes of all files; 0: none. And what they are now. */
+void disk_sim_limit(struct disk *d, uint64_t bytes_max);
+uint64_t disk_sim_used(const struct disk *d);
 /* Operations completed since the disk was made, by what they were. */
 uint64_t disk_sim_completed(const struct disk *d, enum disk_op_kind kind);
 

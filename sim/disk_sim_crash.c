@@ -12,6 +12,7 @@ static void restart(struct disk *d)
     d->dead = false;
     d->keeps = false;
     d->held = false;
+    d->harmed_reads = 0;
     d->flight_count = 0;
     d->done_count = 0;
     disk_sim_file_collect(d);
@@ -144,12 +145,11 @@ static bool piece_lands(const struct disk_sim_cut *cut, uint64_t piece)
 static void land_exactly(struct disk *d, struct pending *p, const struct disk_sim_cut *cut,
                          bool whole)
 {
-    uint8_t *to = file_of(d, p->file)->stable + p->op.offset;
 
     for (uint64_t piece = 0; piece < p->op.length / DISK_SIM_PIECE; piece++) {
         if (whole || piece_lands(cut, piece))
-            memcpy(to + piece * DISK_SIM_PIECE, write_bytes(p) + piece * DISK_SIM_PIECE,
-                   DISK_SIM_PIECE);
+            disk_sim_store(d, p->file, p->op.offset + piece * DISK_SIM_PIECE,
+                           write_bytes(p) + piece * DISK_SIM_PIECE, DISK_SIM_PIECE);
     }
 }
 

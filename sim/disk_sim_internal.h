@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mark.h"
 #include "base/prng.h"
+#include "sim/disk_harm.h"
 #include "sim/disk_sim.h"
 
 #include <stddef.h>
@@ -21,7 +22,21 @@ struct sim_file {
     bool linked; /* has its name; else only slots and late writes know it */
     char name[DISK_NAME_BYTES];
     uint64_t length;
+    uint64_t vouched_end; /* disk_harm.h */
     uint8_t *stable;
+};
+
+/* A sector that is not what it should be. */
+struct harm {
+    uint32_t file;
+    bool unreadable;
+    uint64_t offset;
+    uint8_t truth[DISK_SECTOR];
+};
+
+struct harm_ledger {
+    uint32_t count, capacity;
+    struct harm *harm;
 };
 
 enum pending_state {
@@ -57,6 +72,8 @@ struct disk {
     bool dead;               /* all operations fail */
     bool keeps;              /* dead, and what they would have written waits for the crash */
     bool held;
+    struct disk_harm_rates rates;
+    uint64_t harmed_reads;
     uint32_t flight_count;
     uint32_t done_count;
     uint32_t pending_end;               /* entries at and above it are free */
@@ -65,6 +82,7 @@ struct disk {
     uint32_t slot_file[DISK_FILES_MAX]; /* file index + 1; 0: closed */
     struct sim_file file[FILES_MAX];
     struct pending pending[PENDING_MAX];
+    struct harm_ledger ledger;
 };
 
 static inline struct sim_file *file_of(struct disk *d, uint32_t file)
@@ -100,6 +118,24 @@ struct pending *disk_sim_next_cached(struct disk *d, uint32_t file, uint64_t ord
 void disk_sim_pending_free(struct disk *d, struct pending *p);
 /* Files that nothing can reach any more give their memory back. */
 void disk_sim_file_collect(struct disk *d);
+/* FILES_MAX: there is no file of that name. */
+uint32_t disk_sim_file_find(const struct disk *d, const char *name);
+/* Bytes become stable. */
+void disk_sim_store(struct disk *d, uint32_t file, uint64_t offset, const uint8_t *bytes,
+                    uint64_t length);
+
+/* disk_harm.c, for the disk */
+void disk_harm_assign(struct disk *to, const struct disk *from);
+void disk_harm_forget_file(struct disk *d, uint32_t file);
+/* These bytes were written: what was harmed there is mended. */
+void disk_harm_landed(struct disk *d, uint32_t file, uint64_t offset, const uint8_t *bytes,
+                      uint64_t length);
+/* True: the write that becomes stable now was taken care of, and did not land. */
+bool disk_harm_takes_write(struct disk *d, const struct pending *p);
+/* What becomes of a read of `length` bytes; its result. `starting`: the reader is a process that
+ * starts. */
+int64_t disk_harm_read(struct disk *d, const struct pending *p, int64_t length, bool starting);
+
 /* Notes when there is something to do next; what a held disk delayed is due now. */
 void disk_sim_schedule(struct disk *d);
 

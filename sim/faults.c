@@ -20,7 +20,9 @@ static void schedule(struct sim *s, enum plan_fault strike)
 
 void faults_plan_next(struct sim *s)
 {
-    s->fault_next_ns = s->heal_ns;
+    s->fault_next_ns = harm_next_ns(s);
+    if (s->heal_ns < s->fault_next_ns)
+        s->fault_next_ns = s->heal_ns;
     if (s->flap.left > 0 && s->flap.next_ns < s->fault_next_ns)
         s->fault_next_ns = s->flap.next_ns;
     for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++)
@@ -186,6 +188,8 @@ static void strike(struct sim *s, enum plan_fault fault)
         [PLAN_DISK_ERROR] = break_disk,     [PLAN_WIPE] = disks_wipe,
         [PLAN_SWAP] = disks_swap,           [PLAN_OLD_COPY] = disks_copy,
         [PLAN_CHANGE] = members_change,     [PLAN_TRANSFER] = members_transfer,
+        [PLAN_DISK_FULL] = harm_fill,
+        [PLAN_ROT] = harm_rot,
     };
 
     sim_mix(s, fault);
@@ -196,6 +200,7 @@ static void strike(struct sim *s, enum plan_fault fault)
 void faults_fire(struct sim *s)
 {
     release_disks(s);
+    harm_make_room(s);
     if (s->heal_ns <= s->now_ns)
         links_heal(s);
     links_flap_on(s);
@@ -205,11 +210,33 @@ void faults_fire(struct sim *s)
     faults_plan_next(s);
 }
 
+/* Every node has entries, or had: a node without any votes only when it has heard all initial
+ * members. */
+static bool all_begun(const struct sim *s)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct sim_node *n = &s->node[i];
+        const bool living = n->replica != NULL && raft_durable_index(replica_raft(n->replica)) > 0;
+        if (!living && check_promise_last(s->promise, sim_id(n)) == 0)
+            return false;
+    }
+    return true;
+}
+
+bool faults_within_atlas(const struct sim *s)
+{
+    const uint32_t minority = (s->node_count - 1) / 2;
+    const uint32_t victims = harm_victims(s);
+
+    return (uint32_t)__builtin_popcount(victims) <= minority && (victims == 0 || all_begun(s));
+}
+
 void faults_heal(struct sim *s)
 {
     struct net_faults calm = s->plan.net;
 
     s->healed = true;
+    s->over = false;
     for (uint32_t fault = 0; fault < PLAN_STRIKE_COUNT; fault++)
         s->strike_ns[fault] = UINT64_MAX;
     s->heal_ns = UINT64_MAX;
@@ -219,7 +246,8 @@ void faults_heal(struct sim *s)
     net_set_faults(s->net, &calm);
     net_set_limits(s->net, NET_TX_BUFFERS_MAX, NET_QUEUE_MAX);
     net_heal(s->net);
-    const uint32_t dead = members_draw_dead(s);
+    /* Who may be harmed may be gone already: that is the minority that others must do without. */
+    const uint32_t dead = s->plan.harmed != 0 ? 0 : members_draw_dead(s);
     disks_heal(s, dead);
     for (uint32_t i = 0; i < s->node_count; i++) {
         struct sim_node *n = &s->node[i];
@@ -234,5 +262,6 @@ void faults_heal(struct sim *s)
             n->hung_until_ns = s->now_ns;
     }
     release_disks(s);
+    harm_end(s);
     sim_trace(s, "healed, nodes %#x stay dead", dead);
 }

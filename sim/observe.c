@@ -4,6 +4,7 @@
 #include "base/crc32c.h"
 #include "sim/sim_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,12 @@ void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t 
         observe_forward(s, n, &f.forward);
 }
 
+/* Entries of its log can't be read, and terms there are guesses. */
+static bool lacks_entries(const struct sim_node *n)
+{
+    return published_get(&n->counters->holes) != 0;
+}
+
 void observe_start(struct sim *s, struct sim_node *n)
 {
     const struct raft *raft = replica_raft(n->replica);
@@ -223,10 +230,14 @@ void observe_start(struct sim *s, struct sim_node *n)
         .vote = raft_vote(raft),
     };
 
-    if (n->who == SIM_ITSELF) {
+    const bool whole = !lacks_entries(n);
+    /* A repair that had not ended may have cut off entries that were never committed: what was promised
+     * of them is judged when the log is whole and in use again. */
+    if (n->who == SIM_ITSELF && whole && !n->repaired)
         check_promise_recovered(s->promise, sim_id(n), &state, &view);
+    if (n->who == SIM_ITSELF && whole)
         check_promise_kept(s->promise, sim_id(n), &view);
-    }
+    n->repaired = !whole;
     n->seen = (struct sim_seen){.led_term = n->seen.led_term};
     observe_config(s, n, &view);
     n->seen.config_index = raft_config_index(raft);
@@ -330,18 +341,22 @@ void observe_turn(struct sim *s, struct sim_node *n)
         .durable = wal_durable(replica_wal(n->replica)),
     };
 
+    const bool whole = !lacks_entries(n);
+
     check_monotonic(s, n, &now);
     observe_config(s, n, &view);
     observe_role(s, n, &now, &view);
-    if (now.commit > n->seen.commit)
+    if (whole && now.commit > n->seen.commit)
         observe_commits(s, n, now.commit);
-    if (n->who == SIM_ITSELF)
+    if (whole && n->who == SIM_ITSELF)
         check_promise_kept(s->promise, sim_id(n), &view);
+    n->repaired = n->repaired && !whole;
     if (now.applied > n->seen.applied)
         check_log_digest(s->log, sim_id(n), now.applied, store_digest(store));
 
     n->seen.term = now.term;
-    n->seen.commit = now.commit;
+    if (whole)
+        n->seen.commit = now.commit;
     n->seen.applied = now.applied;
     n->seen.last = now.last;
     n->seen.durable = now.durable;
@@ -393,14 +408,21 @@ void observe_image(struct sim *s, struct sim_node *n)
     disk_sim_fail(image,
                   &(struct disk_sim_fault){.kind = DISK_OP_WRITE}); /* no faults of the node's */
     disk_sim_hold(image, false);
+    disk_harm_set_rates(image, &(struct disk_harm_rates){0});
+    disk_sim_limit(image, 0);
     disk_sim_power_cut(image);
+    harm_settle(s, n, image);
+    const bool harmed = disk_harm_count(image) > 0;
     if (s->image_bytes < wal_bytes(&options)) {
         free(s->image_memory);
         s->image_bytes = (wal_bytes(&options) + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
         s->image_memory = aligned_alloc(DISK_SECTOR, s->image_bytes);
         ASSERT(s->image_memory != NULL);
     }
-    if (wal_open(&wal, s->image_memory, image, &options, &found) != 0)
+    const int failed = wal_open(&wal, s->image_memory, image, &options, &found);
+    if (harmed && (failed == -EBADMSG || failed == -EIO || (failed == 0 && found.hole_count > 0)))
+        sim_happen(s, SIM_HARM_REFUSED); /* as it should */
+    else if (failed != 0)
         check_fail(&s->report, "recovery", "an image of node %u's disk does not open: %s",
                    sim_id(n), found.refusal);
     else

@@ -173,14 +173,18 @@ static void draw_strikes(struct plan *plan, uint64_t without)
         [PLAN_HANG] = 32,     [PLAN_DISK_ERROR] = 64,  [PLAN_WIPE] = 64,
         [PLAN_SWAP] = 64,     [PLAN_OLD_COPY] = 32,    [PLAN_CHANGE] = 8,
         [PLAN_TRANSFER] = 16,
+        [PLAN_DISK_FULL] = 64, [PLAN_ROT] = 512,
     };
     const uint64_t timeout = plan->options.election_max_ns;
     struct prng p;
 
     for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++) {
         ASSERT(timeouts_max[strike] > 0);
+        const uint64_t most = timeout * timeouts_max[strike];
+        const uint64_t least = most / 128; /* rare ones are never frequent */
         if (fault_begin(plan, without, (enum plan_fault)strike, &p))
-            plan->every_ns[strike] = between_log(&p, timeout / 2, timeout * timeouts_max[strike]);
+            plan->every_ns[strike] =
+                between_log(&p, least > timeout / 2 ? least : timeout / 2, most);
     }
 }
 
@@ -205,6 +209,36 @@ static void draw_rates(struct plan *plan, uint64_t without)
     plan->role_skip = draw_rate(plan, without, PLAN_ROLE_SKIP, 1000, 300000);
     plan->asker_skip = draw_rate(plan, without, PLAN_ASKER_SKIP, 1000, 500000);
     plan->drift_ppm_max = draw_rate(plan, without, PLAN_DRIFT, 50000, 50000);
+}
+
+/* A minority, or all: bit i for node i. */
+static uint32_t draw_harmed(struct plan *plan, uint64_t without)
+{
+    const uint32_t minority = (plan->nodes - 1) / 2;
+    const uint32_t all = (1U << plan->nodes) - 1;
+    uint32_t harmed = 0;
+    struct prng p;
+
+    /* Rarer than other faults: most runs should ask for progress. */
+    if (fault_begin(plan, without, PLAN_HARM_ANYWHERE, &p) && prng_below(&p, 4) == 0)
+        return all;
+    plan->on &= ~plan_fault_bit(PLAN_HARM_ANYWHERE);
+    for (uint32_t i = 0; i < minority; i++)
+        harmed |= 1U << prng_below(&p, plan->nodes);
+    return harmed;
+}
+
+/* Rates are low: a node that has lost something may be gone for the rest of the run. */
+static void draw_harm(struct plan *plan, uint64_t without)
+{
+    struct disk_harm_rates *h = &plan->harm;
+
+    plan->harmed = draw_harmed(plan, without);
+    h->lost = draw_rate(plan, without, PLAN_LOST_WRITE, 1, 2000);
+    h->misdirected = draw_rate(plan, without, PLAN_ASTRAY_WRITE, 1, 2000);
+    h->read_error = draw_rate(plan, without, PLAN_READ_ERROR, 10, 20000);
+    h->read_flip = draw_rate(plan, without, PLAN_READ_FLIP, 10, 20000);
+    h->read_stale = draw_rate(plan, without, PLAN_READ_STALE, 10, 20000);
 }
 
 static void draw_scarcity(struct plan *plan, uint64_t without)
@@ -243,6 +277,26 @@ static void draw_leases(struct plan *plan)
     plan->options.lease_reads = coin(&p) && (plan->on & broken) == 0;
 }
 
+/* A run harms disks, or its nodes' disks are emptied, swapped and copied and its members change: who
+ * may be harmed is drawn among nodes that stay what they are. */
+static uint64_t leave_out(uint64_t seed)
+{
+    static const enum plan_fault harm[] = {PLAN_DISK_FULL,  PLAN_ROT,       PLAN_LOST_WRITE,
+                                           PLAN_ASTRAY_WRITE, PLAN_READ_ERROR, PLAN_READ_FLIP,
+                                           PLAN_READ_STALE, PLAN_HARM_ANYWHERE};
+    static const enum plan_fault others[] = {PLAN_WIPE, PLAN_SWAP, PLAN_OLD_COPY, PLAN_CHANGE};
+    uint64_t set = 0;
+
+    if ((hash_u64(seed, crc32c(0, "harm", 4)) & 1) == 0) {
+        for (uint32_t i = 0; i < sizeof harm / sizeof harm[0]; i++)
+            set |= plan_fault_bit(harm[i]);
+    } else {
+        for (uint32_t i = 0; i < sizeof others / sizeof others[0]; i++)
+            set |= plan_fault_bit(others[i]);
+    }
+    return set;
+}
+
 void plan_draw(struct plan *plan, const struct plan_choice *choice)
 {
     struct prng p;
@@ -266,10 +320,12 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     if (choice->clients != 0)
         plan->clients = choice->clients;
     const bool faultless = prng_below(&p, 10) == 0;
-    const uint64_t without = faultless ? PLAN_ALL_FAULTS : choice->without;
+    const uint64_t without =
+        faultless ? PLAN_ALL_FAULTS : choice->without | leave_out(choice->seed);
     draw_members(plan, without, &p);
     draw_strikes(plan, without);
     draw_rates(plan, without);
     draw_scarcity(plan, without);
     draw_leases(plan);
+    draw_harm(plan, without);
 }

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "replica/replica.h"
+#include "sim/disk_harm.h"
 #include "sim/disk_sim.h"
 #include "sim/port_sim.h"
 
@@ -39,7 +40,9 @@ enum {
     X(SWAP, "swap")               /* two disks change places */                \
     X(OLD_COPY, "old-copy")       /* an old copy of a disk runs for a while */ \
     X(CHANGE, "change")           /* of the members, by an operator */         \
-    X(TRANSFER, "transfer")       /* of leadership, likewise */
+    X(TRANSFER, "transfer")       /* of leadership, likewise */                \
+    X(DISK_FULL, "disk-full")     /* no file can be made, for a while */       \
+    X(ROT, "rot")                 /* a sector of one disk is not what it was */
 
 /* Faults that are there all the time, or that others bring along, by a chance or a size. */
 #define PLAN_RATE_LIST(X)                                                        \
@@ -56,7 +59,13 @@ enum {
     X(ROLE_SKIP, "role-skip")       /* roles are passed over, and stall */       \
     X(ASKER_SKIP, "asker-skip")     /* answers are left lying for a turn */      \
     X(DRIFT, "drift")               /* clocks do not go at the same pace */      \
-    X(PRIORITIES, "priorities")     /* some nodes rather lead than others */
+    X(PRIORITIES, "priorities")     /* some nodes rather lead than others */     \
+    X(LOST_WRITE, "lost-write")     /* reported, flushed, and never landed */    \
+    X(ASTRAY_WRITE, "astray-write") /* landed at another place */                \
+    X(READ_ERROR, "read-error")                                                  \
+    X(READ_FLIP, "read-flip")         /* bits flip on the way from the disk */   \
+    X(READ_STALE, "read-stale")       /* a read returns what once was */         \
+    X(HARM_ANYWHERE, "harm-anywhere") /* not in a minority only: safety only */
 
 enum plan_fault {
 #define PLAN_FAULT_ENUM(name, text) PLAN_##name,
@@ -97,8 +106,10 @@ struct plan {
     struct replica_options options; /* of every node, but for who it is and its rings */
     struct net_faults net;
     uint32_t net_tx_buffers, net_queue_frames;
-    struct disk_sim_options disk;         /* seed is each node's own */
-    uint64_t on;                          /* the set of faults that this run has */
+    struct disk_sim_options disk; /* seed is each node's own */
+    struct disk_harm_rates harm;  /* of the nodes in `harmed` */
+    uint32_t harmed;              /* a set: nodes whose disks may be harmed, bit 0 the first */
+    uint64_t on;                  /* the set of faults that this run has */
     uint64_t every_ns[PLAN_STRIKE_COUNT]; /* mean time between two; 0: never */
     uint64_t down_ns;        /* mean time that a node stays down, paused or hung, a cut in place */
     uint32_t ambush;         /* per million crashes: at the moment after a promise left the node */

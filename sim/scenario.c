@@ -18,7 +18,7 @@ bool sim_run_ns(struct sim *s, uint64_t duration_ns)
 {
     const uint64_t end_ns = s->now_ns + duration_ns;
 
-    while (s->now_ns < end_ns)
+    while (s->now_ns < end_ns && !s->over)
         if (!sim_step(s))
             return false;
     return true;

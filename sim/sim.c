@@ -101,6 +101,7 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     s->events = 0;
     s->hash = config->seed;
     s->healed = false;
+    s->over = false;
     s->quiet = config->calm;
     s->node_count = s->plan.nodes;
     s->slot_count = s->plan.nodes + s->plan.spares;
@@ -207,11 +208,13 @@ static void node_stops(struct sim *s, struct sim_node *n)
 
     if (disks_stop_expected(s, n, stop))
         return;
-    if (stop != REPLICA_STOP_LOG_FAILED || !n->disk_broken) {
+    const bool broken = stop == REPLICA_STOP_LOG_FAILED && n->disk_broken;
+    const bool harmed = stop == REPLICA_STOP_LOG_DAMAGED && harm_met(n);
+    if (!broken && !harmed) {
         check_fail(&s->report, "stop", "node %u stops: %s", sim_id(n), replica_stop_text(stop));
         return;
     }
-    sim_happen(s, SIM_LOG_STOP);
+    sim_happen(s, broken ? SIM_LOG_STOP : SIM_HARM_STOP);
     cluster_crash(s, n, SIM_KILL);
     n->down_until_ns = s->now_ns + sim_around(&s->prng, s->plan.down_ns);
 }
@@ -290,6 +293,10 @@ bool sim_step(struct sim *s)
 
     if (s->report.invariant != NULL)
         return false;
+    if (next == UINT64_MAX && !faults_within_atlas(s)) {
+        s->over = true;
+        return true;
+    }
     if (next == UINT64_MAX)
         return check_fail(&s->report, "progress", "nothing will ever happen again");
     if (next > s->now_ns)
@@ -312,7 +319,7 @@ bool sim_step(struct sim *s)
 
 bool sim_run(struct sim *s, uint64_t events)
 {
-    while (s->events < events)
+    while (s->events < events && !s->over)
         if (!sim_step(s))
             return false;
     return true;

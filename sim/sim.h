@@ -57,6 +57,12 @@ struct sim_config {
     X(CLOCK_JUMP, "clocks that jumped")                                \
     X(HANG, "disks hung")                                              \
     X(DISK_ERROR, "disk errors")                                       \
+    X(DISK_FULL, "disks full")                                         \
+    X(ROT, "sectors rotten")                                           \
+    X(HARM_REFUSED, "starts refused for harm to the disk")             \
+    X(HARM_STOP, "nodes stopped by harm to the disk")                  \
+    X(HARM_UNSEEN, "harmed sectors made good: no start could see")     \
+    X(NO_PROGRESS_ASKED, "runs beyond the atlas: progress not asked for") \
     X(LOG_STOP, "nodes stopped by their log")                          \
     X(WIPE, "disks wiped")                                             \
     X(EMPTY_REFUSED, "starts refused: an empty disk")                  \

@@ -11,6 +11,7 @@
  *   links.c     what goes wrong with links
  *   disks.c     disks that are wiped, swapped, replaced by an old copy
  *   members.c   operators: changes of the members, transfers
+ *   harm.c      what goes wrong with the bytes on disks
  *   look.c      what a run tells about itself
  *   scenario.c  the hands of tests/sim
  */
@@ -115,6 +116,9 @@ struct sim_node {
     bool leaves;      /* stops after its turn: it has handed over */
     bool image_due;   /* a crash image is to be recovered */
     bool disk_broken; /* its log was made to fail */
+    bool repaired;          /* its log lacked entries, at the start or when it died */
+    bool ruined;            /* refuses to start for harm to its disk that stays */
+    uint64_t full_until_ns; /* its disk takes no new files; 0: it does */
     uint64_t promises;
 
     struct sim_admin admin;
@@ -140,6 +144,7 @@ struct sim {
     bool quiet;          /* clients begin no more calls */
     uint32_t slot_count; /* nodes that may ever be: all have links to all */
     uint32_t node_count; /* of them, those that were initialised: the first ones */
+    bool over;   /* beyond the atlas, and nobody is left to whom anything could happen */
     struct sim_node node[SIM_NODES_MAX];
     uint32_t lost;          /* nodes whose disk was wiped, as a set: their ids never come back */
     uint64_t lost_ns;       /* when the last one was */
@@ -164,7 +169,8 @@ struct sim {
     uint64_t call_count, call_capacity;
     uint64_t happened[SIM_HAPPENING_COUNT];
 
-    uint8_t *superblock; /* a sector */
+    uint8_t *superblock;                         /* a sector */
+    char names[DISK_FILES_MAX][DISK_NAME_BYTES]; /* of files, for the time of a call */
     uint8_t *image_memory;
     size_t image_bytes;
 };
@@ -271,6 +277,22 @@ void faults_begin(struct sim *s);
 void faults_fire(struct sim *s);
 void faults_plan_next(struct sim *s);
 void faults_heal(struct sim *s);
+/* One good copy of each committed entry and a healthy majority remain: progress may be asked for. */
+bool faults_within_atlas(const struct sim *s);
+
+/* harm.c */
+void harm_begin(struct sim *s, const struct sim_node *n); /* of a node whose disk is new */
+/* In front of each start: harm that no start could see is made good; how many sectors. */
+uint32_t harm_settle(struct sim *s, const struct sim_node *n, struct disk *disk);
+bool harm_met(const struct sim_node *n); /* its disk is harmed, or harmed a read since the start */
+/* That a start ends with this error is what should happen. */
+bool harm_excuses(const struct sim_node *n, int error);
+void harm_rot(struct sim *s, struct prng *p);
+void harm_fill(struct sim *s, struct prng *p);
+void harm_make_room(struct sim *s); /* where it is time */
+uint64_t harm_next_ns(const struct sim *s);
+uint32_t harm_victims(const struct sim *s); /* as a set */
+void harm_end(struct sim *s);               /* no more of it; what is harmed stays so */
 
 /* links.c */
 void links_partition(struct sim *s, struct prng *p);

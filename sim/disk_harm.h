@@ -1,0 +1,49 @@
+/* sim/disk_harm.h: what a simulated disk does to bytes that it had reported stable, and to reads.
+ *
+ * Ledger     Each sector that does not hold, or does not return, what was written last has an entry
+ *            with what it should hold. The entry goes when the sector is written again or its file is
+ *            removed. Who reads back the wrong bytes must notice: an owner that refuses or stops
+ *            while the ledger is empty and no read was harmed has no excuse.
+ * Limit      No reader can notice that the very last writes are missing as long as nothing newer
+ *            vouches for them. disk_harm_vouch() says up to where something does;
+ *            disk_harm_settle() makes good all harm beyond, and a process that starts meets harmed
+ *            reads only there. Both are the caller's duty in front of each start.
+ * Thread     One.
+ */
+#ifndef SIM_DISK_HARM_H
+#define SIM_DISK_HARM_H
+
+#include "base/prng.h"
+#include "sim/disk_sim.h"
+
+enum disk_harm {
+    DISK_HARM_FLIP,       /* a few bits */
+    DISK_HARM_ZERO,       /* never written, as it seems */
+    DISK_HARM_FOREIGN,    /* what belongs elsewhere: a sector of another file, or of this one */
+    DISK_HARM_UNREADABLE, /* reads fail with -EIO */
+    DISK_HARM_KINDS
+};
+
+/* Chances per million. They concern files whose names begin with `prefix`. */
+struct disk_harm_rates {
+    const char *prefix;
+    uint32_t lost;        /* of writes made stable: reported, and did not land */
+    uint32_t misdirected; /* of the same: landed at another place of any such file */
+    uint32_t read_error;  /* of reads: -EIO */
+    uint32_t read_flip;   /* of reads: some bits of one sector */
+    uint32_t read_stale;  /* of reads: one sector as it once was */
+};
+
+void disk_harm_set_rates(struct disk *d, const struct disk_harm_rates *rates);
+/* Harms one sector of a file: false if there is no such file or sector. */
+bool disk_harm_sector(struct disk *d, const char *name, uint64_t offset, enum disk_harm harm);
+/* In front of `end` every loss in the file would be noticed. */
+void disk_harm_vouch(struct disk *d, const char *name, uint64_t end);
+/* Makes good what nobody vouches for; how many sectors. The file that is not named is vouched for up
+ * to nowhere. */
+uint32_t disk_harm_settle(struct disk *d);
+
+uint32_t disk_harm_count(const struct disk *d); /* sectors that are harmed now */
+uint64_t disk_harm_reads(const struct disk *d); /* reads harmed in passing since the last crash */
+
+#endif

@@ -1,0 +1,248 @@
+/* sim/harm.c: which disks are harmed, when, and by how much: the atlas of faults.
+ *
+ * Atlas      A run chooses the nodes whose disks may be harmed: a minority, so that one good copy of
+ *            each committed entry and a healthy majority remain and phase two may ask for progress.
+ *            With the fault `harm-anywhere` all of them: then only safety is asked for.
+ * Limit      A node cannot see that the last batches it acknowledged are missing while no newer one
+ *            carries their mark: with a crash that is two faults at once on one node, and outside
+ *            of what Skiff claims. So in front of each start the log is searched for its highest
+ *            durable mark, and harm beyond it is made good. The search reads bytes as docs/formats.md
+ *            has them and shares no code with recovery.
+ */
+#include "base/assert.h"
+#include "persist/batch.h"
+#include "persist/segment.h"
+#include "sim/disk_harm.h"
+#include "sim/sim_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    ROT_TRIES = 16, /* to find a sector that was ever written */
+    FULL_ALL_ONE_IN = 4,
+};
+
+/* What one pass over a log looks for. */
+struct mark_search {
+    const struct sim_node *n;
+    uint64_t mark;       /* the highest there is */
+    uint64_t generation; /* of the newest file with a new batch of the marked ones or the next */
+};
+
+typedef void (*on_batch)(struct mark_search *search, const struct batch_header *h, uint64_t *end);
+
+static void note_mark(struct mark_search *search, const struct batch_header *h, uint64_t *end)
+{
+    (void)end;
+    if (h->mark_number > search->mark)
+        search->mark = h->mark_number;
+}
+
+/* Everything in front of a batch is older than it; what is older than the one behind the mark is
+ * marked. */
+static void note_end(struct mark_search *search, const struct batch_header *h, uint64_t *end)
+{
+    if (h->number > search->mark + 1)
+        return;
+    *end = h->offset + (h->number <= search->mark ? batch_bytes(h->record_bytes) : 0);
+    if (h->kind == BATCH_NEW && h->generation > search->generation)
+        search->generation = h->generation;
+}
+
+/* Goes through all that can be read of a segment; 0 or the end that `note` found. */
+static uint64_t look_at_segment(struct mark_search *search, struct disk *disk, const char *name,
+                                on_batch note)
+{
+    struct batch_place place = {
+        .incarnation = search->n->incarnation,
+        .generation = segment_generation(name),
+        .node = sim_id(search->n),
+    };
+    struct batch_header h;
+    uint64_t length, end = 0;
+    const uint8_t *bytes = disk_sim_bytes(disk, name, &length);
+
+    ASSERT(bytes != NULL);
+    for (place.offset = DISK_SECTOR; place.offset + DISK_SECTOR <= length;) {
+        const bool good = batch_check_header(bytes + place.offset, &place, &h);
+        if (good)
+            note(search, &h, &end);
+        place.offset += good ? batch_bytes(h.record_bytes) : DISK_SECTOR;
+    }
+    return end;
+}
+
+/* The header of a segment that a start made says what it had found durable. */
+static void note_header(struct mark_search *search, struct disk *disk, const char *name)
+{
+    const struct segment_owner owner = {
+        .cluster = search->n->options.cluster,
+        .incarnation = search->n->incarnation,
+        .node = sim_id(search->n),
+    };
+    struct segment_header h;
+    uint64_t length;
+    const uint8_t *bytes = disk_sim_bytes(disk, name, &length);
+
+    ASSERT(length >= SEGMENT_HEADER_BYTES);
+    if (segment_check(bytes, &owner, segment_generation(name), &h) != SEGMENT_OK ||
+        h.kind != SEGMENT_RECOVERY)
+        return;
+    if (h.copied_number > search->mark)
+        search->mark = h.copied_number;
+    if (h.continues_number > search->mark)
+        search->mark = h.continues_number;
+}
+
+uint32_t harm_settle(struct sim *s, const struct sim_node *n, struct disk *disk)
+{
+    struct mark_search search = {.n = n};
+    char(*const names)[DISK_NAME_BYTES] = s->names;
+
+    if (disk_harm_count(disk) == 0 && (s->plan.harmed >> n->number & 1) == 0)
+        return 0;
+    const uint32_t count = (uint32_t)disk_list(disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        note_header(&search, disk, names[i]);
+        (void)look_at_segment(&search, disk, names[i], note_mark);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        disk_harm_vouch(disk, names[i], look_at_segment(&search, disk, names[i], note_end));
+    for (uint32_t i = 0; i < count; i++)
+        if (segment_generation(names[i]) < search.generation)
+            disk_harm_vouch(disk, names[i], UINT64_MAX);
+    return disk_harm_settle(disk);
+}
+
+bool harm_excuses(const struct sim_node *n, int error)
+{
+    if (error == -ENOSPC)
+        return n->full_until_ns != 0;
+    return (error == -EBADMSG || error == -EIO) && harm_met(n);
+}
+
+bool harm_met(const struct sim_node *n)
+{
+    return disk_harm_count(n->disk) > 0 || disk_harm_reads(n->disk) > 0;
+}
+
+void harm_begin(struct sim *s, const struct sim_node *n)
+{
+    struct disk_harm_rates rates = s->plan.harm;
+
+    rates.prefix = SEGMENT_NAME_PREFIX;
+    if ((s->plan.harmed >> n->number & 1) != 0)
+        disk_harm_set_rates(n->disk, &rates);
+}
+
+/* One of those whose disks may be harmed, dead or alive. */
+static struct sim_node *draw_harmed(struct sim *s, struct prng *p)
+{
+    const uint32_t from = (uint32_t)prng_below(p, s->node_count);
+
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const uint32_t node = (from + i) % s->node_count;
+        if ((s->plan.harmed >> node & 1) != 0)
+            return &s->node[node];
+    }
+    return NULL;
+}
+
+static bool was_written(const uint8_t *sector)
+{
+    for (uint32_t i = 0; i < DISK_SECTOR; i++)
+        if (sector[i] != 0)
+            return true;
+    return false;
+}
+
+void harm_rot(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = draw_harmed(s, p);
+
+    if (n == NULL)
+        return;
+    const uint32_t count =
+        (uint32_t)disk_list(n->disk, SEGMENT_NAME_PREFIX, s->names, DISK_FILES_MAX);
+    for (uint32_t i = 0; count > 0 && i < ROT_TRIES; i++) {
+        const char *name = s->names[prng_below(p, count)];
+        uint64_t length;
+        const uint8_t *bytes = disk_sim_bytes(n->disk, name, &length);
+        const uint64_t offset = prng_below(p, length / DISK_SECTOR) * DISK_SECTOR;
+        if (!was_written(bytes + offset))
+            continue;
+        const enum disk_harm kind = (enum disk_harm)prng_below(p, DISK_HARM_KINDS);
+        const bool done = disk_harm_sector(n->disk, name, offset, kind);
+        ASSERT(done);
+        sim_happen(s, SIM_ROT);
+        sim_trace(s, "node %u: %s rots at %llu, kind %d", sim_id(n), name,
+                  (unsigned long long)offset, (int)kind);
+        return;
+    }
+}
+
+static void fill_disk(struct sim *s, struct prng *p, struct sim_node *n)
+{
+    if (n->full_until_ns != 0)
+        return;
+    disk_sim_limit(n->disk, disk_sim_used(n->disk) + 1);
+    n->full_until_ns = s->now_ns + sim_around(p, 4 * s->plan.down_ns);
+    sim_happen(s, SIM_DISK_FULL);
+    sim_trace(s, "node %u: disk full", sim_id(n));
+}
+
+void harm_fill(struct sim *s, struct prng *p)
+{
+    const uint32_t one = (uint32_t)prng_below(p, s->node_count);
+    const bool all = prng_below(p, FULL_ALL_ONE_IN) == 0;
+
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (all || i == one)
+            fill_disk(s, p, &s->node[i]);
+}
+
+void harm_make_room(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        struct sim_node *n = &s->node[i];
+        if (n->full_until_ns == 0 || n->full_until_ns > s->now_ns)
+            continue;
+        n->full_until_ns = 0;
+        disk_sim_limit(n->disk, s->plan.disk.bytes_max);
+    }
+}
+
+uint64_t harm_next_ns(const struct sim *s)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct sim_node *n = &s->node[i];
+        if (n->full_until_ns != 0 && n->full_until_ns < next)
+            next = n->full_until_ns;
+    }
+    return next;
+}
+
+/* Nodes that are gone for good, or will be as soon as they look at what they have. */
+uint32_t harm_victims(const struct sim *s)
+{
+    uint32_t victims = 0;
+
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (s->node[i].ruined || disk_harm_count(s->node[i].disk) > 0)
+            victims |= 1U << i;
+    return victims;
+}
+
+void harm_end(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        struct sim_node *n = &s->node[i];
+        disk_harm_set_rates(n->disk, &(struct disk_harm_rates){0});
+        if (n->full_until_ns != 0)
+            n->full_until_ns = s->now_ns;
+    }
+    harm_make_room(s);
+}
