@@ -111,7 +111,8 @@ enum raft_event_type {
     RAFT_EV_READ,           /* number: all local reads up to it want to be confirmed; ascending */
     RAFT_EV_LOADED,         /* peer, first, entries, count: loaded entries may be sent now */
     RAFT_EV_BOOTSTRAP,      /* config: the first configuration, from all members, all logs empty */
-    RAFT_EV_PEER_BOOT,      /* peer: it restarted; what was in flight to it is lost */
+    RAFT_EV_PEER_BOOT,      /* peer: it restarted; what was in flight to it is lost. forced: and so is
+                               what it had acknowledged, for its disk is an older one */
     RAFT_EV_ALIVE,          /* peer, term: a piece of a record came from it as the leader of that term */
     RAFT_EV_CAMPAIGN,       /* start an election now, unless a leader was just heard */
     RAFT_EV_TRANSFER,       /* peer: the leader hands over to it; 0: to the most caught-up voter */

@@ -240,7 +240,7 @@ void raft_on_send(struct raft *r, const struct raft_event *ev, struct raft_effec
 void raft_on_read(struct raft *r, uint64_t number, struct raft_effects *fx);
 void raft_on_loaded(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
 void raft_on_bootstrap(struct raft *r, const struct raft_config *config);
-void raft_on_peer_boot(struct raft *r, raft_node node);
+void raft_on_peer_boot(struct raft *r, raft_node node, bool forgot);
 void raft_on_alive(struct raft *r, raft_node leader, raft_term term);
 void raft_on_transfer(struct raft *r, raft_node target, struct raft_effects *fx);
 void raft_on_change(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);

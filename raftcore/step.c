@@ -173,7 +173,7 @@ static void on_event(struct raft *r, const struct raft_event *ev, struct raft_ef
         raft_on_bootstrap(r, ev->config);
         break;
     case RAFT_EV_PEER_BOOT:
-        raft_on_peer_boot(r, ev->peer);
+        raft_on_peer_boot(r, ev->peer, ev->forced);
         break;
     case RAFT_EV_ALIVE:
         raft_on_alive(r, ev->peer, ev->term);

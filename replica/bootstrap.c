@@ -91,6 +91,8 @@ static void judge_memory(struct replica *r, struct peer *peer, const struct fram
         return;
     peer->convicted_boot = f->source_boot;
     peer->accused_boot = f->source_boot;
+    struct raft_event ev = {.type = RAFT_EV_PEER_BOOT, .peer = peer->node, .forced = true};
+    step_event(r, &ev);
 }
 
 void bootstrap_on_hello(struct replica *r, const struct frame *f)

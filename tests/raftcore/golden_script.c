@@ -338,6 +338,7 @@ static void run_other(struct golden *g, const char *line, const char *verb)
     } else if (strcmp(verb, "boot") == 0) {
         ev.type = RAFT_EV_PEER_BOOT;
         ev.peer = (raft_node)first_number(line);
+        ev.forced = has_word(line, "older");
     } else if (strcmp(verb, "bootstrap") == 0) {
         members_of(&g->config, line, "members");
         ev.type = RAFT_EV_BOOTSTRAP;
