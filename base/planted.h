@@ -30,6 +30,13 @@
       "a start takes for committed what was, not all it has")                                      \
     X(TRUNCATE_AT_DUPLICATE, "truncate-at-duplicate", SIM, "a late duplicate does not truncate")   \
     X(PREV_UNCHECKED, "prev-unchecked", SIM, "an append whose prev is of another term is refused") \
+    X(JOINT_ONE_HALF, "joint-one-half", SIM,                                                       \
+      "a joint configuration decides by majorities of both halves")                                \
+    X(JOINT_LEFT_BY_STARTER, "joint-left-by-starter", SIM,                                         \
+      "a later leader leaves a joint configuration that it finds")                                 \
+    X(CHANGE_IN_ONE_STEP, "change-in-one-step", SIM,                                               \
+      "other voters come by way of a joint configuration")                                         \
+    X(LEARNER_COUNTS, "learner-counts", SIM, "learners count in no quorum")                        \
     X(VOTE_NOT_PERSISTED, "vote-not-persisted", SIM, "a vote is written, and waited for")          \
     X(VOTE_FORGOTTEN, "vote-forgotten", SIM, "a start remembers the vote it finds")                \
     X(VOTE_TWICE, "vote-twice", SIM, "one vote a term")                                            \

@@ -9,7 +9,8 @@ static uint64_t quorum_of_half(const struct raft_config *config, bool old,
 
     ASSERT(config->count <= RAFT_MEMBERS_MAX);
     for (uint32_t i = 0; i < config->count; i++) {
-        if (!(old ? config->member[i].voter_old : config->member[i].voter))
+        const bool votes = old ? config->member[i].voter_old : config->member[i].voter;
+        if (!votes && !planted(PLANTED_LEARNER_COUNTS))
             continue;
         uint32_t place = voters++;
         for (; place > 0 && sorted[place - 1] < value[i]; place--)
@@ -27,6 +28,8 @@ uint64_t raft_quorum(const struct raft *r, const uint64_t value[RAFT_MEMBERS_MAX
     const uint64_t reached = quorum_of_half(config, false, value);
 
     ASSERT(r->self <= RAFT_MEMBERS_MAX);
+    if (planted(PLANTED_JOINT_ONE_HALF))
+        return reached;
     return config->joint ? raft_min(reached, quorum_of_half(config, true, value)) : reached;
 }
 

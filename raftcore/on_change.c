@@ -106,7 +106,9 @@ static enum raft_refusal start(struct raft *r, const struct raft_config *to, boo
     if (!has_room(r, fx))
         return RAFT_REFUSAL_NO_ROOM;
     MARK_IF(raft_config_has_same_voters(from, to), CHANGE_SAME_VOTERS);
-    append_config(r, raft_config_has_same_voters(from, to) ? to : &joint, fx);
+    const bool simple =
+        raft_config_has_same_voters(from, to) || planted(PLANTED_CHANGE_IN_ONE_STEP);
+    append_config(r, simple ? to : &joint, fx);
     return RAFT_REFUSAL_NONE;
 }
 
@@ -125,6 +127,8 @@ void raft_change_turn(struct raft *r, struct raft_effects *fx)
 
     ASSERT(r->role == RAFT_LEADER);
     if (!top->config.joint || top->index > r->commit || !has_room(r, fx))
+        return;
+    if (top->index < r->own_first && planted(PLANTED_JOINT_LEFT_BY_STARTER))
         return;
     MARK(JOINT_LEFT);
     MARK_IF(top->index < r->own_first, JOINT_LEFT_LATER);
