@@ -77,6 +77,7 @@ static enum frame_verdict judge_source(struct replica *r, struct peer *peer, con
         peer->incarnation = f->source_incarnation; /* no configuration names it: it began anew */
         peer->boot = 0;
         peer->convicted_boot = 0;
+        peer->accused_boot = 0; /* that was another one */
     }
     if (f->source_incarnation != peer->incarnation) {
         peer->refused = true; /* it is told at the next HELLO round */

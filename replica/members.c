@@ -42,6 +42,7 @@ void members_learn(struct replica *r)
             peer->incarnation = config->member[i].incarnation;
             peer->boot = 0;
             peer->convicted_boot = 0;
+            peer->accused_boot = 0;
         }
     }
 }

@@ -119,7 +119,8 @@ bool harm_excuses(const struct sim_node *n, int error)
 {
     if (error == -ENOSPC)
         return n->full_until_ns != 0;
-    return (error == -EBADMSG || error == -EIO) && harm_met(n);
+    /* -EOVERFLOW: harmed in more places than there may be holes. */
+    return (error == -EBADMSG || error == -EIO || error == -EOVERFLOW) && harm_met(n);
 }
 
 bool harm_met(const struct sim_node *n)

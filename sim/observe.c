@@ -420,7 +420,7 @@ void observe_image(struct sim *s, struct sim_node *n)
         ASSERT(s->image_memory != NULL);
     }
     const int failed = wal_open(&wal, s->image_memory, image, &options, &found);
-    if (harmed && (failed == -EBADMSG || failed == -EIO || (failed == 0 && found.hole_count > 0)))
+    if (harmed && (harm_excuses(n, failed) || (failed == 0 && found.hole_count > 0)))
         sim_happen(s, SIM_HARM_REFUSED); /* as it should */
     else if (failed != 0)
         check_fail(&s->report, "recovery", "an image of node %u's disk does not open: %s",
