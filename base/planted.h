@@ -80,6 +80,8 @@
     X(SEGMENT_HEADER_FAILURE, "segment-header-failure", CRASH,                                     \
       "a header that could not be written stops the log")                                          \
     X(CREATE_FAILURE_STOPS, "create-failure-stops", CRASH, "a full disk does not stop the node")   \
+    X(CREATE_FAILURE_RETRIED, "create-failure-retried", CRASH,                                     \
+      "a segment that can't be made for want of anything but room stops the log")                  \
     X(BODY_UNCHECKED, "body-unchecked", CRASH,                                                     \
       "a batch counts by its records too, not by its header alone")                                \
     X(COPIES_UNFLUSHED, "copies-unflushed", CRASH,                                                 \

@@ -14,6 +14,7 @@
 #ifndef PERSIST_DISK_H
 #define PERSIST_DISK_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,6 +52,14 @@ struct disk_done {
     uint64_t cookie;
     int64_t result;
 };
+
+/* What has no room, or no descriptor, now: a file that could not be made for it may be tried again
+ * later with a new one. Any other error says that the disk can't be relied on. */
+static inline bool disk_lacks_room(int64_t result)
+{
+    return result == -ENOSPC || result == -EDQUOT || result == -EMFILE || result == -ENFILE ||
+           result == -ENOMEM;
+}
 
 /* 0, or -EAGAIN: too many in flight. */
 int disk_submit(struct disk *d, const struct disk_op *op);

@@ -8,9 +8,10 @@
  * here, long before the first batch goes there, so a roll waits for nothing. The header names the
  * segment it follows but not where that one ends: the batches tell.
  *
- * A CREATE that fails (the disk is full) leaves nothing and is tried again later with a new file. A
+ * A CREATE for which the disk has no room leaves nothing and is tried again later with a new file. A
  * spare whose name could not be changed may have either name: it is left alone, and the next start
- * removes it. A header that can't be written is a failure of the log.
+ * removes it. Any other error, or a header that can't be written, is a failure of the log: the disk
+ * under the batches is the same.
  */
 #include "persist/wal_internal.h"
 
@@ -183,8 +184,11 @@ static void on_made(struct wal *w, int64_t result)
         p->state = WAL_PREPARE_UNWRITTEN;
         return;
     }
-    if (planted(PLANTED_CREATE_FAILURE_STOPS))
+    if (planted(PLANTED_CREATE_FAILURE_STOPS) ||
+        (!disk_lacks_room(result) && !planted(PLANTED_CREATE_FAILURE_RETRIED))) {
         wal_fail(w, result);
+        return;
+    }
     if (!p->renames)
         w->slot_taken[p->making.segment.slot] = false;
     p->state = WAL_PREPARE_NONE;

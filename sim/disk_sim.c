@@ -384,7 +384,10 @@ static int64_t faulty_result(struct disk *d, struct pending *p)
     if (d->dead)
         return -EIO; /* the write stays what it was: it may land in part at the crash */
     const int64_t result = d->fault.result;
-    d->failed_kinds |= 1u << p->op.kind;
+    if (disk_lacks_room(result))
+        d->failed.lacked_room |= 1u << p->op.kind;
+    else
+        d->failed.broke |= 1u << p->op.kind;
     if (!d->fault.sticky && d->fault.count <= 1)
         d->fault.nth = 0;
     else if (!d->fault.sticky)
@@ -622,9 +625,9 @@ bool disk_sim_faulty(const struct disk *d)
     return d->fault.nth != 0;
 }
 
-uint32_t disk_sim_failed_kinds(const struct disk *d)
+struct disk_sim_failed disk_sim_failed_kinds(const struct disk *d)
 {
-    return d->failed_kinds;
+    return d->failed;
 }
 
 void disk_sim_fail_all_after(struct disk *d, uint32_t nth)

@@ -87,8 +87,13 @@ struct disk_sim_fault {
 void disk_sim_fail(struct disk *d, const struct disk_sim_fault *fault);
 /* An order of disk_sim_fail() is still to come, or is being carried out. */
 bool disk_sim_faulty(const struct disk *d);
-/* Bit k: an operation of kind k ended as such an order said, since the disk was made. */
-uint32_t disk_sim_failed_kinds(const struct disk *d);
+/* Bit k: an operation of kind k ended as such an order said, since the disk was made: for want of
+ * room (disk_lacks_room()), or otherwise. */
+struct disk_sim_failed {
+    uint32_t lacked_room;
+    uint32_t broke;
+};
+struct disk_sim_failed disk_sim_failed_kinds(const struct disk *d);
 /* The `nth` completion from now on, of any kind, and all after it fail with -EIO until the next
  * crash; none of them does anything but what a write in flight may do at a crash. 0 takes it back. */
 void disk_sim_fail_all_after(struct disk *d, uint32_t nth);

@@ -66,7 +66,7 @@ struct disk {
     uint64_t next_due_ns; /* no operation is due before */
     uint64_t completed[KINDS];
     struct disk_sim_fault fault;
-    uint32_t failed_kinds;
+    struct disk_sim_failed failed;
     uint32_t fail_all_after; /* completions until all fail; 0: off */
     uint32_t die_at;         /* changing operations until all fail; 0: off */
     bool dead;               /* all operations fail */

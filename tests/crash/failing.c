@@ -1,9 +1,9 @@
 /* tests/crash/failing.c: the n-th call to the disk fails, n from 1 to the end.
  *
  * What must hold: a failed, cancelled or short write or flush of the log stops it for good, nothing
- * is submitted any more, and appending says -EIO; at a start it refuses. A file that can't be made is
- * tried again later and stops nothing, but a start. A read that fails is never taken for the end of
- * the log. Whatever happened, the next start without faults finds everything that was reported
+ * is submitted any more, and appending says -EIO; at a start it refuses. A file for which there is no
+ * room is tried again later and stops nothing, but a start; one that can't be made for another reason
+ * stops the log too. A read that fails is never taken for the end of the log. Whatever happened, the next start without faults finds everything that was reported
  * durable.
  */
 #include "tests/crash/failing.h"
@@ -18,7 +18,8 @@ enum {
     AFTER_TURNS = 40,
 };
 
-#define KINDS_OF_LOG (1u << DISK_OP_WRITE | 1u << DISK_OP_WRITE_DSYNC | 1u << DISK_OP_SYNC)
+#define KINDS_OF_LOG   (1u << DISK_OP_WRITE | 1u << DISK_OP_WRITE_DSYNC | 1u << DISK_OP_SYNC)
+#define KINDS_OF_FILES (1u << DISK_OP_CREATE | 1u << DISK_OP_RENAME)
 
 static int complain(char error[FAILING_ERROR_BYTES], const struct disk_sim_fault *fault,
                     const char *what, const char *detail)
@@ -46,8 +47,12 @@ static const char *check_stopped(struct fixture *f)
 }
 
 /* What the rules say about a workload in which calls of these kinds have failed. */
-static const char *judge(struct workload *w, uint32_t kinds, struct failing_counters *counters)
+static const char *judge(struct workload *w, struct disk_sim_failed failed,
+                         struct failing_counters *counters)
 {
+    const uint32_t kinds = failed.broke | failed.lacked_room;
+    const bool stops = (kinds & KINDS_OF_LOG) != 0 || (failed.broke & KINDS_OF_FILES) != 0;
+
     if (w->started == -1)
         return w->f->error; /* it started, and found something else */
     if (w->started != 0) {
@@ -56,10 +61,10 @@ static const char *judge(struct workload *w, uint32_t kinds, struct failing_coun
     }
     if (wal_failed(w->f->wal) != 0) {
         counters->stopped++;
-        return (kinds & KINDS_OF_LOG) != 0 ? check_stopped(w->f) : "the log stops without cause";
+        return stops ? check_stopped(w->f) : "the log stops without cause";
     }
     counters->went_on += kinds != 0;
-    return (kinds & KINDS_OF_LOG) == 0 ? NULL : "a failure of the log is passed over";
+    return stops ? "a failure of the log is passed over" : NULL;
 }
 
 /* One run. 1: the fault was ordered behind the last call; 0: fine; -1: not. */
@@ -74,9 +79,9 @@ static int run(uint32_t shape, uint64_t variant, const struct disk_sim_fault *fa
     const int started = workload_start(w);
     while (started == 0 && workload_next(w))
         continue;
-    const uint32_t kinds = disk_sim_failed_kinds(f->disk);
-    int result = kinds == 0 ? 1 : 0;
-    const char *wrong = judge(w, kinds, counters);
+    const struct disk_sim_failed failed = disk_sim_failed_kinds(f->disk);
+    int result = (failed.broke | failed.lacked_room) == 0 ? 1 : 0;
+    const char *wrong = judge(w, failed, counters);
     if (wrong != NULL)
         result = complain(error, fault, wrong, "");
     disk_sim_fail(f->disk, &(struct disk_sim_fault){.nth = 0});

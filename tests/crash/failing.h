@@ -10,7 +10,7 @@ struct failing_counters {
     uint64_t runs;
     uint64_t stopped; /* the log stopped for good */
     uint64_t refused; /* a start did not succeed */
-    uint64_t went_on; /* a file could not be made: tried again later; or a read failed */
+    uint64_t went_on; /* no room for a file: tried again later; or a read failed */
 };
 
 /* All of it for one workload: 0, or -1 with a sentence. */

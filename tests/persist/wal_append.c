@@ -207,6 +207,36 @@ static void promised_room_is_kept(void **state)
     }
 }
 
+/* A file that can't be made now may be made later; one that can't be made at all means a broken disk. */
+static void segment_that_is_not_made_waits_or_stops(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t result;
+        bool waits;
+    } cases[] = {
+        {-ENOSPC, true},     {-EDQUOT, true},  {-EMFILE, true},         {-ENFILE, true},
+        {-ENOMEM, true},     {-EIO, false},    {-EROFS, false},         {-EACCES, false},
+        {-ECANCELED, false}, {-EAGAIN, false}, {DISK_SIM_SHORT, false},
+    };
+
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture *f = fixture_new(8);
+        const struct disk_sim_fault fault = {
+            .kind = DISK_OP_CREATE, .nth = 1, .result = cases[i].result, .count = 3};
+        assert_int_equal(fixture_open(f), 0);
+        disk_sim_fail(f->disk, &fault);
+        for (uint32_t n = 0; n < 8; n++)
+            fixture_extend(f, 1, 1000);
+        for (uint32_t n = 0; n < 20; n++)
+            fixture_turn(f, 100 * 1000 * 1000);
+        assert_int_equal(disk_sim_faulty(f->disk), !cases[i].waits);
+        assert_int_equal(wal_failed(f->wal) == 0, cases[i].waits);
+        assert_int_equal(wal_has_room(f->wal), cases[i].waits);
+        fixture_delete(f);
+    }
+}
+
 /* Short, EIO, ECANCELED, ENOSPC: of a write or of its flush; nothing is durable after it. */
 static void failed_write_stops_the_log(void **state)
 {
@@ -274,6 +304,7 @@ int main(void)
         cmocka_unit_test(idle_log_writes_one_mark),
         cmocka_unit_test(no_segment_prepared_is_no_space),
         cmocka_unit_test(promised_room_is_kept),
+        cmocka_unit_test(segment_that_is_not_made_waits_or_stops),
         cmocka_unit_test(failed_write_stops_the_log),
         cmocka_unit_test(hanging_disk_is_told_by_age),
     };
