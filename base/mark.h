@@ -99,6 +99,8 @@
     /* replica: who is heard, room */                                                           \
     X(FRAME_FOR_EARLIER_BOOT, "a frame is for an earlier boot of this node")                    \
     X(FRAME_OF_EARLIER_BOOT, "a frame is of an earlier boot of a peer")                         \
+    X(FRAME_BEFORE_HELLO, "a frame comes before the HELLO of its boot, and does not count")     \
+    X(LOG_WAS_EMPTY_LATE, "a HELLO of an empty log is not said to this life of ours")           \
     X(BOOT_IN_CHUNKS, "a peer restarts in the middle of a large record")                        \
     X(CREDIT_PROBE, "a sender without credit probes")                                           \
     X(TIMER_BLOCKED, "a timer is due and there is no room for its step")                        \

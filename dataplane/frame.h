@@ -145,7 +145,8 @@ struct frame {
     X(BAD_RECORD)   /* a record in the body fails its checksum or does not follow */               \
     X(NO_MEMORY)    /* record memory or a reassembly slot is full */                               \
     X(UNEXPECTED)   /* well-formed, but nothing waits for it */                                    \
-    X(REPAIRING)    /* entries for a log that has holes: they wait until those are filled */
+    X(REPAIRING)    /* entries for a log that has holes: they wait until those are filled */       \
+    X(UNPROVEN)     /* of a boot that has not said yet where its log ends */
 
 enum frame_verdict {
 #define FRAME_VERDICT_ENUM(name) FRAME_##name##_VERDICT,

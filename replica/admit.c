@@ -49,39 +49,54 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
     step_event(r, &ev);
 }
 
-/* The frame is for this incarnation, and not for an earlier boot of it. A HELLO may not know yet. */
+/* The frame is for this incarnation. A HELLO may not know it yet. */
 static enum frame_verdict judge_target(const struct replica *r, const struct frame *f)
 {
     const bool hello = f->type == FRAME_HELLO;
 
     if (f->target != r->options.node)
         return FRAME_TARGET_VERDICT;
-    if (f->target_incarnation != r->options.incarnation)
-        return hello && f->target_incarnation == 0 ? FRAME_OK_VERDICT : FRAME_TARGET_VERDICT;
-    if (f->target_boot != r->options.boot) {
-        MARK_IF(!hello, FRAME_FOR_EARLIER_BOOT);
-        return hello ? FRAME_OK_VERDICT : FRAME_STALE_BOOT_VERDICT;
+    if (f->target_incarnation == r->options.incarnation)
+        return FRAME_OK_VERDICT;
+    /* A refusal names the incarnation that has our name. */
+    return hello && (f->target_incarnation == 0 || f->hello.refused) ? FRAME_OK_VERDICT
+                                                                     : FRAME_TARGET_VERDICT;
+}
+
+/* The sender is who the configuration says. Its incarnation is judged before any boot: a node that was
+ * wiped may know earlier boots of ours only, and is to hear all the same that it has no name. */
+static enum frame_verdict judge_incarnation(struct peer *peer, const struct frame *f)
+{
+    const bool hello = f->type == FRAME_HELLO;
+
+    if (peer->incarnation == 0 && !hello)
+        return FRAME_STRANGER_VERDICT;
+    if (peer->incarnation == f->source_incarnation)
+        return FRAME_OK_VERDICT;
+    if (peer->incarnation != 0 && (peer->member || !hello)) {
+        peer->refused = true; /* it is told at the next HELLO round */
+        return FRAME_STRANGER_VERDICT;
     }
+    peer->incarnation = f->source_incarnation; /* no configuration names it: it is new, or anew */
+    peer->boot = 0;
+    peer->convicted_boot = 0;
+    peer->accused_boot = 0; /* that was another one */
     return FRAME_OK_VERDICT;
 }
 
-/* The sender is who the configuration says, in its newest boot. */
-static enum frame_verdict judge_source(struct replica *r, struct peer *peer, const struct frame *f)
+/* The frame is from the newest boot of its sender to this boot of ours. A HELLO may not know ours. Of a
+ * boot whose HELLO was not heard nothing counts: its directory may be older than what an earlier
+ * boot acknowledged, and only HELLO says where its log ends (judge_memory() in bootstrap.c). */
+static enum frame_verdict judge_boots(struct replica *r, struct peer *peer, const struct frame *f)
 {
-    if (peer->incarnation == 0) {
-        if (f->type != FRAME_HELLO)
-            return FRAME_STRANGER_VERDICT;
-        peer->incarnation = f->source_incarnation;
-    }
-    if (f->source_incarnation != peer->incarnation && f->type == FRAME_HELLO && !peer->member) {
-        peer->incarnation = f->source_incarnation; /* no configuration names it: it began anew */
-        peer->boot = 0;
-        peer->convicted_boot = 0;
-        peer->accused_boot = 0; /* that was another one */
-    }
-    if (f->source_incarnation != peer->incarnation) {
-        peer->refused = true; /* it is told at the next HELLO round */
-        return FRAME_STRANGER_VERDICT;
+    const bool hello = f->type == FRAME_HELLO;
+
+    /* Late frames can leave two nodes each with an earlier boot of the other, and then neither hears
+     * the other any more: who is spoken to under an earlier boot tells its own at the next round. */
+    if (f->target_boot != r->options.boot && !hello) {
+        MARK(FRAME_FOR_EARLIER_BOOT);
+        peer->outdated = true;
+        return FRAME_STALE_BOOT_VERDICT;
     }
     if (f->source_boot == peer->convicted_boot) {
         peer->accused_boot = f->source_boot; /* until it has heard that it is to stop */
@@ -94,6 +109,11 @@ static enum frame_verdict judge_source(struct replica *r, struct peer *peer, con
     }
     if (f->source_boot > peer->boot)
         new_boot(r, peer, f->source_boot);
+    if (!hello && !peer->heard_hello) {
+        MARK(FRAME_BEFORE_HELLO);
+        peer->hello_ask = true;
+        return FRAME_UNPROVEN_VERDICT;
+    }
     return FRAME_OK_VERDICT;
 }
 
@@ -102,15 +122,12 @@ bool admit_frame(struct replica *r, const struct frame *f)
     struct peer *peer = peer_of(r, f->source);
     enum frame_verdict verdict = judge_target(r, f);
 
-    /* Late frames can leave two nodes each with an earlier boot of the other, and then neither hears
-     * the other any more: who is spoken to under an earlier boot tells its own at the next round. */
-    if (verdict == FRAME_STALE_BOOT_VERDICT && peer != NULL)
-        peer->outdated = true;
-    if (verdict == FRAME_TARGET_VERDICT && f->type == FRAME_HELLO && f->hello.refused)
-        verdict = FRAME_OK_VERDICT;
+    if (verdict == FRAME_OK_VERDICT && (peer == NULL || peer->node == r->options.node))
+        verdict = FRAME_STRANGER_VERDICT;
     if (verdict == FRAME_OK_VERDICT)
-        verdict = peer == NULL || peer->node == r->options.node ? FRAME_STRANGER_VERDICT
-                                                                 : judge_source(r, peer, f);
+        verdict = judge_incarnation(peer, f);
+    if (verdict == FRAME_OK_VERDICT)
+        verdict = judge_boots(r, peer, f);
     if (verdict == FRAME_OK_VERDICT) {
         if (f->target_boot == r->options.boot)
             credit_send_granted(&peer->credit_out, f->credit);

@@ -3,8 +3,9 @@
  * Each node says HELLO to whoever it has not heard in this life of its own, until it is answered.
  * The configuration entry of the log names the incarnations; before there is one, HELLOs teach
  * them. A node whose log is empty neither campaigns nor votes until every other initial member
- * has said, in this life of its, that its log is empty too: so a member that lost its log can
- * never help to elect a leader without the committed entries, and nobody starts a second history.
+ * has said that its log is empty too, in this life of its and to this life of ours: so a member that
+ * lost its log can never help to elect a leader without the committed entries, and nobody starts a
+ * second history.
  */
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
@@ -57,6 +58,12 @@ static void try_bootstrap(struct replica *r)
     step_event(r, &ev);
 }
 
+bool bootstrap_asks(const struct replica *r, const struct peer *peer)
+{
+    return peer->boot == 0 || !peer->heard_hello ||
+           (r->raft.log_was_empty && !r->raft.bootstrapped);
+}
+
 void bootstrap_poll(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
@@ -66,7 +73,7 @@ void bootstrap_poll(struct replica *r)
         role->hello_ns = role->now_ns + HELLO_HEARTBEATS * r->options.heartbeat_ns;
     for (uint32_t i = 0; i < role->peer_count; i++) {
         struct peer *peer = &role->peer[i];
-        const bool asking = peer->boot == 0 || (role->log_was_empty && !role->bootstrapped);
+        const bool asking = bootstrap_asks(r, peer);
         if (i == role->self)
             continue;
         /* What is due stays due until it has left: a small ring to tx has no room for all. */
@@ -110,7 +117,13 @@ void bootstrap_on_hello(struct replica *r, const struct frame *f)
         raft_role_stop(r, REPLICA_STOP_SUPERSEDED);
     judge_memory(r, peer, f);
     peer->heard_hello = true;
-    peer->log_empty = f->hello.log_empty;
+    /* Of a log that was empty once, before it had the first entries, a late or replayed HELLO still tells:
+     * it counts if it was said to this life of ours, whose incarnation nobody knew before. */
+    const bool to_us = f->target_incarnation == r->options.incarnation &&
+                       f->target_boot == r->options.boot;
+    MARK_IF(f->hello.log_empty && !to_us, LOG_WAS_EMPTY_LATE);
+    if (to_us)
+        peer->log_empty = f->hello.log_empty;
     if (f->hello.wants_answer)
         peer->hello_due = true;
 }

@@ -73,8 +73,8 @@ struct peer {
     uint32_t boot;        /* highest seen; 0: never heard since our own start */
     bool no_room;         /* it said so last: see room.c */
     bool refuses_writes;  /* likewise, as a leader */
-    bool log_empty;       /* said so in this life of ours */
-    bool heard_hello;
+    bool log_empty;       /* said so to this life of ours */
+    bool heard_hello;     /* of this boot: until then nothing else of it counts */
     raft_term boot_term;   /* ours, when we first heard this boot */
     raft_index boot_match; /* what it had acknowledged to us by then, as the leader of that term */
     uint32_t convicted_boot; /* this boot has lost what it acknowledged: it does not count; 0: none */

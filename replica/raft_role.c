@@ -329,8 +329,7 @@ uint64_t raft_role_next_timer(const struct replica *r)
         next = role->repair.ask_ns;
     for (uint32_t i = 0; i < role->peer_count; i++) {
         const struct peer *peer = &role->peer[i];
-        if (i != role->self && (peer->boot == 0 || (role->log_was_empty && !role->bootstrapped)) &&
-            role->hello_ns < next)
+        if (i != role->self && bootstrap_asks(r, peer) && role->hello_ns < next)
             next = role->hello_ns;
         if (peer->chunk_out.active && peer->chunk_out.progress_ns + r->options.resend_ns < next)
             next = peer->chunk_out.progress_ns + r->options.resend_ns;

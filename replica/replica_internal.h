@@ -207,6 +207,8 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
                 const uint8_t *body);
 
 /* bootstrap.c */
+/* What `peer` knows of itself is still to be asked for: HELLO goes to it in each round. */
+bool bootstrap_asks(const struct replica *r, const struct peer *peer);
 void bootstrap_poll(struct replica *r);
 void bootstrap_on_hello(struct replica *r, const struct frame *f);
 

@@ -32,8 +32,12 @@ void observe_config(struct sim *s, struct sim_node *n, const struct check_view *
 
     if (changes == seen->config_changes && view->last == seen->last && last_term == seen->last_term)
         return;
-    if (n->who == SIM_IMPOSTOR)
-        return; /* HELLOs from before the first entry may come late, and it believes in a beginning */
+    if (n->who == SIM_IMPOSTOR) {
+        if (view->last > 0)
+            check_fail(&s->report, "one-configuration",
+                       "node %u has entries, and nobody may count it", sim_id(n));
+        return;
+    }
     if (published_get(&n->counters->holes) != 0)
         return; /* terms in a hole are guesses, and a configuration may be among what is missing */
     const struct check_member_state state = {
