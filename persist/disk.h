@@ -5,6 +5,9 @@
  *            covers writes that had completed before it was submitted.
  * Control    CREATE, REMOVE and RENAME touch directories: the disk's control thread does them, with all
  *            flushes that make them last, and they complete like the others.
+ * Sending    What was submitted may wait for company until disk_send() hands all of it over at once;
+ *            who submits sends before its poll ends. A poll that forgets is late, not stuck:
+ *            disk_reap() sends too.
  * Ownership  Bytes of an operation are the disk's until its completion was reaped.
  * Thread     One lcore (persist). Before it runs, the thread that starts the node, which may
  *            disk_wait().
@@ -23,6 +26,7 @@ enum {
     DISK_FILES_MAX = 1024, /* slots; 64 GiB of 64 MiB segments */
     DISK_NAME_BYTES = 32,
     DISK_OPS_MAX = 256, /* in flight */
+    DISK_LENT_MAX = 16, /* batch buffers and a window */
 };
 
 struct disk;
@@ -63,6 +67,7 @@ static inline bool disk_lacks_room(int64_t result)
 
 /* 0, or -EAGAIN: too many in flight. */
 int disk_submit(struct disk *d, const struct disk_op *op);
+void disk_send(struct disk *d);
 /* Completions, in the order they are noticed. */
 uint32_t disk_reap(struct disk *d, struct disk_done *done, uint32_t count);
 /* Waits until one completes. Only before the lcores run. */
@@ -71,6 +76,9 @@ struct disk_done disk_wait(struct disk *d);
 /* Start of the node only. Opens an existing file into `slot`, in the place of what was open there;
  * size in bytes or negative errno. */
 int64_t disk_open(struct disk *d, const char *name, uint32_t slot);
+/* Start of the node only. Writes and reads will often use these bytes, which stay where they are until
+ * the disk is closed: a disk may prepare itself for it. At most DISK_LENT_MAX ranges. */
+void disk_lend(struct disk *d, uint8_t *bytes, uint64_t length);
 /* Names with the prefix, up to `count`, in any order; how many there are, or a negative errno. */
 int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BYTES],
                   uint32_t count);

@@ -35,6 +35,12 @@ struct op {
     bool in_flight;
 };
 
+/* Memory that operations often use; what is registered of it has the same number there. */
+struct lent {
+    uint8_t *bytes;
+    uint64_t length;
+};
+
 struct disk {
     int directory_fd;
     int event_fd;
@@ -42,7 +48,7 @@ struct disk {
     bool read_only;
     bool enabled;
     bool closing; /* by another thread than the ring's: it may wait for completions, no more */
-    bool submit_pending; /* sqes that the kernel did not take yet */
+    bool unsent; /* there are sqes that the kernel did not take yet */
     uint32_t in_flight;
     uint32_t free_count;
     uint16_t free_op[DISK_OPS_MAX];
@@ -50,6 +56,10 @@ struct disk {
     uint32_t done_first, done_count; /* a ring of results that did not come through io_uring */
     struct disk_done done[DISK_OPS_MAX];
     int fd[DISK_FILES_MAX]; /* by slot; -1: closed */
+    uint32_t lent_count;
+    struct lent lent[DISK_LENT_MAX];
+    uint64_t registered_bytes_max;
+    int64_t registered; /* bytes, or the refusal */
     struct disk_control control;
     struct io_uring ring;
 };
@@ -77,7 +87,9 @@ static int restrict_ring(struct io_uring *ring)
 {
     struct io_uring_restriction r[] = {
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ_FIXED},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE_FIXED},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC},
         {.opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE},
         {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_FILES_UPDATE},
@@ -99,8 +111,6 @@ static int make_ring(struct disk *d)
     result = io_uring_register_files_sparse(&d->ring, DISK_FILES_MAX);
     if (result == 0)
         result = io_uring_register_eventfd(&d->ring, d->event_fd);
-    if (result == 0)
-        result = restrict_ring(&d->ring);
     if (result < 0)
         io_uring_queue_exit(&d->ring);
     return result;
@@ -137,7 +147,10 @@ int disk_uring_open(const char *directory, const struct disk_uring_options *opti
     if (d->event_fd < 0)
         goto close_directory;
     d->read_only = options->read_only;
-    what = "io_uring can't be set up (is it disabled by sysctl kernel.io_uring_disabled?)";
+    d->registered_bytes_max = options->registered_bytes_max;
+    /* Linux 6.18 counts the rings themselves against RLIMIT_MEMLOCK. */
+    what = "io_uring can't be set up (is it disabled by sysctl kernel.io_uring_disabled, or the limit "
+           "of locked memory, LimitMEMLOCK, used up?)";
     result = d->read_only ? 0 : make_ring(d);
     if (result != 0)
         goto close_event;
@@ -170,14 +183,54 @@ fail:
     return result;
 }
 
+void disk_lend(struct disk *d, uint8_t *bytes, uint64_t length)
+{
+    ASSERT(!d->enabled);
+    ASSERT(d->lent_count < DISK_LENT_MAX);
+    ASSERT((uintptr_t)bytes % DISK_SECTOR == 0);
+    d->lent[d->lent_count++] = (struct lent){.bytes = bytes, .length = length};
+}
+
+/* The kernel pins the pages here and now, instead of at each operation. It must be asked in front of the
+ * restrictions, which forbid it. A refusal is no error: nothing depends on it. */
+static void register_memory(struct disk *d)
+{
+    struct iovec vector[DISK_LENT_MAX];
+    int64_t bytes = 0;
+
+    ASSERT(!d->enabled);
+    if (d->lent_count == 0)
+        return;
+    const uint64_t share = d->registered_bytes_max / d->lent_count / DISK_SECTOR * DISK_SECTOR;
+    if (share == 0)
+        return;
+    for (uint32_t i = 0; i < d->lent_count; i++) {
+        struct lent *l = &d->lent[i];
+        l->length = l->length < share ? l->length : share;
+        vector[i] = (struct iovec){.iov_base = l->bytes, .iov_len = l->length};
+        bytes += (int64_t)l->length;
+    }
+    const int result = io_uring_register_buffers(&d->ring, vector, d->lent_count);
+    d->registered = result < 0 ? result : bytes;
+}
+
+int64_t disk_uring_registered(const struct disk *d)
+{
+    ASSERT(d->enabled);
+    return d->registered;
+}
+
 int disk_uring_enable(struct disk *d)
 {
     ASSERT(!d->enabled);
     ASSERT(!d->read_only); /* it has no ring */
     ASSERT(d->in_flight == 0);
     ASSERT(d->done_count == 0);
-    int result =
-        io_uring_register((unsigned)d->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    register_memory(d);
+    int result = restrict_ring(&d->ring);
+    if (result < 0)
+        return result;
+    result = io_uring_register((unsigned)d->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     if (result < 0)
         return result;
     result = io_uring_register_files_update(&d->ring, 0, d->fd, DISK_FILES_MAX);
@@ -280,21 +333,55 @@ static int64_t perform_now(struct disk *d, const struct disk_op *op)
     return result < 0 ? -errno : result;
 }
 
-static void prepare_sqe(const struct disk_op *op, struct io_uring_sqe *sqe)
+/* The registered memory that all bytes of an operation are in; -1: none. */
+static int registered_index(const struct disk *d, const struct disk_op *op)
+{
+    ASSERT(d->enabled);
+    for (uint32_t i = 0; d->registered > 0 && i < d->lent_count; i++) {
+        const struct lent *l = &d->lent[i];
+        if (op->bytes < l->bytes || op->length > l->length)
+            continue;
+        if ((uint64_t)(op->bytes - l->bytes) <= l->length - op->length)
+            return (int)i;
+    }
+    return -1;
+}
+
+static void prepare_write(const struct disk *d, const struct disk_op *op, struct io_uring_sqe *sqe)
 {
     const int slot = (int)op->slot;
+    const int index = registered_index(d, op);
 
+    if (index >= 0)
+        io_uring_prep_write_fixed(sqe, slot, op->bytes, (unsigned)op->length, op->offset, index);
+    else
+        io_uring_prep_write(sqe, slot, op->bytes, (unsigned)op->length, op->offset);
+    sqe->rw_flags = op->kind == DISK_OP_WRITE_DSYNC ? RWF_DSYNC : 0;
+}
+
+static void prepare_read(const struct disk *d, const struct disk_op *op, struct io_uring_sqe *sqe)
+{
+    const int slot = (int)op->slot;
+    const int index = registered_index(d, op);
+
+    if (index >= 0)
+        io_uring_prep_read_fixed(sqe, slot, op->bytes, (unsigned)op->length, op->offset, index);
+    else
+        io_uring_prep_read(sqe, slot, op->bytes, (unsigned)op->length, op->offset);
+}
+
+static void prepare_sqe(const struct disk *d, const struct disk_op *op, struct io_uring_sqe *sqe)
+{
     switch ((enum disk_op_kind)op->kind) {
     case DISK_OP_WRITE:
     case DISK_OP_WRITE_DSYNC:
-        io_uring_prep_write(sqe, slot, op->bytes, (unsigned)op->length, op->offset);
-        sqe->rw_flags = op->kind == DISK_OP_WRITE_DSYNC ? RWF_DSYNC : 0;
+        prepare_write(d, op, sqe);
         break;
     case DISK_OP_SYNC:
-        io_uring_prep_fsync(sqe, slot, IORING_FSYNC_DATASYNC);
+        io_uring_prep_fsync(sqe, (int)op->slot, IORING_FSYNC_DATASYNC);
         break;
     case DISK_OP_READ:
-        io_uring_prep_read(sqe, slot, op->bytes, (unsigned)op->length, op->offset);
+        prepare_read(d, op, sqe);
         break;
     case DISK_OP_CREATE:
     case DISK_OP_REMOVE:
@@ -304,12 +391,14 @@ static void prepare_sqe(const struct disk_op *op, struct io_uring_sqe *sqe)
     sqe->flags = IOSQE_FIXED_FILE;
 }
 
-static void enter(struct disk *d)
+void disk_send(struct disk *d)
 {
-    ASSERT(d->enabled);
+    if (!d->unsent || d->closing)
+        return;
+    ASSERT(d->enabled); /* before, everything is over when it was submitted */
     /* EAGAIN, EBUSY, EINTR: the kernel takes them at the next turn. Anything else it refuses per
      * operation, in a completion. */
-    d->submit_pending = io_uring_submit(&d->ring) < 0 || io_uring_sq_ready(&d->ring) > 0;
+    d->unsent = io_uring_submit(&d->ring) < 0 || io_uring_sq_ready(&d->ring) > 0;
 }
 
 int disk_submit(struct disk *d, const struct disk_op *op)
@@ -343,9 +432,9 @@ int disk_submit(struct disk *d, const struct disk_op *op)
     }
     struct io_uring_sqe *sqe = io_uring_get_sqe(&d->ring);
     ASSERT(sqe != NULL); /* as many as there are entries in our table */
-    prepare_sqe(op, sqe);
+    prepare_sqe(d, op, sqe);
     io_uring_sqe_set_data64(sqe, (uint64_t)entry->generation << 32 | index);
-    enter(d);
+    d->unsent = true;
     return 0;
 }
 
@@ -411,8 +500,7 @@ uint32_t disk_reap(struct disk *d, struct disk_done *done, uint32_t count)
     uint32_t reaped = 0;
 
     if (d->enabled) {
-        if (d->submit_pending && !d->closing)
-            enter(d);
+        disk_send(d);
         reaped = reap_ring(d, done, count);
         reap_control(d);
     }

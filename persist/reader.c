@@ -118,6 +118,7 @@ static enum reader_step fetch(struct wal *w, uint64_t need)
     };
     if (disk_submit(w->disk, &op) != 0)
         return READER_WAITS; /* the next poll tries again */
+    disk_send(w->disk);
     r->in_flight = true;
     r->window_bytes = 0;
     r->window_place = r->at;

@@ -92,12 +92,23 @@ struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *
     return w;
 }
 
+static void lend_memory(struct wal *w)
+{
+    static_assert(WAL_BUFFERS_MAX + 1 <= DISK_LENT_MAX, "the buffers and the reader's window");
+
+    for (uint32_t i = 0; i < w->options.buffer_count; i++)
+        disk_lend(w->disk, w->buffer[i].bytes, w->options.batch_bytes);
+    disk_lend(w->disk, w->reader.window, w->options.batch_bytes);
+}
+
 int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,
              struct wal_recovered *recovered)
 {
     struct wal *w = wal_init(memory, disk, options);
 
     const int result = wal_recover(w, recovered);
+    if (result == 0)
+        lend_memory(w);
     *out = result == 0 ? w : NULL;
     return result;
 }
@@ -605,6 +616,7 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns)
     if (w->mark_wanted && is_idle(w) && free_bytes(w) > reserve_bytes(w) &&
         now_ns - w->idle_since_ns >= WAL_IDLE_MARK_NS)
         work += wal_submit_mark(w);
+    disk_send(w->disk); /* all that this poll submitted, in one call */
     return work;
 }
 

@@ -14,12 +14,15 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <liburing.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +57,8 @@ static struct {
     uint32_t fsyncs_too_early; /* more flushes than writes that have completed */
     uint32_t writes;
     uint32_t in_flight_most; /* writes */
+    uint32_t submits;        /* calls, whether watching or not */
+    uint32_t fixed, plain;   /* reads and writes, by registered memory and without; likewise */
     bool has_statx;          /* what statx() shall say about O_DIRECT */
     struct statx statx;
     const char *calls[CALLS_MAX]; /* what made a file durable, in order */
@@ -96,6 +101,11 @@ static void check_bytes(void)
     }
 }
 
+static bool is_write(const struct io_uring_sqe *sqe)
+{
+    return sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITE_FIXED;
+}
+
 static void watch_sqe(const struct io_uring_sqe *sqe)
 {
     if (sqe->opcode == IORING_OP_FSYNC) {
@@ -103,7 +113,7 @@ static void watch_sqe(const struct io_uring_sqe *sqe)
         /* Each batch has one write and one flush. */
         seam.fsyncs_too_early += seam.writes - seam.pending_count < seam.fsyncs;
     }
-    if (sqe->opcode != IORING_OP_WRITE)
+    if (!is_write(sqe))
         return;
     struct pending *p = &seam.pending[seam.pending_count++];
     assert_true(seam.pending_count <= PENDING_MAX);
@@ -121,15 +131,22 @@ int io_uring_submit(struct io_uring *ring)
     int (*const submit)(struct io_uring *) = (int (*)(struct io_uring *))next("io_uring_submit");
 
     seam.ring = ring;
-    /* disk_uring.c submits each sqe by itself, so the newest is the only one. */
-    struct io_uring_sqe *sqe = &ring->sq.sqes[(ring->sq.sqe_tail - 1) & ring->sq.ring_mask];
+    seam.submits++;
     if (seam.watch) {
         look_at_completions(ring);
         check_bytes();
-        watch_sqe(sqe);
     }
-    if (seam.change != NULL)
-        seam.change(sqe);
+    for (uint32_t i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {
+        struct io_uring_sqe *sqe = &ring->sq.sqes[i & ring->sq.ring_mask];
+        const bool fixed =
+            sqe->opcode == IORING_OP_WRITE_FIXED || sqe->opcode == IORING_OP_READ_FIXED;
+        seam.fixed += fixed;
+        seam.plain += !fixed && sqe->opcode != IORING_OP_FSYNC;
+        if (seam.watch)
+            watch_sqe(sqe);
+        if (seam.change != NULL)
+            seam.change(sqe);
+    }
     return submit(ring);
 }
 
@@ -223,7 +240,10 @@ static int bare_write(struct bare *b, uint64_t cookie)
                                .bytes = b->bytes,
                                .length = DISK_SECTOR,
                                .cookie = cookie};
-    return disk_submit(b->disk, &op);
+    const int result = disk_submit(b->disk, &op);
+
+    disk_send(b->disk);
+    return result;
 }
 
 static struct disk_done bare_wait(struct bare *b)
@@ -286,6 +306,8 @@ static void ring_is_restricted(void **state)
                                               .sqe_op = IORING_OP_OPENAT};
     assert_true(io_uring_register((unsigned)seam.ring->ring_fd, IORING_REGISTER_RESTRICTIONS, &more,
                                   1) < 0);
+    const struct iovec vector = {.iov_base = b.bytes, .iov_len = DISK_SECTOR};
+    assert_int_equal(io_uring_register_buffers(seam.ring, &vector, 1), -EACCES);
     bare_close(&b);
 }
 
@@ -421,7 +443,7 @@ static void file_is_durable_before_its_use(void **state)
 
 static void to_half(struct io_uring_sqe *sqe)
 {
-    if (sqe->opcode == IORING_OP_WRITE && sqe->len > DISK_SECTOR)
+    if (is_write(sqe) && sqe->len > DISK_SECTOR)
         sqe->len -= DISK_SECTOR;
 }
 
@@ -488,6 +510,115 @@ static void buffers_rest_while_in_flight(void **state)
     bench_remove(b.directory);
 }
 
+/* Appends, and reads all of it back. */
+static void write_and_read(struct bench *b)
+{
+    seam.fixed = seam.plain = 0;
+    for (uint32_t i = 0; i < APPENDS; i++)
+        bench_append(b);
+    bench_settle(b);
+    bench_read_all(b);
+}
+
+/* The batches and the reader go by registered memory, what goes there is what comes back; larger ones
+ * than were registered go without. */
+static void buffers_are_registered(void **state)
+{
+    struct bench b = bench_new();
+    const int64_t all = (b.options.buffer_count + 1) * (int64_t)b.options.batch_bytes;
+    const int64_t half = all / 2;
+
+    (void)state;
+    bench_open(&b, false, true);
+    assert_int_equal(disk_uring_registered(b.disk), all);
+    bench_settle(&b);
+    write_and_read(&b);
+    assert_true(seam.fixed > APPENDS / 16);
+    bench_close(&b);
+
+    b.registered_bytes_max = (uint64_t)half;
+    bench_open(&b, false, true);
+    assert_int_equal(disk_uring_registered(b.disk), half);
+    for (uint32_t i = 0; i < 4; i++) { /* alone, and in company */
+        bench_append(&b);
+        bench_settle(&b);
+    }
+    assert_true(seam.fixed >= 4);
+    write_and_read(&b);
+    assert_true(seam.plain > 0);
+    bench_close(&b);
+
+    b.registered_bytes_max = 0;
+    bench_open(&b, false, true);
+    assert_int_equal(disk_uring_registered(b.disk), 0);
+    write_and_read(&b);
+    assert_int_equal(seam.fixed, 0);
+    bench_close(&b);
+    bench_remove(b.directory);
+}
+
+/* Whoever has CAP_IPC_LOCK may lock as much as he likes. True: it is what was asked for. */
+static bool may_lock(bool may)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    const uint32_t bit = 1u << CAP_IPC_LOCK;
+
+    if (syscall(SYS_capget, &header, data) != 0)
+        return false;
+    data[0].effective = may ? data[0].effective | (data[0].permitted & bit)
+                            : data[0].effective & ~bit;
+    return syscall(SYS_capset, &header, data) == 0;
+}
+
+/* The limit of locked memory is of all processes of a user, and given back late: the log works
+ * without. */
+static void registration_may_be_refused(void **state)
+{
+    struct bench b = bench_new();
+    struct rlimit before;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &before), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_true(may_lock(false));
+    bench_open(&b, false, false);
+    assert_true(may_lock(true));
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &none), 0); /* not before: a ring is counted too */
+    assert_int_equal(disk_uring_enable(b.disk), 0);
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
+    assert_int_equal(disk_uring_registered(b.disk), -ENOMEM);
+    write_and_read(&b);
+    assert_int_equal(seam.fixed, 0);
+    assert_true(seam.plain > 0);
+    bench_close(&b);
+    bench_remove(b.directory);
+}
+
+/* Whatever was queued goes out with one call, and nobody asks the kernel for completions. */
+static void one_call_for_all(void **state)
+{
+    struct bare b;
+
+    (void)state;
+    bare_open(&b);
+    for (uint32_t i = 0; i < 10; i++) {
+        const struct disk_op op = {.kind = DISK_OP_WRITE,
+                                   .offset = i * DISK_SECTOR,
+                                   .bytes = b.bytes,
+                                   .length = DISK_SECTOR,
+                                   .cookie = i};
+        assert_int_equal(disk_submit(b.disk, &op), 0);
+    }
+    assert_int_equal(seam.submits, 0);
+    disk_send(b.disk);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(bare_wait(&b).result, DISK_SECTOR);
+    disk_send(b.disk);
+    assert_int_equal(seam.submits, 1);
+    bare_close(&b);
+}
+
 /* disk_uring_rules [BUG]: with a planted bug it is expected to fail. */
 int main(int argc, char **argv)
 {
@@ -501,6 +632,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(short_write_stops_the_log, reset),
         cmocka_unit_test_setup(flush_follows_its_write, reset),
         cmocka_unit_test_setup(buffers_rest_while_in_flight, reset),
+        cmocka_unit_test_setup(buffers_are_registered, reset),
+        cmocka_unit_test_setup(registration_may_be_refused, reset),
+        cmocka_unit_test_setup(one_call_for_all, reset),
     };
     if (argc > 1 && (!PLANTED_BUILD || !planted_choose(argv[1])))
         return 0; /* there is no such bug: not what is expected */

@@ -29,7 +29,8 @@ uint64_t bench_now_ns(void)
 
 void bench_open(struct bench *b, bool buffered, bool enable)
 {
-    const struct disk_uring_options options = {.buffered = buffered};
+    const struct disk_uring_options options = {.buffered = buffered,
+                                               .registered_bytes_max = b->registered_bytes_max};
 
     b->options.boot++;
     b->seq = (raft_seq)b->options.boot << RAFT_SEQ_COUNTER_BITS;
@@ -124,6 +125,7 @@ struct bench bench_new(void)
 {
     struct bench b = {
         .directory = "disk_uring_XXXXXX",
+        .registered_bytes_max = DISK_URING_REGISTERED_BYTES_DEFAULT,
         .options = {.cluster = CLUSTER,
                     .incarnation = 5,
                     .segment_bytes = 40 * DISK_SECTOR,

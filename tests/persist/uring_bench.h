@@ -18,6 +18,7 @@ struct bench {
     void *memory;
     struct wal *wal;
     struct wal_options options;
+    uint64_t registered_bytes_max;
     struct wal_recovered found;
     raft_seq seq;
     uint32_t chain;
