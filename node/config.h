@@ -42,6 +42,7 @@ enum {
     X(batch_kib, 4096, 2304, 4096, false) /* at least one largest record, with the header */ \
     X(flights, 1, 1, 8,                                                                      \
       false) /* flushes under way beside which a small batch waits for company */            \
+    X(registered_kib, 2048, 0, 65536, false) /* of the batch buffers, with the kernel */        \
     X(term_runs, 65536, 64, 65536, false)                                                    \
     X(segments_ahead, 2, 1, 8, false)                                                        \
     X(segment_spares, 16, 0, 64, false)

@@ -6,6 +6,7 @@
 #include "persist/disk_uring.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static uint32_t poll_role(void *context, uint64_t now_ns)
 {
@@ -54,7 +55,16 @@ static enum replica_role replica_role_of(enum config_role role)
 static int enter_persist(void *context)
 {
     const struct node_role *role = context;
-    return disk_uring_enable(role->node->disk);
+    struct disk *const disk = role->node->disk;
+    const int enabled = disk_uring_enable(disk);
+
+    if (enabled == 0 && disk_uring_registered(disk) < 0)
+        fprintf(stderr,
+                "skiff: the kernel does not register the log's buffers (%s): writes go without, which "
+                "is slower by little and as safe; raise the limit of locked memory (systemd: "
+                "LimitMEMLOCK), or set log.registered_kib to 0\n",
+                strerror((int)-disk_uring_registered(disk)));
+    return enabled;
 }
 
 static void add_role(struct node *n, struct lcore *l, enum config_role role)

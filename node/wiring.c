@@ -300,7 +300,8 @@ static int open_replica(struct node *n, char *error, size_t error_bytes)
 
 static int open_disk(struct node *n, char *error, size_t error_bytes)
 {
-    const struct disk_uring_options options = {.buffered = false};
+    const struct disk_uring_options options = {
+        .registered_bytes_max = (uint64_t)n->config->log.registered_kib << 10};
 
     if (disk_uring_open(n->datadir.path, &options, &n->disk, error, error_bytes) != 0)
         return EXIT_START;
