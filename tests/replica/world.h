@@ -27,6 +27,7 @@ struct machine {
     struct request_door *door;
     void *memory, *door_memory;
     uint64_t incarnation;
+    uint32_t boot; /* of its newest start */
     struct node_view view;
     struct replica_counters counters;
     struct client client;
@@ -38,6 +39,7 @@ struct world {
     uint64_t now_ns;
     uint32_t count, initial;
     bool lease_reads; /* of nodes that are started from now on */
+    bool may_stop;    /* a node that stops itself is no failure */
     uint32_t paused;  /* number of a node that world_turn() leaves alone; count: none */
     struct machine machine[WORLD_NODES_MAX];
 };

@@ -1,0 +1,359 @@
+/* Goal:   who is who: a frame counts only between the newest boots of the incarnations that the
+ *         configuration names; an empty log takes no part before all initial members have said that
+ *         theirs are empty; a copy of a directory, an older disk and an impostor are found out and
+ *         told, and nobody else stops.
+ * Method: one real node, whose peers are puppets. */
+#include "tests/replica/puppet.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum {
+    ELECTION_MS = 200,  /* the longest timeout */
+    LONG_MS = 10 * ELECTION_MS,
+    HELLO_ROUND_MS = 60, /* five heartbeats, and the way */
+};
+
+static const struct frame hello_empty = {.type = FRAME_HELLO,
+                                         .hello = {.log_empty = true, .wants_answer = true}};
+
+static const struct raft *real_raft(const struct puppets *s)
+{
+    return replica_raft(s->w->machine[0].replica);
+}
+
+/* Counters are published once a heartbeat interval, by a poll that did something: a timer at the latest. */
+static uint64_t counted(const struct puppets *s, enum frame_verdict verdict)
+{
+    const struct published *count = &s->w->machine[0].counters.raft_frames[verdict];
+
+    for (uint32_t ms = 0; ms <= ELECTION_MS + 20 && published_get(count) == 0; ms++)
+        world_run_ms(s->w, 1);
+    return published_get(count);
+}
+
+static enum replica_stop stopped(const struct puppets *s)
+{
+    world_run_ms(s->w, 2);
+    return (enum replica_stop)published_get(&s->w->machine[0].view.stop);
+}
+
+static void heartbeat(struct puppet *p, raft_term term)
+{
+    puppet_say(p, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT, .term = term});
+}
+
+static bool campaigns(struct puppets *s)
+{
+    puppet_drop(s->two);
+    return puppet_next(s->two, FRAME_RAFT, RAFT_MSG_PREVOTE, LONG_MS) != NULL;
+}
+
+static bool votes(struct puppets *s, raft_term term)
+{
+    puppet_drop(s->two);
+    puppet_say(s->two, &(struct raft_msg){.type = RAFT_MSG_VOTE, .term = term});
+    const struct frame *f = puppet_next(s->two, FRAME_RAFT, RAFT_MSG_VOTE_REPLY, 20);
+    return f != NULL && !f->raft.reject;
+}
+
+static void empty_log_waits_for_all(void **state)
+{
+    struct puppets s;
+    const struct frame not_empty = {.type = FRAME_HELLO, .hello = {.wants_answer = true, .last = 9}};
+
+    (void)state;
+    puppets_open(&s);
+    assert_false(campaigns(&s));
+    puppet_send(s.two, &hello_empty);
+    assert_false(votes(&s, 1));
+    puppet_send(s.three, &not_empty); /* it has a log that this node may have had a part in */
+    assert_false(campaigns(&s));
+    assert_false(votes(&s, 1));
+    assert_int_equal(raft_config(real_raft(&s))->count, 0);
+    s.three->boot++; /* what an earlier life of it said counts no more, nor what this one has not */
+    heartbeat(s.three, 1);
+    assert_false(votes(&s, 2));
+    puppets_close(&s);
+}
+
+static void first_configuration_has_the_incarnations_learned(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    const struct raft_config *config = raft_config(real_raft(&s));
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(config->member[i].voter);
+        assert_int_equal(config->member[i].incarnation, s.w->machine[i].incarnation);
+    }
+    assert_true(campaigns(&s));
+    puppets_close(&s);
+}
+
+static void earlier_words_do_not_begin_a_cluster(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppet_send(s.two, &hello_empty);
+    world_run_ms(s.w, 1);
+    s.two->boot++;
+    heartbeat(s.two, 1); /* a new life, which has not said so */
+    puppet_send(s.three, &hello_empty);
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_config(real_raft(&s))->count, 0);
+    puppet_send(s.two, &hello_empty);
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_config(real_raft(&s))->count, 3);
+    puppets_close(&s);
+}
+
+/* Every frame names both ends by (node, incarnation, boot). */
+static void frames_name_both_ends(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    const struct frame *f = puppet_next(s.three, FRAME_RAFT, RAFT_MSG_PREVOTE, LONG_MS);
+    assert_non_null(f);
+    assert_int_equal(f->source, 1);
+    assert_int_equal(f->source_incarnation, s.w->machine[0].incarnation);
+    assert_int_equal(f->source_boot, s.w->machine[0].boot);
+    assert_int_equal(f->target, 3);
+    assert_int_equal(f->target_incarnation, s.three->incarnation);
+    assert_int_equal(f->target_boot, s.three->boot);
+    puppets_close(&s);
+}
+
+static void other_incarnation_is_told_and_not_heard(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    s.two->incarnation++;
+    heartbeat(s.two, 5);
+    assert_int_equal(counted(&s, FRAME_STRANGER_VERDICT), 1);
+    assert_true(raft_term_now(real_raft(&s)) < 5);
+    const struct frame *f = puppet_next(s.two, FRAME_HELLO, 0, HELLO_ROUND_MS);
+    while (f != NULL && !f->hello.refused)
+        f = puppet_next(s.two, FRAME_HELLO, 0, HELLO_ROUND_MS);
+    assert_non_null(f);
+    assert_int_equal(f->target_incarnation, s.two->incarnation - 1); /* whom it does know */
+    puppets_close(&s);
+}
+
+static void frames_for_others_are_not_heard(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    struct frame f = {
+        .type = FRAME_RAFT,
+        .source = 2,
+        .source_boot = s.two->boot,
+        .source_incarnation = s.two->incarnation,
+        .target = 1,
+        .target_boot = s.w->machine[0].boot,
+        .target_incarnation = s.w->machine[0].incarnation + 1,
+        .raft = {.type = RAFT_MSG_HEARTBEAT, .from = 2, .to = 1, .term = 5,
+                 .incarnation = s.two->incarnation},
+    };
+    puppet_send_as_it_is(s.two, &f);
+    assert_int_equal(counted(&s, FRAME_TARGET_VERDICT), 1);
+    f.target_incarnation--;
+    f.target_boot--;
+    puppet_send_as_it_is(s.two, &f);
+    assert_int_equal(counted(&s, FRAME_STALE_BOOT_VERDICT), 1);
+    assert_true(raft_term_now(real_raft(&s)) < 5);
+    f.target_boot++;
+    puppet_send_as_it_is(s.two, &f);
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_term_now(real_raft(&s)), 5);
+    puppets_close(&s);
+}
+
+/* A copy of a directory, or an old backup, runs under an earlier boot than one that was heard. */
+static void earlier_boot_is_accused(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    s.two->boot = 8;
+    heartbeat(s.two, 1);
+    world_run_ms(s.w, 1);
+    puppet_drop(s.two);
+    s.two->boot = 7;
+    heartbeat(s.two, 5);
+    assert_int_equal(counted(&s, FRAME_STALE_BOOT_VERDICT), 1);
+    assert_int_equal(raft_term_now(real_raft(&s)), 1);
+    const struct frame *f = puppet_next(s.two, FRAME_HELLO, 0, HELLO_ROUND_MS);
+    assert_non_null(f);
+    assert_int_equal(f->hello.accused_boot, 7);
+    puppets_close(&s);
+}
+
+static void accused_node_stops(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    s.w->may_stop = true;
+    puppets_begin(&s);
+    struct frame f = {.type = FRAME_HELLO,
+                      .hello = {.accused_boot = s.w->machine[0].boot - 1}};
+    puppet_send(s.two, &f);
+    assert_int_equal(stopped(&s), REPLICA_STOP_NONE); /* of an earlier boot of this node */
+    f.hello.accused_boot++;
+    puppet_send(s.two, &f);
+    assert_int_equal(stopped(&s), REPLICA_STOP_SUPERSEDED);
+    puppets_close(&s);
+}
+
+static void refused_node_stops(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    s.w->may_stop = true;
+    puppets_begin(&s);
+    struct frame f = {
+        .type = FRAME_HELLO,
+        .source = 2,
+        .source_boot = s.two->boot,
+        .source_incarnation = s.two->incarnation,
+        .target = 1,
+        .target_incarnation = s.w->machine[0].incarnation,
+        .hello = {.refused = true},
+    };
+    puppet_send_as_it_is(s.two, &f);
+    assert_int_equal(stopped(&s), REPLICA_STOP_NONE); /* meant for who used our name */
+    f.target_incarnation++;
+    puppet_send_as_it_is(s.two, &f);
+    assert_int_equal(stopped(&s), REPLICA_STOP_STRANGER);
+    puppets_close(&s);
+}
+
+/* Its log ends before what the same incarnation has acknowledged to us: told, and not counted. */
+static void older_disk_is_convicted(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    const raft_term term = raft_term_now(real_raft(&s));
+    assert_int_equal(raft_match(real_raft(&s), 2), 1);
+    s.two->boot++;
+    puppet_send(s.two, &(struct frame){.type = FRAME_HELLO, .hello = {.last = 0}});
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_match(real_raft(&s), 2), 0);
+    puppet_acknowledge(s.two, term, 1);
+    assert_int_equal(counted(&s, FRAME_STRANGER_VERDICT), 1);
+    assert_int_equal(raft_match(real_raft(&s), 2), 0);
+    const struct frame *f = puppet_next(s.two, FRAME_HELLO, 0, HELLO_ROUND_MS);
+    while (f != NULL && f->hello.accused_boot == 0)
+        f = puppet_next(s.two, FRAME_HELLO, 0, HELLO_ROUND_MS);
+    assert_non_null(f);
+    assert_int_equal(f->hello.accused_boot, s.two->boot);
+    puppets_close(&s);
+}
+
+static void disk_that_has_all_is_not_convicted(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    s.two->boot++;
+    puppet_send(s.two, &(struct frame){.type = FRAME_HELLO, .hello = {.last = 1}});
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_match(real_raft(&s), 2), 1); /* what it acknowledged durably stays */
+    puppets_close(&s);
+}
+
+static void leader_that_sees_another_stops(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    s.w->may_stop = true;
+    puppets_elect(&s);
+    heartbeat(s.three, raft_term_now(real_raft(&s)));
+    assert_int_equal(stopped(&s), REPLICA_STOP_TWO_LEADERS);
+    puppets_close(&s);
+}
+
+static void follower_that_sees_two_goes_on(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    heartbeat(s.two, 5);
+    heartbeat(s.three, 5);
+    assert_int_equal(stopped(&s), REPLICA_STOP_NONE);
+    assert_int_equal(raft_leader(real_raft(&s)), 2);
+    puppets_close(&s);
+}
+
+/* Nodes, and boots of one node, draw other timeouts: a tie is not repeated for ever. */
+static void each_boot_draws_anew(void **state)
+{
+    uint64_t draw[4];
+
+    (void)state;
+    for (uint32_t round = 0; round < 2; round++) {
+        struct world *w = world_open(2, 2);
+        for (uint32_t i = 0; i < 2; i++) {
+            draw[i] = raft_next_tick(replica_raft(w->machine[i].replica));
+            world_kill(w, i);
+            world_start(w, i);
+            draw[2 + i] = raft_next_tick(replica_raft(w->machine[i].replica));
+        }
+        for (uint32_t i = 0; i < 4; i++)
+            for (uint32_t k = 0; k < i; k++)
+                assert_true(draw[i] != draw[k]);
+        world_close(w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_log_waits_for_all),
+        cmocka_unit_test(first_configuration_has_the_incarnations_learned),
+        cmocka_unit_test(earlier_words_do_not_begin_a_cluster),
+        cmocka_unit_test(frames_name_both_ends),
+        cmocka_unit_test(other_incarnation_is_told_and_not_heard),
+        cmocka_unit_test(frames_for_others_are_not_heard),
+        cmocka_unit_test(earlier_boot_is_accused),
+        cmocka_unit_test(accused_node_stops),
+        cmocka_unit_test(refused_node_stops),
+        cmocka_unit_test(older_disk_is_convicted),
+        cmocka_unit_test(disk_that_has_all_is_not_convicted),
+        cmocka_unit_test(leader_that_sees_another_stops),
+        cmocka_unit_test(follower_that_sees_two_goes_on),
+        cmocka_unit_test(each_boot_draws_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,290 @@
+/* Goal:   a request's fate is exact. A leader takes forwards of its own term only, each stream in its
+ *         order, and doubles and gaps fall out; an origin sends again until it is acknowledged, and in a
+ *         later term only when an entry of that term has decided what became of the earlier ones. A
+ *         read is answered when its index is applied, not before.
+ * Method: one real node, whose peers are puppets. */
+#include "tests/replica/puppet.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { TERM = 5, RESEND_MS = 50 };
+
+static const struct raft *real_raft(const struct puppets *s)
+{
+    return replica_raft(s->w->machine[0].replica);
+}
+
+static uint32_t encode_put(uint8_t *bytes)
+{
+    return command_encode(&(struct command){.kind = COMMAND_PUT, .key = {(const uint8_t *)"k", 1},
+                                            .value = {(const uint8_t *)"v", 1}},
+                          bytes);
+}
+
+/* ---- the leader's side --------------------------------------------------------------------------- */
+
+/* `count` requests of two's stream of that term, with tags that are their positions. */
+static void forward(struct puppets *s, raft_term term, uint64_t position, uint32_t count)
+{
+    _Alignas(8) uint8_t body[512] = {0};
+    uint8_t put[64];
+    const uint32_t length = encode_put(put);
+    const uint32_t whole = frame_request_bytes(length);
+    struct frame f = {
+        .type = FRAME_FORWARD,
+        .forward = {.term = term, .position = position, .count = (uint16_t)count},
+        .body = body,
+        .body_bytes = count * whole,
+    };
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct frame_request head = {.tag = position + i, .length = length};
+        memcpy(body + i * whole, &head, sizeof head);
+        memcpy(body + i * whole + sizeof head, put, length);
+    }
+    puppet_drop(s->two);
+    puppet_send(s->two, &f);
+}
+
+/* What came of it: the next position that is expected, and entries in the log. */
+static void taken_is(struct puppets *s, uint64_t position, raft_index last)
+{
+    const struct frame *f = puppet_next(s->two, FRAME_FORWARD_ACK, 0, 5);
+
+    assert_non_null(f);
+    assert_int_equal(f->forward.position, position);
+    assert_int_equal(f->forward.term, raft_term_now(real_raft(s)));
+    assert_int_equal(raft_last(real_raft(s)), last);
+}
+
+static void leader_takes_a_stream_in_order(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s); /* its own first entry has index 1 */
+    const raft_term term = raft_term_now(real_raft(&s));
+    forward(&s, term, 0, 2);
+    taken_is(&s, 2, 3);
+    const struct record_header *record = replica_record(s.w->machine[0].replica, 3);
+    assert_int_equal(record->origin_node, 2);
+    assert_int_equal(record->origin_boot, s.two->boot);
+    assert_int_equal(record->origin_request, 1);
+    forward(&s, term, 0, 2); /* a double */
+    taken_is(&s, 2, 3);
+    forward(&s, term, 3, 1); /* a gap */
+    taken_is(&s, 2, 3);
+    forward(&s, term, 1, 2); /* half a double */
+    taken_is(&s, 3, 4);
+    assert_int_equal(replica_record(s.w->machine[0].replica, 4)->origin_request, 2);
+    puppets_close(&s);
+}
+
+static void leader_takes_its_own_term_only(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    const raft_term term = raft_term_now(real_raft(&s));
+    forward(&s, term - 1, 0, 1);
+    assert_null(puppet_next(s.two, FRAME_FORWARD_ACK, 0, 5));
+    forward(&s, term + 1, 0, 1);
+    assert_null(puppet_next(s.two, FRAME_FORWARD_ACK, 0, 5));
+    assert_int_equal(raft_last(real_raft(&s)), 1);
+    puppets_close(&s);
+}
+
+static void new_boot_of_an_origin_begins_a_stream(void **state)
+{
+    struct puppets s;
+    const struct frame hello = {.type = FRAME_HELLO, .hello = {.wants_answer = true, .last = 9}};
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    const raft_term term = raft_term_now(real_raft(&s));
+    forward(&s, term, 0, 2);
+    taken_is(&s, 2, 3);
+    puppet_restart(s.two);
+    puppet_send(s.two, &hello);
+    assert_non_null(puppet_next(s.two, FRAME_HELLO, 0, 5));
+    forward(&s, term, 0, 1);
+    taken_is(&s, 1, 4);
+    assert_int_equal(replica_record(s.w->machine[0].replica, 4)->origin_boot, s.two->boot);
+    puppets_close(&s);
+}
+
+/* ---- the origin's side --------------------------------------------------------------------------- */
+
+static uint8_t put_bytes[64];
+static uint32_t put_length;
+
+/* The real node follows two, and one of its clients has asked for a put. */
+static void follow_and_put(struct puppets *s)
+{
+    puppets_open(s);
+    puppets_begin(s);
+    puppet_lead(s->two, TERM, 1);
+    puppet_drop(s->two);
+    put_length = encode_put(put_bytes);
+    world_push(s->w, 0, REQUEST_PROPOSE, put_bytes, put_length);
+}
+
+static const struct client *client(const struct puppets *s)
+{
+    return &s->w->machine[0].client;
+}
+
+/* An entry of the real node's put as if `boot` of it had asked; or of nobody, if boot is 0. */
+static const struct record_header *make_record(const struct puppets *s, raft_index index,
+                                               raft_term term, uint32_t chain, uint32_t boot)
+{
+    static _Alignas(RECORD_ALIGN) uint8_t bytes[2][256];
+    struct record_spec spec = {.type = RECORD_EMPTY, .cluster = 7, .index = index, .term = term,
+                               .chain = chain};
+
+    if (boot != 0) {
+        spec.type = RECORD_COMMAND;
+        spec.origin = (struct record_origin){.node = 1, .boot = boot, .request = client(s)->tag};
+        spec.payload = put_bytes;
+        spec.payload_bytes = put_length;
+    }
+    record_encode(&spec, bytes[index % 2]);
+    return record_at(bytes[index % 2]);
+}
+
+static void origin_sends_until_acknowledged(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    follow_and_put(&s);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct frame *f = puppet_next(s.two, FRAME_FORWARD, 0, RESEND_MS + 10);
+        assert_non_null(f);
+        assert_int_equal(f->forward.term, TERM);
+        assert_int_equal(f->forward.position, 0);
+        assert_int_equal(f->forward.count, 1);
+        puppet_lead(s.two, TERM, 1);
+    }
+    struct frame ack = {.type = FRAME_FORWARD_ACK, .forward = {.term = TERM, .position = 1}};
+    puppet_send(s.three, &ack); /* who does not lead acknowledges nothing */
+    ack.forward.term--;
+    puppet_send(s.two, &ack); /* nor does an earlier stream's */
+    puppet_drop(s.two);
+    assert_non_null(puppet_next(s.two, FRAME_FORWARD, 0, RESEND_MS + 10));
+    ack.forward.term++;
+    puppet_send(s.two, &ack);
+    puppet_lead(s.two, TERM, 1);
+    puppet_drop(s.two);
+    puppet_lead(s.two, TERM, 3 * RESEND_MS);
+    assert_null(puppet_next(s.two, FRAME_FORWARD, 0, 1));
+    puppets_close(&s);
+}
+
+static void later_term_must_decide_first(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    follow_and_put(&s);
+    assert_non_null(puppet_next(s.two, FRAME_FORWARD, 0, 5));
+    puppet_lead(s.three, TERM + 1, 3 * RESEND_MS);
+    assert_null(puppet_next(s.three, FRAME_FORWARD, 0, 1)); /* it may have come through */
+    const struct record_header *empty = make_record(&s, 1, TERM + 1, 0, 0);
+    puppet_append(s.three, TERM + 1, empty, 0, 0);
+    puppet_lead(s.three, TERM + 1, 2 * RESEND_MS);
+    assert_null(puppet_next(s.three, FRAME_FORWARD, 0, 1)); /* nothing is committed */
+    puppet_append(s.three, TERM + 1, empty, 0, 1);
+    const struct frame *f = puppet_next(s.three, FRAME_FORWARD, 0, 5);
+    assert_non_null(f);
+    assert_int_equal(f->forward.term, TERM + 1);
+    assert_int_equal(f->forward.position, 0);
+    assert_false(client(&s)->answered);
+    puppets_close(&s);
+}
+
+static void what_came_through_is_not_sent_again(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    follow_and_put(&s);
+    assert_non_null(puppet_next(s.two, FRAME_FORWARD, 0, 5));
+    puppet_lead(s.three, TERM + 1, 1);
+    const struct record_header *put = make_record(&s, 1, TERM, 0, s.w->machine[0].boot);
+    puppet_append(s.three, TERM + 1, put, 0, 0);
+    world_run_ms(s.w, 2);
+    puppet_append(s.three, TERM + 1, make_record(&s, 2, TERM + 1, put->header_crc, 0), TERM, 2);
+    puppet_lead(s.three, TERM + 1, 3 * RESEND_MS);
+    assert_true(client(&s)->answered);
+    assert_int_equal(client(&s)->answer.status, ANSWER_OK);
+    assert_int_equal(client(&s)->answer.index, 1);
+    assert_null(puppet_next(s.three, FRAME_FORWARD, 0, 1));
+    puppets_close(&s);
+}
+
+static void entries_of_an_earlier_boot_answer_nobody(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    follow_and_put(&s);
+    puppet_append(s.two, TERM, make_record(&s, 1, TERM, 0, s.w->machine[0].boot - 1), 0, 1);
+    puppet_lead(s.two, TERM, RESEND_MS);
+    assert_int_equal(published_get(&s.w->machine[0].view.applied), 1);
+    assert_false(client(&s)->answered);
+    puppets_close(&s);
+}
+
+/* ---- reads --------------------------------------------------------------------------------------- */
+
+static void read_waits_for_its_index(void **state)
+{
+    struct puppets s;
+    uint8_t bytes[64];
+    const uint32_t length = command_encode(
+        &(struct command){.kind = QUERY_RANGE, .key = {(const uint8_t *)"k", 1}}, bytes);
+
+    (void)state;
+    follow_and_put(&s);
+    puppet_append(s.two, TERM, make_record(&s, 1, TERM, 0, s.w->machine[0].boot), 0, 0);
+    world_run_ms(s.w, 2);
+    world_push(s.w, 0, REQUEST_READ, bytes, length); /* this client asks for nothing else now */
+    const struct frame *f = puppet_next(s.two, FRAME_RAFT, RAFT_MSG_READ_INDEX, 20);
+    assert_non_null(f);
+    const struct raft_msg reply = {.type = RAFT_MSG_READ_INDEX_REPLY, .term = TERM,
+                                   .number = f->raft.number, .commit = 1};
+    puppet_say(s.three, &reply); /* it does not lead */
+    puppet_say(s.two, &reply);
+    puppet_lead(s.two, TERM, RESEND_MS);
+    assert_false(client(&s)->answered);
+    puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT, .term = TERM, .commit = 1});
+    world_run_ms(s.w, 2);
+    assert_true(client(&s)->answered);
+    assert_int_equal(client(&s)->items_seen, 1); /* it sees the entry that it waited for */
+    puppets_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leader_takes_a_stream_in_order),
+        cmocka_unit_test(leader_takes_its_own_term_only),
+        cmocka_unit_test(new_boot_of_an_origin_begins_a_stream),
+        cmocka_unit_test(origin_sends_until_acknowledged),
+        cmocka_unit_test(later_term_must_decide_first),
+        cmocka_unit_test(what_came_through_is_not_sent_again),
+        cmocka_unit_test(entries_of_an_earlier_boot_answer_nobody),
+        cmocka_unit_test(read_waits_for_its_index),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
