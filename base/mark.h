@@ -60,6 +60,7 @@
     X(HOLE_FILLED, "lost entries came back from peers, and the log is whole")                   \
     X(HOLE_ASKED_AGAIN, "a peer was silent, and all are asked for a lost entry")                \
     X(HOLE_CUT, "a lost entry was never committed: another one stands there")                   \
+    X(HOLE_CUT_ABOVE, "a lost entry was never committed: the leader's log ends in front of it")  \
     X(HOLE_ON_BOTH_SIDES, "a node that lacks entries brings others back to a peer")             \
     X(APPEND_NO_ROOM, "an append would outrun the window: its entries are not taken")           \
     X(TRUNCATED, "entries of another term are replaced")                                        \

@@ -93,12 +93,13 @@ struct frame_chunk {
 };
 
 /* An entry that a disk has lost, named by index and header checksum, and its record piece by piece;
- * or the answer that another entry stands there. */
+ * or the answer that another entry stands there, or that the leader's log ends in front of it. */
 struct frame_repair {
     raft_index index;
     uint32_t checksum;       /* header checksum of the entry that is missing */
     uint32_t offset;         /* of the piece asked for, or answered: a multiple of 8 */
     uint32_t total;          /* REPAIR: bytes of the record; 0: there is another entry, as follows */
+    raft_index other_index;  /* `index`; or below it: the leader's log ends with this entry */
     uint32_t other_checksum; /* its header checksum */
     raft_term other_term;    /* its term */
     bool committed;          /* the sender knows it to be committed */

@@ -85,7 +85,8 @@ struct wire_repair {
     uint64_t term;
     uint32_t other_checksum;
     uint32_t reserved_middle;
-    uint64_t reserved[6];
+    uint64_t other_index; /* 0: the same as index, if there is another entry */
+    uint64_t reserved[5];
 };
 
 union wire_fixed {
@@ -249,6 +250,7 @@ static void repair_encode(const struct frame_repair *o, struct wire_repair *w)
         .other_term = o->other_term,
         .term = o->term,
         .other_checksum = o->other_checksum,
+        .other_index = o->other_index == o->index ? 0 : o->other_index,
     };
 }
 
@@ -259,6 +261,7 @@ static bool repair_decode(const struct wire_repair *w, struct frame_repair *o)
         .checksum = w->checksum,
         .offset = w->offset,
         .total = w->total,
+        .other_index = w->other_index == 0 && w->other_term != 0 ? w->index : w->other_index,
         .other_checksum = w->other_checksum,
         .other_term = w->other_term,
         .committed = (w->flags & FLAG_COMMITTED) != 0,
@@ -401,7 +404,8 @@ static bool chunk_well_formed(const struct frame *f)
 static bool repair_well_formed(const struct frame *f)
 {
     const struct frame_repair *const o = &f->repair;
-    const bool other = o->other_term != 0 || o->other_checksum != 0 || o->committed || o->leads;
+    const bool other = o->other_term != 0 || o->other_checksum != 0 || o->other_index != 0 ||
+                       o->committed || o->leads;
 
     if (o->index == 0 || o->index > RAFT_WORD_MAX || o->term > RAFT_WORD_MAX ||
         o->other_term > RAFT_WORD_MAX)
@@ -411,7 +415,8 @@ static bool repair_well_formed(const struct frame *f)
     if (f->type == FRAME_REPAIR_ASK)
         return f->body_bytes == 0 && o->total == 0 && !other;
     if (o->total == 0)
-        return f->body_bytes == 0 && o->other_term != 0;
+        return f->body_bytes == 0 && o->other_term != 0 && o->other_index != 0 &&
+               (o->other_index == o->index || (o->other_index < o->index && o->leads));
     if (other || o->offset >= o->total)
         return false;
     const uint32_t remain = o->total - o->offset;

@@ -177,9 +177,9 @@ void repair_poll(struct replica *r)
         ask(r);
 }
 
-/* Another entry stands where ours is missing, and it is committed or the leader's: so ours never
- * was, as in an append that conflicts (Raft, Figure 2, rule 3). What lies below must be shown to be
- * the same from there downwards. */
+/* Another entry stands where ours is missing, and it is committed or the leader's; or the leader's log
+ * ends below: so ours never was committed, as in an append that conflicts (Raft, Figure 2, rule 3), and
+ * our log ends there too. What lies below must be shown to be the same from there downwards. */
 static bool give_cut(struct replica *r, const struct frame *f)
 {
     struct replica_raft *role = &r->raft;
@@ -190,20 +190,25 @@ static bool give_cut(struct replica *r, const struct frame *f)
     const struct wal_step step = {
         .kind = WAL_STEP_CUT,
         .first = 1,
-        .last = o->index,
+        .last = o->other_index,
         .cut_term = o->other_term,
         .cut_chain = o->other_checksum,
     };
 
-    if ((!leads && !o->committed) || o->other_checksum == p->hole.chain)
+    const bool there = o->other_index == o->index;
+
+    if (!leads && !(there && o->committed))
         return false;
-    if (o->index <= raft_commit(role->raft) || o->other_term > role->hard_term)
+    if (there && o->other_checksum == p->hole.chain)
+        return false;
+    if (o->other_index <= raft_commit(role->raft) || o->other_term > role->hard_term)
         return false; /* it contradicts what we know, or we know too little yet */
     give(r, &step);
-    MARK_IF(p->writing, HOLE_CUT);
+    MARK_IF(p->writing && there, HOLE_CUT);
+    MARK_IF(p->writing && !there, HOLE_CUT_ABOVE);
     struct raft_recovered *known = &role->recovered;
     while (p->writing && known->config_count > 0 &&
-           known->configs[known->config_count - 1].index > o->index)
+           known->configs[known->config_count - 1].index > o->other_index)
         known->config_count--;
     return true;
 }
@@ -252,7 +257,8 @@ void repair_on_answer(struct replica *r, const struct frame *f)
 
 /* ---- what others have lost -------------------------------------------------------------------- */
 
-/* Another entry than the one that was asked for. Whoever has holes can't tell that it stands. */
+/* Another entry than the one that was asked for, or the leader's last one, which is below. Whoever has
+ * holes can't tell that it stands. */
 static void answer_other(struct replica *r, struct peer *peer, const struct frame_repair *asked,
                          const struct record_header *record)
 {
@@ -260,12 +266,13 @@ static void answer_other(struct replica *r, struct peer *peer, const struct fram
     struct frame f = {.type = FRAME_REPAIR, .repair = *asked};
 
     f.repair.offset = 0;
+    f.repair.other_index = record->index;
     f.repair.other_checksum = record->header_crc;
     f.repair.other_term = record->term;
     f.repair.committed = record->index <= raft_commit(raft);
     f.repair.leads = raft_role(raft) == RAFT_LEADER;
     f.repair.term = raft_term_now(raft);
-    if (!r->raft.repair.active)
+    if (!r->raft.repair.active && (record->index == asked->index || f.repair.leads))
         emit_frame(r, peer, &f, 0, NULL);
 }
 
@@ -276,7 +283,7 @@ static void answer(struct replica *r, struct peer *peer, const struct frame_repa
     struct frame f = {.type = FRAME_REPAIR, .repair = *asked};
     const uint32_t total = record_bytes(record->payload_bytes);
 
-    if (record->header_crc != asked->checksum) {
+    if (record->index != asked->index || record->header_crc != asked->checksum) {
         answer_other(r, peer, asked, record);
         return;
     }
@@ -298,7 +305,10 @@ void repair_on_ask(struct replica *r, const struct frame *f)
 {
     struct replica_raft *role = &r->raft;
     struct repair *p = &role->repair;
-    const raft_index index = f->repair.index;
+    /* A leader has all that was committed: what is beyond its log was not. */
+    const bool beyond =
+        raft_role(role->raft) == RAFT_LEADER && f->repair.index > raft_last(role->raft);
+    const raft_index index = beyond ? raft_last(role->raft) : f->repair.index;
     const raft_term term = raft_term_at(role->raft, index, NULL);
     const struct record_header *record = record_memory_at(&role->memory, index);
 

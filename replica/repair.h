@@ -7,7 +7,7 @@
  *
  *   ASKING --a whole record fits--> ASKING, one entry further down
  *   ASKING --fill is full, or the hole closed: give_fill--> WRITING
- *   ASKING --another entry is committed there: give_cut--> WRITING
+ *   ASKING --another entry is committed there, or the leader's log ends below: give_cut--> WRITING
  *   WRITING --durable, holes are left--> ASKING
  *   WRITING --durable, none is left: finish--> the core begins anew over the whole log
  *

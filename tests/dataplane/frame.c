@@ -79,6 +79,7 @@ static void assert_same_repair(const struct frame_repair *a, const struct frame_
     assert_int_equal(a->offset, b->offset);
     assert_int_equal(a->total, b->total);
     assert_int_equal(a->other_checksum, b->other_checksum);
+    assert_int_equal(a->other_index, b->other_index);
     assert_int_equal(a->other_term, b->other_term);
     assert_int_equal(a->committed, b->committed);
     assert_int_equal(a->leads, b->leads);
@@ -320,6 +321,7 @@ static const struct broken broken[] = {
     {FRAME_REPAIR_ASK, FIXED + 16, 4, 4},
     {FRAME_REPAIR_ASK, FIXED + 20, 64, 4},
     {FRAME_REPAIR_ASK, FIXED + 24, 1, 8},
+    {FRAME_REPAIR_ASK, FIXED + 48, 1, 8},
     {FRAME_REPAIR, FIXED, 4, 1},
     {FRAME_REPAIR, FIXED + 8, 0, 8},
     {FRAME_REPAIR, FIXED + 16, 4, 4},
@@ -327,7 +329,8 @@ static const struct broken broken[] = {
     {FRAME_REPAIR, FIXED + 24, TOO_HIGH, 8},
     {FRAME_REPAIR, FIXED + 32, TOO_HIGH, 8},
     {FRAME_REPAIR, FIXED + 44, 1, 4},
-    {FRAME_REPAIR, FIXED + 48, 1, 1},
+    {FRAME_REPAIR, FIXED + 48, UINT64_MAX, 8},  /* no log ends above its own end */
+    {FRAME_REPAIR, FIXED + 56, 1, 1},
 };
 
 static void every_field_has_its_range(void **state)

@@ -107,6 +107,9 @@ static void sample_repair(struct prng *p, struct frame *f, uint8_t *body)
         f->repair.other_checksum = (uint32_t)prng_next(p);
         f->repair.committed = prng_chance(p, 500000);
         f->repair.leads = prng_chance(p, 500000);
+        f->repair.other_index = f->repair.index;
+        if (f->repair.leads && f->repair.index > 1 && prng_chance(p, 500000))
+            f->repair.other_index = prng_between(p, 1, f->repair.index - 1);
     } else {
         f->repair.total =
             (uint32_t)prng_between(p, 8, (RECORD_HEADER_BYTES + RECORD_PAYLOAD_BYTES_MAX) / 8) * 8;
