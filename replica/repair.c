@@ -59,32 +59,44 @@ static void give_fill(struct replica *r)
     give(r, &step);
 }
 
-/* What is known of configurations changes with an entry that was not known. */
+static void forget_config(struct raft_recovered *known, uint32_t at)
+{
+    ASSERT(at < known->config_count);
+    known->config_count--;
+    memmove(&known->configs[at], &known->configs[at + 1],
+            (known->config_count - at) * sizeof known->configs[0]);
+}
+
+/* What is known of configurations changes with an entry that was not known. They ascend, and of those
+ * that are committed the newest alone is kept: nothing falls back to one before it. */
 static void learn_config(struct raft_recovered *known, const struct record_header *record)
 {
     struct raft_config_at config = {.index = record->index};
     uint64_t quota_bytes;
-    uint32_t at = 0;
+    uint32_t at = known->config_count;
 
-    for (uint32_t i = 0; i < known->config_count; i++) {
-        known->configs[at] = known->configs[i];
-        at += known->configs[i].index != record->index;
-    }
-    known->config_count = at;
+    while (at > 0 && known->configs[at - 1].index >= config.index)
+        at--;
+    if (at < known->config_count && known->configs[at].index == config.index)
+        forget_config(known, at);
     if (record->type != RECORD_CONFIG ||
         !config_record_decode(record_payload(record), record->payload_bytes, &config.config,
                               &quota_bytes))
         return;
-    if (known->config_count == RAFT_CONFIGS_MAX && config.index < known->configs[0].index)
+    if (at < known->config_count && known->configs[at].index <= known->commit)
+        return;
+    if (at > 0 && config.index <= known->commit)
+        forget_config(known, --at);
+    if (known->config_count == RAFT_CONFIGS_MAX && at == 0)
         return; /* older than all that can be undone */
     if (known->config_count == RAFT_CONFIGS_MAX) {
-        memmove(known->configs, known->configs + 1,
-                (RAFT_CONFIGS_MAX - 1) * sizeof known->configs[0]);
-        known->config_count--;
+        forget_config(known, 0);
+        at--;
     }
-    for (at = known->config_count++; at > 0 && known->configs[at - 1].index > config.index; at--)
-        known->configs[at] = known->configs[at - 1];
+    memmove(&known->configs[at + 1], &known->configs[at],
+            (known->config_count - at) * sizeof known->configs[0]);
     known->configs[at] = config;
+    known->config_count++;
 }
 
 /* The record is whole and the one that was asked for: the hole gets smaller. */
