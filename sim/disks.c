@@ -4,6 +4,7 @@
  *            operators give the new directory the old id all the same, and then nobody may count
  *            that node. As many nodes are lost at most as the configurations that may be in force
  *            can do without, and only when no change of the members is under way.
+ *            Disks that may be harmed count as lost here, so that both kinds of faults may meet.
  * Swap       The disks of two dead nodes change places: neither may start, by the superblock.
  * Old copy   A node's disk is copied, and much later the copy is started in its place, under a boot
  *            number that was used before. Peers that have heard a later one must not count it and
@@ -51,9 +52,11 @@ void disks_wipe(struct sim *s, struct prng *p)
     struct disk_sim_options options = s->plan.disk;
 
     if (n == NULL || s->admin_open > 0 || !disks_all_have_entries(s) ||
-        !check_members_endure(s->members, s->lost | 1U << n->number))
+        !check_members_endure(s->members, s->lost | harm_allowed(s) | 1U << n->number))
         return;
     take_down(s, n, p);
+    harm_lift_limit(s, n);
+    n->ruined = false;
     options.seed = prng_next(p);
     disk_sim_delete(n->disk);
     n->disk = disk_sim_new(&options);
@@ -74,6 +77,8 @@ void disks_swap(struct sim *s, struct prng *p)
         return;
     take_down(s, a, p);
     take_down(s, b, p);
+    harm_lift_limit(s, a);
+    harm_lift_limit(s, b);
     struct disk *moved = a->disk;
     a->disk = b->disk;
     b->disk = moved;
@@ -113,6 +118,7 @@ static void make_copy(struct sim *s, struct sim_node *n, struct prng *p)
     ASSERT(n->copy != NULL);
     disk_sim_fail(n->copy, &(struct disk_sim_fault){.kind = DISK_OP_WRITE});
     disk_sim_hold(n->copy, false);
+    disk_sim_limit(n->copy, s->plan.disk.bytes_max);
     disk_sim_power_cut(n->copy);
     n->copy_boot = n->boot;
     sim_trace(s, "node %u: disk copied at boot %u", sim_id(n), n->boot);
@@ -121,6 +127,7 @@ static void make_copy(struct sim *s, struct sim_node *n, struct prng *p)
 static void start_copy(struct sim *s, struct sim_node *n, struct prng *p)
 {
     take_down(s, n, p);
+    harm_lift_limit(s, n);
     n->kept = n->disk;
     n->disk = n->copy;
     n->copy = NULL;
@@ -137,9 +144,12 @@ static void end_copy(struct sim *s, struct sim_node *n)
 {
     if (n->replica != NULL)
         cluster_crash(s, n, SIM_LOSE_UNSYNCED);
+    harm_lift_limit(s, n);
     disk_sim_delete(n->disk);
     n->disk = n->kept;
     n->kept = NULL;
+    n->ruined = false;                                   /* that was said of the copy */
+    n->repaired = disk_harm_count(n->disk) > 0; /* it may have been at it when it was replaced */
     n->who = SIM_ITSELF;
     n->down_until_ns = s->now_ns;
     s->clone = NULL;

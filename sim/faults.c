@@ -210,25 +210,14 @@ void faults_fire(struct sim *s)
     faults_plan_next(s);
 }
 
-/* Every node has entries, or had: a node without any votes only when it has heard all initial
- * members. */
-static bool all_begun(const struct sim *s)
-{
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        const struct sim_node *n = &s->node[i];
-        const bool living = n->replica != NULL && raft_durable_index(replica_raft(n->replica)) > 0;
-        if (!living && check_promise_last(s->promise, sim_id(n)) == 0)
-            return false;
-    }
-    return true;
-}
-
+/* Voters are counted, of every configuration that may be in force somewhere: the quorum that is left
+ * meets the one that committed last, so one of its nodes has each committed entry. */
 bool faults_within_atlas(const struct sim *s)
 {
-    const uint32_t minority = (s->node_count - 1) / 2;
     const uint32_t victims = harm_victims(s);
 
-    return (uint32_t)__builtin_popcount(victims) <= minority && (victims == 0 || all_begun(s));
+    return victims == 0 ||
+           (check_members_endure(s->members, victims | s->lost) && disks_all_have_entries(s));
 }
 
 void faults_heal(struct sim *s)
@@ -246,8 +235,7 @@ void faults_heal(struct sim *s)
     net_set_faults(s->net, &calm);
     net_set_limits(s->net, NET_TX_BUFFERS_MAX, NET_QUEUE_MAX);
     net_heal(s->net);
-    /* Who may be harmed may be gone already: that is the minority that others must do without. */
-    const uint32_t dead = s->plan.harmed != 0 ? 0 : members_draw_dead(s);
+    const uint32_t dead = members_draw_dead(s);
     disks_heal(s, dead);
     for (uint32_t i = 0; i < s->node_count; i++) {
         struct sim_node *n = &s->node[i];

@@ -1,8 +1,11 @@
 /* sim/harm.c: which disks are harmed, when, and by how much: the atlas of faults.
  *
- * Atlas      A run chooses the nodes whose disks may be harmed: a minority, so that one good copy of
- *            each committed entry and a healthy majority remain and phase two may ask for progress.
- *            With the fault `harm-anywhere` all of them: then only safety is asked for.
+ * Atlas      A run chooses the nodes whose disks may be harmed: a minority of the first voters; with
+ *            the fault `harm-anywhere` all of them. Meanwhile disks are wiped, swapped and copied,
+ *            and members change. When phase two begins the nodes that are harmed or lost are held
+ *            against every configuration that may be in force (faults_within_atlas()). If each of
+ *            them can do without, one good copy of each committed entry and a healthy quorum remain,
+ *            and progress is asked for; else safety alone.
  * Limit      A node cannot see that the last batches it acknowledged are missing while no newer one
  *            carries their mark: with a crash that is two faults at once on one node, and outside
  *            of what Skiff claims. So in front of each start the log is searched for its highest
@@ -102,6 +105,8 @@ uint32_t harm_settle(struct sim *s, const struct sim_node *n, struct disk *disk)
 
     if (disk_harm_count(disk) == 0 && (s->plan.harmed >> n->number & 1) == 0)
         return 0;
+    if (n->swapped != NULL)
+        return 0; /* it will not get as far as the log */
     const uint32_t count = (uint32_t)disk_list(disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
     for (uint32_t i = 0; i < count; i++) {
         note_header(&search, disk, names[i]);
@@ -185,7 +190,7 @@ void harm_rot(struct sim *s, struct prng *p)
 
 static void fill_disk(struct sim *s, struct prng *p, struct sim_node *n)
 {
-    if (n->full_until_ns != 0)
+    if (n->full_until_ns != 0 || n->swapped != NULL)
         return;
     disk_sim_limit(n->disk, disk_sim_used(n->disk) + 1);
     n->full_until_ns = s->now_ns + sim_around(p, 4 * s->plan.down_ns);
@@ -203,14 +208,18 @@ void harm_fill(struct sim *s, struct prng *p)
             fill_disk(s, p, &s->node[i]);
 }
 
+void harm_lift_limit(struct sim *s, struct sim_node *n)
+{
+    n->full_until_ns = 0;
+    disk_sim_limit(n->disk, s->plan.disk.bytes_max);
+}
+
 void harm_make_room(struct sim *s)
 {
     for (uint32_t i = 0; i < s->node_count; i++) {
         struct sim_node *n = &s->node[i];
-        if (n->full_until_ns == 0 || n->full_until_ns > s->now_ns)
-            continue;
-        n->full_until_ns = 0;
-        disk_sim_limit(n->disk, s->plan.disk.bytes_max);
+        if (n->full_until_ns != 0 && n->full_until_ns <= s->now_ns)
+            harm_lift_limit(s, n);
     }
 }
 
@@ -226,15 +235,29 @@ uint64_t harm_next_ns(const struct sim *s)
     return next;
 }
 
-/* Nodes that are gone for good, or will be as soon as they look at what they have. */
+/* Of the disk that is the node's own, wherever it is now. */
+static bool is_harmed(const struct sim_node *n)
+{
+    const struct disk *own = n->kept != NULL      ? n->kept
+                             : n->swapped != NULL ? n->swapped->disk
+                                                  : n->disk;
+    return n->ruined || disk_harm_count(own) > 0;
+}
+
 uint32_t harm_victims(const struct sim *s)
 {
     uint32_t victims = 0;
 
     for (uint32_t i = 0; i < s->node_count; i++)
-        if (s->node[i].ruined || disk_harm_count(s->node[i].disk) > 0)
+        if (is_harmed(&s->node[i]))
             victims |= 1U << i;
     return victims;
+}
+
+uint32_t harm_allowed(const struct sim *s)
+{
+    const bool anywhere = (s->plan.on & plan_fault_bit(PLAN_HARM_ANYWHERE)) != 0;
+    return anywhere ? harm_victims(s) : s->plan.harmed;
 }
 
 void harm_end(struct sim *s)
@@ -242,6 +265,8 @@ void harm_end(struct sim *s)
     for (uint32_t i = 0; i < s->node_count; i++) {
         struct sim_node *n = &s->node[i];
         disk_harm_set_rates(n->disk, &(struct disk_harm_rates){0});
+        if (n->kept != NULL)
+            disk_harm_set_rates(n->kept, &(struct disk_harm_rates){0});
         if (n->full_until_ns != 0)
             n->full_until_ns = s->now_ns;
     }

@@ -410,7 +410,7 @@ uint32_t members_draw_dead(struct sim *s)
         const struct sim_node *n = &s->node[(from + i) % s->node_count];
         const uint32_t more = dead | 1U << n->number;
         if (n != s->clone && prng_below(&s->prng, 2) == 0 &&
-            check_members_endure(s->members, more | s->lost))
+            check_members_endure(s->members, more | s->lost | harm_victims(s)))
             dead = more;
     }
     return dead;

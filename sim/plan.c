@@ -173,7 +173,7 @@ static void draw_strikes(struct plan *plan, uint64_t without)
         [PLAN_HANG] = 32,     [PLAN_DISK_ERROR] = 64,  [PLAN_WIPE] = 64,
         [PLAN_SWAP] = 64,     [PLAN_OLD_COPY] = 32,    [PLAN_CHANGE] = 8,
         [PLAN_TRANSFER] = 16,
-        [PLAN_DISK_FULL] = 64, [PLAN_ROT] = 512,
+        [PLAN_DISK_FULL] = 64, [PLAN_ROT] = 64,
     };
     const uint64_t timeout = plan->options.election_max_ns;
     struct prng p;
@@ -231,6 +231,10 @@ static uint32_t draw_harmed(struct plan *plan, uint64_t without)
 /* Rates are low: a node that has lost something may be gone for the rest of the run. */
 static void draw_harm(struct plan *plan, uint64_t without)
 {
+    static const uint64_t harm = UINT64_C(1) << PLAN_ROT | UINT64_C(1) << PLAN_LOST_WRITE |
+                                 UINT64_C(1) << PLAN_ASTRAY_WRITE |
+                                 UINT64_C(1) << PLAN_READ_ERROR | UINT64_C(1) << PLAN_READ_FLIP |
+                                 UINT64_C(1) << PLAN_READ_STALE;
     struct disk_harm_rates *h = &plan->harm;
 
     plan->harmed = draw_harmed(plan, without);
@@ -239,6 +243,8 @@ static void draw_harm(struct plan *plan, uint64_t without)
     h->read_error = draw_rate(plan, without, PLAN_READ_ERROR, 10, 20000);
     h->read_flip = draw_rate(plan, without, PLAN_READ_FLIP, 10, 20000);
     h->read_stale = draw_rate(plan, without, PLAN_READ_STALE, 10, 20000);
+    if ((plan->on & harm) == 0)
+        plan->harmed = 0;
 }
 
 static void draw_scarcity(struct plan *plan, uint64_t without)
@@ -277,26 +283,6 @@ static void draw_leases(struct plan *plan)
     plan->options.lease_reads = coin(&p) && (plan->on & broken) == 0;
 }
 
-/* A run harms disks, or its nodes' disks are emptied, swapped and copied and its members change: who
- * may be harmed is drawn among nodes that stay what they are. */
-static uint64_t leave_out(uint64_t seed)
-{
-    static const enum plan_fault harm[] = {PLAN_DISK_FULL,  PLAN_ROT,       PLAN_LOST_WRITE,
-                                           PLAN_ASTRAY_WRITE, PLAN_READ_ERROR, PLAN_READ_FLIP,
-                                           PLAN_READ_STALE, PLAN_HARM_ANYWHERE};
-    static const enum plan_fault others[] = {PLAN_WIPE, PLAN_SWAP, PLAN_OLD_COPY, PLAN_CHANGE};
-    uint64_t set = 0;
-
-    if ((hash_u64(seed, crc32c(0, "harm", 4)) & 1) == 0) {
-        for (uint32_t i = 0; i < sizeof harm / sizeof harm[0]; i++)
-            set |= plan_fault_bit(harm[i]);
-    } else {
-        for (uint32_t i = 0; i < sizeof others / sizeof others[0]; i++)
-            set |= plan_fault_bit(others[i]);
-    }
-    return set;
-}
-
 void plan_draw(struct plan *plan, const struct plan_choice *choice)
 {
     struct prng p;
@@ -320,8 +306,7 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     if (choice->clients != 0)
         plan->clients = choice->clients;
     const bool faultless = prng_below(&p, 10) == 0;
-    const uint64_t without =
-        faultless ? PLAN_ALL_FAULTS : choice->without | leave_out(choice->seed);
+    const uint64_t without = faultless ? PLAN_ALL_FAULTS : choice->without;
     draw_members(plan, without, &p);
     draw_strikes(plan, without);
     draw_rates(plan, without);

@@ -96,13 +96,27 @@ static bool come_to_rest(struct sim *s, uint64_t patience_ns)
     return true;
 }
 
+/* What phase two begins with: both kinds of faults, and both together, must occur in a campaign. */
+static void count_harm(struct sim *s)
+{
+    const uint64_t others = s->happened[SIM_WIPE] + s->happened[SIM_SWAP] +
+                            s->happened[SIM_OLD_COPY] + s->happened[SIM_CHANGE_DONE];
+    const bool progress = faults_within_atlas(s);
+
+    if (harm_victims(s) == 0)
+        return;
+    sim_happen(s, progress ? SIM_HARM_PROGRESS : SIM_HARM_SAFETY);
+    if (others > 0)
+        sim_happen(s, progress ? SIM_HARM_AND_OTHERS : SIM_HARM_AND_OTHERS_SAFETY);
+}
+
 bool sim_settle(struct sim *s)
 {
     const uint64_t patience_ns = SETTLE_TIMEOUTS * s->plan.options.election_max_ns;
 
     faults_heal(s);
+    count_harm(s);
     if (!faults_within_atlas(s)) {
-        sim_happen(s, SIM_NO_PROGRESS_ASKED);
         workload_quiet(s);
         return sim_run_ns(s, patience_ns / 10) && check_linear_finish(s->linear);
     }

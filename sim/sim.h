@@ -62,7 +62,10 @@ struct sim_config {
     X(HARM_REFUSED, "starts refused for harm to the disk")             \
     X(HARM_STOP, "nodes stopped by harm to the disk")                  \
     X(HARM_UNSEEN, "harmed sectors made good: no start could see")     \
-    X(NO_PROGRESS_ASKED, "runs beyond the atlas: progress not asked for") \
+    X(HARM_PROGRESS, "runs with harmed disks asked for progress")      \
+    X(HARM_AND_OTHERS, "of them, with members or whole disks changed") \
+    X(HARM_SAFETY, "runs with harmed disks beyond the atlas: safety alone") \
+    X(HARM_AND_OTHERS_SAFETY, "of them, with members or whole disks changed") \
     X(LOG_STOP, "nodes stopped by their log")                          \
     X(WIPE, "disks wiped")                                             \
     X(EMPTY_REFUSED, "starts refused: an empty disk")                  \

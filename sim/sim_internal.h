@@ -290,8 +290,11 @@ bool harm_excuses(const struct sim_node *n, int error);
 void harm_rot(struct sim *s, struct prng *p);
 void harm_fill(struct sim *s, struct prng *p);
 void harm_make_room(struct sim *s); /* where it is time */
+void harm_lift_limit(struct sim *s, struct sim_node *n); /* before its disk is another */
 uint64_t harm_next_ns(const struct sim *s);
-uint32_t harm_victims(const struct sim *s); /* as a set */
+/* Nodes that are gone for good, or may be as soon as they look at what they have, as a set. */
+uint32_t harm_victims(const struct sim *s);
+uint32_t harm_allowed(const struct sim *s); /* nodes that the plan may make victims, likewise */
 void harm_end(struct sim *s);               /* no more of it; what is harmed stays so */
 
 /* links.c */
