@@ -28,7 +28,7 @@
     X(PREVOTES_ON_LATE_DISK, "PreVotes suffice, but the own disk got stuck meanwhile")          \
     X(CAMPAIGN_ON_LATE_DISK, "a timeout passes without a campaign: the own disk is stuck")      \
     X(CAMPAIGN_AGAIN, "a candidate's timeout is over, and it starts again with PreVote")        \
-    X(VOTES_HELD, "a node that has just started behaves as if a leader lived")                  \
+    X(VOTES_HELD, "a node that knows no leader keeps what it may have promised to one")         \
     X(CANDIDATE_DEPOSED, "a candidate meets the leader of its term")                            \
     X(LEADER_DEPOSED, "a leader meets an answer of a later term")                               \
     X(QUORUM_LOST, "a leader that hears no quorum steps down")                                  \

@@ -9,6 +9,5 @@ void raft_on_alive(struct raft *r, raft_node leader, raft_term term)
     if (term != r->term || leader != r->leader || r->role == RAFT_LEADER)
         return;
     ASSERT(r->role == RAFT_FOLLOWER); /* who campaigns knows no leader */
-    r->timer_ns = r->now_ns;
-    r->leader_heard_ns = r->now_ns;
+    raft_leader_heard(r);
 }

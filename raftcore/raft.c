@@ -85,8 +85,8 @@ struct raft *raft_init(void *memory, const struct raft_options *options,
     r->seq_last = options->seq_first;
     r->seq_durable = options->seq_first;
     r->now_ns = now_ns;
-    /* In term 0 there was no leader that could count on us. */
-    r->hold_ns = recovered->term > 0 ? now_ns + options->election_min_ns : 0;
+    /* Whatever term the disk has: we may have answered a leader of one that was not flushed yet. */
+    r->promised_ns = now_ns + options->election_min_ns;
     raft_config_init(r, recovered);
     raft_timer_restart(r);
     return r;

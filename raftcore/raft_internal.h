@@ -96,13 +96,12 @@ struct raft {
     raft_index verified; /* follower: our log equals the leader's of `term` up to here */
 
     uint64_t now_ns;
-    uint64_t timer_ns;        /* start of the running election timeout */
-    uint64_t timeout_ns;      /* its length, drawn anew when it runs out and at each new role */
-    uint64_t leader_heard_ns; /* valid while `leader` is known */
-    uint64_t heartbeat_ns;    /* leader: when the last one was sent */
-    uint64_t tick_ns;         /* leader: when it last looked after its office; rounds of reads put
+    uint64_t timer_ns;       /* start of the running election timeout */
+    uint64_t timeout_ns;     /* its length, drawn anew when it runs out and at each new role */
+    uint64_t heartbeat_ns;   /* leader: when the last one was sent */
+    uint64_t tick_ns;        /* leader: when it last looked after its office; rounds of reads put
                                  heartbeats off, but not this */
-    raft_index memory_first;  /* as of the last RAFT_EV_SEND */
+    raft_index memory_first; /* as of the last RAFT_EV_SEND */
 
     raft_seq seq_last;
     raft_seq seq_durable;
@@ -110,8 +109,8 @@ struct raft {
     raft_seq flush_seq; /* a seq persist owes us, and since when: the oldest write that is not */
     uint64_t flush_ns;  /* flushed is at least that old */
 
-    uint64_t hold_ns; /* until then we behave as if a leader lived: we may have promised it */
-    uint64_t shy_ns;  /* until then our disk's failings keep us from campaigning early */
+    uint64_t promised_ns; /* until then we vote for nobody: some leader may count on that */
+    uint64_t shy_ns;      /* until then our disk's failings keep us from campaigning early */
 
     /* Leader: */
     raft_node transfer_to; /* whom it hands over to; 0: nobody */
@@ -172,6 +171,7 @@ void raft_campaign(struct raft *r, struct raft_effects *fx);  /* PreVote first; 
 void raft_take_over(struct raft *r, struct raft_effects *fx); /* at the leader's wish */
 void raft_become_candidate(struct raft *r, bool transfer, struct raft_effects *fx);
 void raft_become_leader(struct raft *r, struct raft_effects *fx);
+void raft_leader_heard(struct raft *r);
 bool raft_leader_lives(const struct raft *r);
 bool raft_may_vote(const struct raft *r, const struct raft_msg *m);
 bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m); /* or as new as ours */

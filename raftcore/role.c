@@ -80,23 +80,31 @@ bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *
     MARK_IF(r->role == RAFT_CANDIDATE && m->term == r->term, CANDIDATE_DEPOSED);
     if (news || r->role != RAFT_FOLLOWER)
         raft_become_follower(r, m->term, m->from, fx);
-    r->timer_ns = r->now_ns;
-    r->leader_heard_ns = r->now_ns;
+    raft_leader_heard(r);
     if (news && raft_reads_ask(r))
         raft_read_ask(r, fx);
     return true;
 }
 
+void raft_leader_heard(struct raft *r)
+{
+    ASSERT(r->role == RAFT_FOLLOWER);
+    r->timer_ns = r->now_ns;
+    r->promised_ns = r->now_ns + r->options.election_min_ns;
+}
+
 /* For as long as the shortest election timeout after a leader was heard, nobody may be helped to
- * depose it (section 6.2; with PreVote, section 9.6). A leader itself relies on CheckQuorum. A
- * node that starts may have heard one just before it ended: that leader's lease counts on it. */
+ * depose it (section 6.2; with PreVote, section 9.6). A leader itself relies on CheckQuorum. Its
+ * lease counts on that, so the promise outlives our start, which may have followed upon an answer to
+ * it, and whatever higher term we learn of: the leader may not have. Only its own TIMEOUT_NOW takes
+ * it back (on_vote.c). */
 bool raft_leader_lives(const struct raft *r)
 {
-    ASSERT(r->leader_heard_ns <= r->now_ns);
-    MARK_IF(r->now_ns < r->hold_ns, VOTES_HELD);
-    if (r->role == RAFT_LEADER || r->now_ns < r->hold_ns)
+    ASSERT(r->promised_ns <= r->now_ns + r->options.election_min_ns);
+    if (r->role == RAFT_LEADER)
         return true;
-    return r->leader != 0 && r->now_ns - r->leader_heard_ns < r->options.election_min_ns;
+    MARK_IF(r->leader == 0 && r->now_ns < r->promised_ns, VOTES_HELD);
+    return r->now_ns < r->promised_ns;
 }
 
 /* A node with an empty log does not vote before bootstrap: until then nobody can tell it from one

@@ -8,10 +8,18 @@
 
 #include <stddef.h>
 
+/* Nobody asks, leads or votes in term 0; who has just begun may only refuse a vote there. */
+static bool has_term(const struct raft_msg *m)
+{
+    ASSERT(m->from != 0);
+    return m->term > 0 ||
+           (m->reject && (m->type == RAFT_MSG_PREVOTE_REPLY || m->type == RAFT_MSG_VOTE_REPLY));
+}
+
 static bool words_are_sane(const struct raft_msg *m)
 {
     ASSERT(RAFT_WORD_MAX < UINT64_MAX / 2);
-    if (m->term == 0 || m->term > RAFT_WORD_MAX || m->prev_term > m->term)
+    if (!has_term(m) || m->term > RAFT_WORD_MAX || m->prev_term > m->term)
         return false;
     if (m->prev_index > RAFT_WORD_MAX || m->commit > RAFT_WORD_MAX)
         return false;
