@@ -5,7 +5,8 @@
  *   the leader's log (Leader Completeness), and only entries above it are looked at.
  * - The commit index rises to what this message verified, not to our last entry: what lies behind
  *   may be the rest of a deposed leader's log.
- * - A conflict with a committed entry convicts the sender. Committed entries are never touched.
+ * - A conflict with a committed entry convicts the sender, and so does one with an entry that it
+ *   gave us in this term itself. Neither is ever touched.
  * - Entries that would outrun the window are not taken, and not acknowledged; they come again.
  */
 #include "raftcore/raft_internal.h"
@@ -19,16 +20,18 @@ static const struct raft_entry *entry_at(const struct raft_msg *m, raft_index in
     return &m->entries[index - m->prev_index - 1];
 }
 
-/* Does the message deny an entry that we know to be committed? */
-static bool denies_commit(const struct raft *r, const struct raft_msg *m)
+/* Does the message deny an entry that is committed, or one that its own sender gave us? */
+static bool denies_known(const struct raft *r, const struct raft_msg *m)
 {
+    const raft_index known = m->term == r->term ? raft_max(r->commit, r->verified) : r->commit;
+
     ASSERT(m->count <= RAFT_APPEND_ENTRIES_MAX);
-    if (m->prev_index > r->commit)
-        return false; /* it speaks of nothing that is committed */
+    if (m->prev_index > known)
+        return false; /* it speaks of nothing that we could know better */
     if (m->prev_index >= r->log.base && raft_log_term(&r->log, m->prev_index) != m->prev_term)
         return true;
     const raft_index first = raft_max(m->prev_index + 1, r->log.base);
-    const raft_index last = raft_min(m->prev_index + m->count, r->commit);
+    const raft_index last = raft_min(m->prev_index + m->count, known);
     for (raft_index i = first; i <= last; i++) { /* at most RAFT_APPEND_ENTRIES_MAX */
         if (entry_at(m, i)->term != raft_log_term(&r->log, i))
             return true;
@@ -144,8 +147,9 @@ void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effect
         emit_refusal(r, m, fx);
         return;
     }
-    if (denies_commit(r, m)) {
-        r->convicted++;
+    if (denies_known(r, m)) {
+        if (!raft_convict_second_leader(r, m))
+            r->convicted++;
         return;
     }
     if (!raft_follow(r, m, fx)) /* refused appends refresh the timer too */

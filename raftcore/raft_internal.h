@@ -261,6 +261,8 @@ void raft_on_read_index(struct raft *r, const struct raft_msg *m, struct raft_ef
 void raft_on_read_index_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 
+/* Is m of another leader of our term than the one we know, or are? It is convicted then. */
+bool raft_convict_second_leader(struct raft *r, const struct raft_msg *m);
 /* The leader of m's term speaks: true if it may. Refreshes the timer, takes it as our leader. */
 bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 
