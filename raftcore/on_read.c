@@ -28,24 +28,6 @@ static bool reads_wait(const struct raft *r)
     return false;
 }
 
-static void start_round(struct raft *r, struct raft_effects *fx)
-{
-    const uint32_t count = raft_config_in_force(r)->count;
-
-    ASSERT(!r->round_running);
-    ASSERT(r->commit >= r->own_first);
-    r->round++;
-    r->round_running = true;
-    r->round_ns = r->now_ns;
-    r->round_index = r->commit;
-    r->read_running = r->read_wanted;
-    for (uint32_t i = 0; i < count; i++) {
-        r->peer[i].read_running = r->peer[i].read_waiting;
-        r->peer[i].read_waiting = 0;
-    }
-    raft_broadcast_heartbeat(r, fx);
-}
-
 static void confirm_local(struct raft *r, uint64_t number, raft_index index, uint64_t until_ns,
                           struct raft_effects *fx)
 {
@@ -91,8 +73,29 @@ static bool round_is_answered(const struct raft *r)
     return raft_quorum(r, answered) >= r->round;
 }
 
-/* Whatever can end or begin now does: at most one round ends, one begins, and that one ends at
- * once if we are the only voter. */
+/* A single voter answers it by itself, so nobody is asked. */
+static void start_round(struct raft *r, struct raft_effects *fx)
+{
+    const uint32_t count = raft_config_in_force(r)->count;
+
+    ASSERT(!r->round_running);
+    ASSERT(r->commit >= r->own_first);
+    r->round++;
+    r->round_running = true;
+    r->round_ns = r->now_ns;
+    r->round_index = r->commit;
+    r->read_running = r->read_wanted;
+    for (uint32_t i = 0; i < count; i++) {
+        r->peer[i].read_running = r->peer[i].read_waiting;
+        r->peer[i].read_waiting = 0;
+    }
+    if (round_is_answered(r))
+        finish_round(r, fx);
+    else
+        raft_broadcast_heartbeat(r, fx);
+}
+
+/* Whatever can end or begin now does: at most one round ends, and one begins. */
 void raft_read_turn(struct raft *r, struct raft_effects *fx)
 {
     ASSERT(r->role == RAFT_LEADER);
@@ -103,8 +106,6 @@ void raft_read_turn(struct raft *r, struct raft_effects *fx)
     if (r->round_running || !knows_commit || !reads_wait(r))
         return;
     start_round(r, fx);
-    if (round_is_answered(r))
-        finish_round(r, fx);
 }
 
 /* With lease reads each heartbeat begins a round, so that the lease never ends while a quorum
@@ -115,9 +116,7 @@ bool raft_lease_renew(struct raft *r, struct raft_effects *fx)
     if (!r->options.lease_reads || r->round_running || r->commit < r->own_first)
         return false;
     start_round(r, fx);
-    if (round_is_answered(r))
-        finish_round(r, fx);
-    return true;
+    return r->round_running;
 }
 
 /* Until when our lease holds; 0: it does not. Whoever answered a round refuses its vote to others

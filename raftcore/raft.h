@@ -35,7 +35,8 @@ struct raft;
 
 enum {
     RAFT_FX_SENDS_MAX = 2 * RAFT_MEMBERS_MAX, /* a round that ends answers every other member, the
-                                                 next one is broadcast in the same step, and a
+                                                 next one asks them in the same step, or answers
+                                                 them again if we are the only voter, and a
                                                  successor is told to take over */
     RAFT_TERM_RUNS_MAX = 1 << 16, /* 1 MiB; each is a change of leader the log remembers. A node
                                      whose table is full takes no entry of another term */
@@ -103,21 +104,21 @@ struct raft_recovered {
 };
 
 enum raft_event_type {
-    RAFT_EV_TICK,           /* nothing but time */
-    RAFT_EV_MESSAGE,        /* msg; from a member, form already checked */
-    RAFT_EV_PROPOSE,        /* entries, count: a leader appends them, anyone else ignores them */
-    RAFT_EV_DURABLE,        /* seq: everything up to it is flushed */
-    RAFT_EV_SEND,           /* peers: bit i set, member[i] may be sent entries now */
-    RAFT_EV_READ,           /* number: all local reads up to it want to be confirmed; ascending */
-    RAFT_EV_LOADED,         /* peer, first, entries, count: loaded entries may be sent now */
-    RAFT_EV_BOOTSTRAP,      /* config: the first configuration, from all members, all logs empty */
-    RAFT_EV_PEER_BOOT,      /* peer: it restarted; what was in flight to it is lost. forced: and so is
+    RAFT_EV_TICK,      /* nothing but time */
+    RAFT_EV_MESSAGE,   /* msg; from a member, form already checked */
+    RAFT_EV_PROPOSE,   /* entries, count: a leader appends them, anyone else ignores them */
+    RAFT_EV_DURABLE,   /* seq: everything up to it is flushed */
+    RAFT_EV_SEND,      /* peers: bit i set, member[i] may be sent entries now */
+    RAFT_EV_READ,      /* number: all local reads up to it want to be confirmed; ascending */
+    RAFT_EV_LOADED,    /* peer, first, entries, count: loaded entries may be sent now */
+    RAFT_EV_BOOTSTRAP, /* config: the first configuration, from all members, all logs empty */
+    RAFT_EV_PEER_BOOT, /* peer: it restarted; what was in flight to it is lost. forced: and so is
                                what it had acknowledged, for its disk is an older one */
-    RAFT_EV_ALIVE,          /* peer, term: a piece of a record came from it as the leader of that term */
-    RAFT_EV_CAMPAIGN,       /* start an election now, unless a leader was just heard */
-    RAFT_EV_TRANSFER,       /* peer: the leader hands over to it; 0: to the most caught-up voter */
-    RAFT_EV_CHANGE,         /* config, forced: the leader makes it the configuration; not joint */
-    RAFT_EV_COMPACT,        /* index: the log base moves up to it; see raft_event */
+    RAFT_EV_ALIVE,     /* peer, term: a piece of a record came from it as the leader of that term */
+    RAFT_EV_CAMPAIGN,  /* start an election now, unless a leader was just heard */
+    RAFT_EV_TRANSFER,  /* peer: the leader hands over to it; 0: to the most caught-up voter */
+    RAFT_EV_CHANGE,    /* config, forced: the leader makes it the configuration; not joint */
+    RAFT_EV_COMPACT,   /* index: the log base moves up to it; see raft_event */
     RAFT_EV_SNAPSHOT_BEGUN, /* peer, index: the transfer that was asked for goes on, with this one */
     RAFT_EV_SNAPSHOT_ENDED, /* peer, index, ok: the peer says that it has it, or it was given up */
     RAFT_EV_INSTALL,        /* index, term, leader_term, config, config_index; see there */
