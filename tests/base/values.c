@@ -1,7 +1,8 @@
 /* Goal:   what others store or replay by value never changes: the random sequence of a seed, the
  *         checksum of given bytes, the names of planted bugs.
  * Method: golden values; those of xoshiro256** and splitmix64 are the ones that the authors' own
- *         programs print, those of CRC32C stand in RFC 3720, appendix B.4.
+ *         programs print, those of CRC32C stand in RFC 3720, appendix B.4, that of CRC-64/XZ in the
+ *         format of .xz files.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/crc32c.h"
+#include "base/crc64.h"
 #include "base/planted.h"
 #include "base/prng.h"
 
@@ -96,6 +98,17 @@ static void crc_of_parts_is_crc_of_the_whole(void **state)
         assert_int_equal(crc32c(crc32c(0, text, cut), text + cut, sizeof text - cut), whole);
 }
 
+static void crc64_matches_xz(void **state)
+{
+    (void)state;
+    static const char text[] = "123456789";
+
+    assert_true(crc64(0, text, 9) == 0x995dc9bbdf1939fa);
+    assert_true(crc64(0, NULL, 0) == 0);
+    for (size_t cut = 0; cut <= 9; cut++)
+        assert_true(crc64(crc64(0, text, cut), text + cut, 9 - cut) == 0x995dc9bbdf1939fa);
+}
+
 static void planted_bugs_have_names(void **state)
 {
     (void)state;
@@ -116,6 +129,7 @@ int main(void)
         cmocka_unit_test(between_covers_the_whole_range),
         cmocka_unit_test(crc_matches_the_rfc),
         cmocka_unit_test(crc_of_parts_is_crc_of_the_whole),
+        cmocka_unit_test(crc64_matches_xz),
         cmocka_unit_test(planted_bugs_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
