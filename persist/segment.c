@@ -3,17 +3,11 @@
 
 #include "base/crc32c.h"
 #include "base/planted.h"
+#include "persist/file_name.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum {
-    SEGMENT_CHECKED_BYTES = offsetof(struct segment_header, header_crc),
-    SEGMENT_PREFIX_BYTES = sizeof SEGMENT_NAME_PREFIX - 1,
-    SEGMENT_DIGITS = 16,
-};
-
-static_assert(SEGMENT_PREFIX_BYTES + SEGMENT_DIGITS < DISK_NAME_BYTES, "a name fits");
+enum { SEGMENT_CHECKED_BYTES = offsetof(struct segment_header, header_crc) };
 
 static bool manifest_valid(const struct segment_manifest *m)
 {
@@ -103,28 +97,10 @@ enum segment_verdict segment_check(const uint8_t *bytes, const struct segment_ow
 
 void segment_name(char name[DISK_NAME_BYTES], uint64_t generation)
 {
-    const int length = snprintf(name, DISK_NAME_BYTES, SEGMENT_NAME_PREFIX "%016llx",
-                                (unsigned long long)generation);
-    ASSERT(length == SEGMENT_PREFIX_BYTES + SEGMENT_DIGITS);
+    file_name_make(name, SEGMENT_NAME_PREFIX, generation);
 }
 
 uint64_t segment_generation(const char *name)
 {
-    uint64_t generation = 0;
-
-    if (strncmp(name, SEGMENT_NAME_PREFIX, SEGMENT_PREFIX_BYTES) != 0)
-        return 0;
-    const char *const digits = name + SEGMENT_PREFIX_BYTES;
-    if (strnlen(digits, SEGMENT_DIGITS + 1) != SEGMENT_DIGITS)
-        return 0;
-    for (uint32_t i = 0; i < SEGMENT_DIGITS; i++) {
-        const char c = digits[i];
-        if (c >= '0' && c <= '9')
-            generation = generation << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            generation = generation << 4 | (uint64_t)(c - 'a' + 10);
-        else
-            return 0;
-    }
-    return generation;
+    return file_name_number(name, SEGMENT_NAME_PREFIX);
 }
