@@ -111,7 +111,15 @@
     X(DEAD_MANIFEST, "dead-manifest", CRASH,                                                       \
       "a manifest from before the newest recovery does not count")                                 \
     X(UNREADABLE_IS_EMPTY, "unreadable-is-empty", CRASH,                                           \
-      "sectors that can not be read are no zeros")
+      "sectors that can not be read are no zeros")                                                 \
+    X(SNAPSHOT_UNFLUSHED, "snapshot-unflushed", CRASH,                                             \
+      "a snapshot gets its name when it is flushed")                                               \
+    X(SNAPSHOT_NAME_UNFLUSHED, "snapshot-name-unflushed", CRASH,                                   \
+      "a manifest names a snapshot when its directory is flushed")                                 \
+    X(SNAPSHOT_REMOVED_EARLY, "snapshot-removed-early", CRASH,                                     \
+      "a snapshot goes when the manifest names the next one")                                      \
+    X(SNAPSHOT_CHUNK_UNCHECKED, "snapshot-chunk-unchecked", CRASH,                                 \
+      "a chunk is handed out when it has its checksum")
 
 enum planted_tool {
     PLANTED_SIM,   /* skiff-sim-planted: whole clusters */

@@ -11,6 +11,7 @@
  *
  * Segments below the new start are given up only when both copies name it.
  */
+#include "persist/snapshot_internal.h"
 #include "persist/wal_internal.h"
 
 #include "base/planted.h"
@@ -56,6 +57,7 @@ int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_ba
     ASSERT(!cut || base->index == base->snapshot_index);
     ASSERT(step->term >= base->term);
     ASSERT(cut || base->index <= w->view.last);
+    ASSERT(w->snapshots == NULL || snapshot_is_there(w->snapshots, base));
     if (w->failed != 0)
         return -EIO;
     if (w->base.state != WAL_BASE_NONE)
@@ -187,6 +189,8 @@ static void on_copy_durable(struct wal *w)
     c->state = WAL_BASE_NONE;
     w->recycle.below_generation =
         c->manifest.start_generation + (planted(PLANTED_RECYCLED_TOO_EARLY) ? 1 : 0);
+    if (w->snapshots != NULL)
+        snapshot_on_manifest(w->snapshots);
 }
 
 void wal_base_on_done(struct wal *w, int64_t result)

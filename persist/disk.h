@@ -38,11 +38,13 @@ enum disk_op_kind {
     DISK_OP_READ,
     DISK_OP_CREATE, /* name, slot, length: a file of zeros, flushed, its directory too; replaces */
     DISK_OP_REMOVE, /* name: unlink, directory flush; the slot is closed */
-    DISK_OP_RENAME, /* from, name: the slot's file has another name, directory flush; no file has it yet */
+    DISK_OP_RENAME, /* from, name: the slot's file has another name, directory flush; replaces. Before
+                       that it is cut to `length`, flushed, unless length is 0 */
 };
 
 struct disk_op {
     uint8_t kind;
+    bool bare; /* CREATE: the zeros need not be written: room is taken, first writes are slower */
     uint32_t slot;
     uint64_t offset;
     uint8_t *bytes;

@@ -67,7 +67,8 @@ static int64_t create_file(const struct disk_control *c, const struct disk_job *
     const int fd = openat(c->directory_fd, name, O_CREAT | O_TRUNC | c->open_flags, FILE_MODE);
     if (fd < 0)
         return -errno;
-    result = fill_with_zeros(c, fd, job->length, gentle);
+    result = job->bare ? -posix_fallocate(fd, 0, (off_t)job->length)
+                       : fill_with_zeros(c, fd, job->length, gentle);
     if (result != 0)
         goto remove;
     if (renameat(c->directory_fd, name, c->directory_fd, job->name) != 0) {
@@ -96,10 +97,26 @@ static int64_t remove_file(const struct disk_control *c, const struct disk_job *
     return fsync(c->directory_fd) == 0 ? 0 : -errno;
 }
 
+static int cut_file(const struct disk_control *c, const char *name, uint64_t length)
+{
+    const int fd = openat(c->directory_fd, name, O_WRONLY | O_CLOEXEC);
+    int result = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)length) != 0 || fdatasync(fd) != 0)
+        result = -errno;
+    (void)close(fd);
+    return result;
+}
+
 static int64_t rename_file(const struct disk_control *c, const struct disk_job *job)
 {
     ASSERT(job->name[0] != 0);
     ASSERT(job->from[0] != 0);
+    const int cut = job->length == 0 ? 0 : cut_file(c, job->from, job->length);
+    if (cut != 0)
+        return cut;
     if (renameat(c->directory_fd, job->from, c->directory_fd, job->name) != 0)
         return -errno;
     return fsync(c->directory_fd) == 0 ? 0 : -errno;

@@ -15,9 +15,10 @@ struct spsc;
 
 struct disk_job {
     enum disk_op_kind kind;
+    bool bare; /* CREATE */
     char name[DISK_NAME_BYTES];
     char from[DISK_NAME_BYTES]; /* RENAME */
-    uint64_t length;
+    uint64_t length; /* CREATE; RENAME, if it is cut */
     uint32_t ticket; /* the caller's */
     int fd;          /* REMOVE: to be closed; -1: none */
 };

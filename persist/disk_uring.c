@@ -275,7 +275,7 @@ static bool is_control(const struct disk_op *op)
 
 static struct disk_job job_of(struct disk *d, const struct disk_op *op)
 {
-    struct disk_job job = {.kind = (enum disk_op_kind)op->kind, .length = op->length, .fd = -1};
+    struct disk_job job = {.kind = (enum disk_op_kind)op->kind, .bare = op->bare, .length = op->length, .fd = -1};
 
     ASSERT(op->slot < DISK_FILES_MAX);
     ASSERT(is_control(op));

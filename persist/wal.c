@@ -5,6 +5,7 @@
  * meanwhile shares its flush. Batches get their place when they are submitted, in order, so the
  * chain of header checksums is the order on disk.
  */
+#include "persist/snapshot_internal.h"
 #include "persist/wal_internal.h"
 
 #include "base/crc32c.h"
@@ -83,7 +84,10 @@ struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *
     w->reader.window = bytes + l.window;
     w->prepare.headers = bytes + l.headers;
     w->base.sector = bytes + l.sector;
+    share_init(&w->share, SHARE_PERCENT_DEFAULT);
     w->slot_taken[0] = true; /* the superblock's */
+    w->slot_taken[WAL_SLOT_SNAPSHOT] = true;
+    w->slot_taken[WAL_SLOT_SNAPSHOT + 1] = true;
     w->names = (char(*)[DISK_NAME_BYTES])(bytes + l.names);
     w->view.run_first = (raft_index *)(bytes + l.run_first);
     w->view.run_term = (raft_term *)(bytes + l.run_term);
@@ -585,6 +589,9 @@ void wal_on_done(struct wal *w, const struct disk_done *done)
     case WAL_OP_REMOVE:
         wal_recycle_on_removed(w, (uint32_t)number);
         return;
+    case WAL_OP_SNAPSHOT:
+        snapshots_on_done(w->snapshots, number, done->result);
+        return;
     }
     ASSERT(false); /* nobody else submits to our disk */
 }
@@ -611,6 +618,8 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns)
     uint32_t work = reaped + wal_submit_syncs(w) + wal_base_poll(w);
     while (submit_due(w) && submit_next(w))
         work++;
+    if (w->oldest_number < w->submit_number)
+        share_log_at_work(&w->share, now_ns);
     work += wal_prepare_poll(w) + wal_recycle_poll(w);
     /* A mark is not worth the reserve. */
     if (w->mark_wanted && is_idle(w) && free_bytes(w) > reserve_bytes(w) &&

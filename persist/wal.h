@@ -194,7 +194,8 @@ bool wal_hole_is_closed(const struct wal_hole *hole);
 /* The log stands on `base` once step->seq is durable, and not a part of it before; the step has no
  * records. The base is committed, known to be durable elsewhere as a snapshot, and above the one before
  * it. Entries above it stay, and the one at it has its chain value; or with `cut` (a snapshot from a
- * peer takes the place of the log) none stays. 0; -EAGAIN: a change is under way, or no buffer is free;
+ * peer takes the place of the log) none stays. Once snapshots_open() was called, the snapshot is READY or
+ * the current one (snapshot.h). 0; -EAGAIN: a change is under way, or no buffer is free;
  * -EIO once wal_failed(). */
 int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_base *base, bool cut);
 uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */

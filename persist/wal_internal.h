@@ -26,11 +26,14 @@
 #include "base/mark.h"
 #include "persist/batch.h"
 #include "persist/segment.h"
+#include "persist/share.h"
 #include "persist/wal.h"
 
 enum {
-    WAL_SEGMENTS_MAX = DISK_FILES_MAX - 1, /* slot 0 is the superblock's */
+    WAL_SEGMENTS_MAX =
+        DISK_FILES_MAX - 3, /* slot 0 is the superblock's, the last two are snapshots' */
     WAL_SLOT_FIRST = 1,
+    WAL_SLOT_SNAPSHOT = DISK_FILES_MAX - 2,
     WAL_PLACES_MAX = 16384,     /* one each 64 KiB of a log of 1 GiB */
     WAL_CONFIG_PLACES_MAX = 64, /* remembered while the log is read; see WAL_CONFIGS_MAX for how
                                    many can be undone */
@@ -50,7 +53,8 @@ enum wal_op {
     WAL_OP_PREPARE,
     WAL_OP_READ,
     WAL_OP_BASE,
-    WAL_OP_REMOVE, /* the rest is a slot */
+    WAL_OP_REMOVE,   /* the rest is a slot */
+    WAL_OP_SNAPSHOT, /* the rest is enum snapshot_op */
 };
 enum { WAL_OP_SHIFT = 56 };
 
@@ -207,8 +211,13 @@ struct wal_reader {
     uint64_t needed_bytes; /* the part of it that the next step takes */
 };
 
+struct snapshots;
+
 struct wal {
     struct disk *disk;
+    struct snapshots
+        *snapshots;     /* NULL: not opened; then the caller vouches for what a base names */
+    struct share share; /* of the disk, for what is not the log */
     struct wal_options options;
     int failed;
     uint64_t now_ns;

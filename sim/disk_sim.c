@@ -326,11 +326,19 @@ static int64_t do_remove(struct disk *d, struct pending *p)
 static int64_t do_rename(struct disk *d, struct pending *p)
 {
     const uint32_t file = disk_sim_file_find(d, p->op.from);
+    const uint32_t old = disk_sim_file_find(d, p->op.name);
 
     if (file == FILES_MAX)
         return -ENOENT;
-    ASSERT(disk_sim_file_find(d, p->op.name) == FILES_MAX);
+    if (p->op.length != 0) {
+        ASSERT(p->op.length <= d->file[file].length);
+        d->bytes_used -= d->file[file].length - p->op.length;
+        d->file[file].length = p->op.length;
+    }
     memcpy(d->file[file].name, p->op.name, DISK_NAME_BYTES);
+    if (old != FILES_MAX && old != file)
+        d->file[old].linked = false;
+    disk_sim_file_collect(d);
     return 0;
 }
 
@@ -359,6 +367,21 @@ int64_t disk_sim_perform(struct disk *d, struct pending *p)
     return -EINVAL;
 }
 
+static bool touches_directory(const struct disk_op *op)
+{
+    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE || op->kind == DISK_OP_RENAME;
+}
+
+static bool fault_means(const struct disk *d, const struct pending *p)
+{
+    const struct disk_sim_fault *f = &d->fault;
+    const char *const name = touches_directory(&p->op) ? p->op.name : d->file[p->file].name;
+
+    if (f->nth == 0 || (f->kind != p->op.kind && !f->any_kind))
+        return false;
+    return f->prefix == NULL || strncmp(name, f->prefix, strlen(f->prefix)) == 0;
+}
+
 /* True when an ordered fault takes the place of the operation's own outcome. */
 static bool fault_applies(struct disk *d, const struct pending *p)
 {
@@ -370,7 +393,7 @@ static bool fault_applies(struct disk *d, const struct pending *p)
     }
     if (d->dead)
         return true;
-    if (d->fault.nth == 0 || (d->fault.kind != p->op.kind && !d->fault.any_kind))
+    if (!fault_means(d, p))
         return false;
     if (d->fault.nth > 1) {
         d->fault.nth--;
@@ -478,11 +501,6 @@ void disk_sim_advance(struct disk *d, uint64_t now_ns)
 uint64_t disk_sim_next_ns(const struct disk *d)
 {
     return d->next_due_ns;
-}
-
-static bool touches_directory(const struct disk_op *op)
-{
-    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE || op->kind == DISK_OP_RENAME;
 }
 
 /* The file of a fresh slot is found at submission: what the slot means later is another file. */
@@ -654,6 +672,11 @@ void disk_sim_die_at(struct disk *d, uint32_t nth)
     d->die_at = nth;
     d->dead = false;
     d->keeps = false;
+}
+
+bool disk_sim_is_dead(const struct disk *d)
+{
+    return d->dead;
 }
 
 void disk_sim_hold(struct disk *d, bool held)

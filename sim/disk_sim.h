@@ -82,7 +82,8 @@ struct disk_sim_fault {
     int64_t result;
     uint32_t count; /* so many in a row; 0 is 1 */
     bool sticky;
-    bool any_kind; /* `kind` is not looked at */
+    bool any_kind;      /* `kind` is not looked at */
+    const char *prefix; /* only files whose names begin with it; NULL: all */
 };
 void disk_sim_fail(struct disk *d, const struct disk_sim_fault *fault);
 /* An order of disk_sim_fail() is still to come, or is being carried out. */
@@ -100,6 +101,8 @@ void disk_sim_fail_all_after(struct disk *d, uint32_t nth);
 /* The `nth` operation from now on that is no READ does nothing, and it and all after it fail with
  * -EIO until the next crash; the bytes of the writes among them are left to that. 0 takes it back. */
 void disk_sim_die_at(struct disk *d, uint32_t nth);
+/* One of the two orders was met, and not taken back yet. */
+bool disk_sim_is_dead(const struct disk *d);
 /* Nothing completes before it is released: a disk that hangs. */
 void disk_sim_hold(struct disk *d, bool held);
 /* Another limit of the bytes of all files; 0: none. And what they are now. */

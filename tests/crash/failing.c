@@ -8,6 +8,7 @@
  */
 #include "tests/crash/failing.h"
 
+#include "persist/segment.h"
 #include "tests/crash/workload.h"
 
 #include <errno.h>
@@ -20,6 +21,11 @@ enum {
 
 #define KINDS_OF_LOG   (1u << DISK_OP_WRITE | 1u << DISK_OP_WRITE_DSYNC | 1u << DISK_OP_SYNC)
 #define KINDS_OF_FILES (1u << DISK_OP_CREATE | 1u << DISK_OP_RENAME)
+
+/* Where snapshots are written, calls for files of the log fail, then calls for theirs: where there is no room
+ * the one stops, the other does not. */
+enum family { FAMILY_ALL, FAMILY_LOG, FAMILY_SNAPSHOTS, FAMILIES };
+static const char *const prefixes[FAMILIES] = {NULL, SEGMENT_NAME_PREFIX, SNAPSHOT_NAME_PREFIX};
 
 static int complain(char error[FAILING_ERROR_BYTES], const struct disk_sim_fault *fault,
                     const char *what, const char *detail)
@@ -47,11 +53,12 @@ static const char *check_stopped(struct fixture *f)
 }
 
 /* What the rules say about a workload in which calls of these kinds have failed. */
-static const char *judge(struct workload *w, struct disk_sim_failed failed,
+static const char *judge(struct workload *w, struct disk_sim_failed failed, enum family family,
                          struct failing_counters *counters)
 {
     const uint32_t kinds = failed.broke | failed.lacked_room;
-    const bool stops = (kinds & KINDS_OF_LOG) != 0 || (failed.broke & KINDS_OF_FILES) != 0;
+    const uint32_t writes = family == FAMILY_SNAPSHOTS ? failed.broke : kinds;
+    const bool stops = (writes & KINDS_OF_LOG) != 0 || (failed.broke & KINDS_OF_FILES) != 0;
 
     if (w->started == -1)
         return w->f->error; /* it started, and found something else */
@@ -67,11 +74,17 @@ static const char *judge(struct workload *w, struct disk_sim_failed failed,
     return stops ? "a failure of the log is passed over" : NULL;
 }
 
+struct task {
+    uint32_t shape;
+    uint64_t variant;
+    enum family family;
+};
+
 /* One run. 1: the fault was ordered behind the last call; 0: fine; -1: not. */
-static int run(uint32_t shape, uint64_t variant, const struct disk_sim_fault *fault,
+static int run(const struct task *task, const struct disk_sim_fault *fault,
                struct failing_counters *counters, char error[FAILING_ERROR_BYTES])
 {
-    struct workload *w = workload_prepare(shape, variant);
+    struct workload *w = workload_prepare(task->shape, task->variant);
     struct fixture *f = w->f;
 
     counters->runs++;
@@ -81,7 +94,7 @@ static int run(uint32_t shape, uint64_t variant, const struct disk_sim_fault *fa
         continue;
     const struct disk_sim_failed failed = disk_sim_failed_kinds(f->disk);
     int result = (failed.broke | failed.lacked_room) == 0 ? 1 : 0;
-    const char *wrong = judge(w, failed, counters);
+    const char *wrong = judge(w, failed, task->family, counters);
     if (wrong != NULL)
         result = complain(error, fault, wrong, "");
     disk_sim_fail(f->disk, &(struct disk_sim_fault){.nth = 0});
@@ -96,31 +109,47 @@ static int run(uint32_t shape, uint64_t variant, const struct disk_sim_fault *fa
 }
 
 /* The fault at each call in turn. */
-static int each_call(uint32_t shape, uint64_t variant, struct disk_sim_fault fault,
+static int each_call(const struct task *task, struct disk_sim_fault fault,
                      struct failing_counters *counters, char error[FAILING_ERROR_BYTES])
 {
     int ended = 0;
 
     for (fault.nth = 1; fault.nth < CALLS_MAX && ended == 0; fault.nth++)
-        ended = run(shape, variant, &fault, counters, error);
+        ended = run(task, &fault, counters, error);
     if (ended < 0)
         return -1;
     return ended == 1 ? 0 : complain(error, &fault, "a workload does not end", "");
 }
 
-int failing_check(uint32_t shape, uint64_t variant, struct failing_counters *counters,
-                  char error[FAILING_ERROR_BYTES])
+static int each_way(const struct task *task, struct failing_counters *counters,
+                    char error[FAILING_ERROR_BYTES])
 {
     static const int64_t results[] = {-EIO, -ENOSPC, -ECANCELED, DISK_SIM_SHORT, -EAGAIN};
     /* A disk that still writes and reads no more must not look like an empty one. */
-    struct disk_sim_fault fault = {.kind = DISK_OP_READ, .result = -EIO, .sticky = true};
+    struct disk_sim_fault fault = {
+        .kind = DISK_OP_READ, .result = -EIO, .sticky = true, .prefix = prefixes[task->family]};
 
-    int result = each_call(shape, variant, fault, counters, error);
+    int result = each_call(task, fault, counters, error);
     fault.any_kind = true;
     for (uint32_t way = 0; way < 2 * sizeof results / sizeof results[0] && result == 0; way++) {
         fault.result = results[way / 2];
         fault.sticky = way % 2 == 1;
-        result = each_call(shape, variant, fault, counters, error);
+        result = each_call(task, fault, counters, error);
     }
     return result;
+}
+
+int failing_check(uint32_t shape, uint64_t variant, struct failing_counters *counters,
+                  char error[FAILING_ERROR_BYTES])
+{
+    struct task task = {.shape = shape, .variant = variant};
+
+    if (!workload_has_snapshots(shape))
+        return each_way(&task, counters, error);
+    task.family = FAMILY_LOG;
+    const int result = each_way(&task, counters, error);
+    if (result != 0)
+        return result;
+    task.family = FAMILY_SNAPSHOTS;
+    return each_way(&task, counters, error);
 }

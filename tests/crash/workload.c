@@ -14,11 +14,12 @@ struct script {
     uint32_t segment_sectors; /* small segments are rolled often */
     uint32_t lives;
     uint32_t idle_in_16; /* chances of silence after a step, so that the mark is written */
-    uint32_t full_in_16; /* chances of a disk that has no room for a segment for a while */
+    uint32_t full_in_16; /* chances of a disk that has no room for a file for a while */
+    bool snapshots;      /* bases name snapshots that were written */
 };
 
 enum {
-    SCRIPTS = 16,
+    SCRIPTS = WORKLOAD_SHAPES / 4,
     TURN_NS = 60 * 1000,
     IDLE_TURNS = 60,
     TURNS_MAX = 100000,
@@ -119,11 +120,52 @@ static const struct script scripts[SCRIPTS] = {
      4,
      1,
      1},
+    {"snapshots",
+     {.count_max = 4, .payload_max = 300, .configs = 1, .bases = 6},
+     14,
+     5,
+     12,
+     1,
+     1,
+     0,
+     true},
+    {"snapshot installs",
+     {.count_max = 3, .payload_max = 300, .votes = 1, .tail_max = 4, .bases = 2, .installs = 4},
+     10,
+     4,
+     12,
+     2,
+     1,
+     0,
+     true},
+    {"snapshot lives",
+     {.count_max = 3, .payload_max = 500, .replaces = 1, .tail_max = 3, .bases = 6},
+     6,
+     4,
+     10,
+     4,
+     0,
+     0,
+     true},
+    {"snapshots, disk full",
+     {.count_max = 4, .payload_max = 900, .votes = 1, .bases = 6, .installs = 1},
+     14,
+     4,
+     10,
+     2,
+     1,
+     3,
+     true},
 };
 
 const char *workload_name(uint32_t shape)
 {
     return scripts[shape % SCRIPTS].name;
+}
+
+bool workload_has_snapshots(uint32_t shape)
+{
+    return scripts[shape % SCRIPTS].snapshots;
 }
 
 struct workload *workload_prepare(uint32_t shape, uint64_t variant)
@@ -141,6 +183,7 @@ struct workload *workload_prepare(uint32_t shape, uint64_t variant)
     w->f->options.segment_bytes = w->script->segment_sectors * DISK_SECTOR;
     w->f->options.segments_ahead = 1 + (uint32_t)prng_below(&w->f->prng, AHEAD_MAX);
     w->f->options.spares_max = (uint32_t)prng_below(&w->f->prng, SPARES_MAX + 1);
+    w->f->with_snapshots = w->script->snapshots;
     w->steps_left = w->script->steps;
     w->lives_left = w->script->lives;
     w->polled = true;
@@ -217,9 +260,11 @@ static bool take_step(struct workload *w)
 
     if (!w->has_step)
         w->step = fixture_draw(f, &w->script->mix);
-    w->has_step = fixture_append(f, &w->step) != 0;
+    const int taken = fixture_append(f, &w->step);
+    /* A snapshot for which there is no room is given up, and its base with it. */
+    w->has_step = taken != 0 && taken != -ECANCELED;
     if (w->has_step)
-        return false; /* no buffer, or no room: time must pass */
+        return false; /* no buffer, no room, or a snapshot is being written: time must pass */
     w->steps_left--;
     draw_pause(w);
     return true;

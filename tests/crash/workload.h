@@ -8,7 +8,7 @@
 
 #include "tests/persist/fixture.h"
 
-enum { WORKLOAD_SHAPES = 64 };
+enum { WORKLOAD_SHAPES = 80 };
 
 struct workload {
     struct fixture *f;
@@ -32,6 +32,7 @@ struct workload *workload_prepare(uint32_t shape, uint64_t variant);
 int workload_start(struct workload *w);
 void workload_delete(struct workload *w);
 const char *workload_name(uint32_t shape);
+bool workload_has_snapshots(uint32_t shape);
 
 /* Goes on to the next point. False: it is over, or the log has failed, did not start again, or takes
  * no step for far too long; lives_left is 0 only when it is over. */

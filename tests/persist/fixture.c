@@ -92,14 +92,17 @@ void fixture_assign(struct fixture *to, const struct fixture *from, uint64_t see
     const struct fixture own = {.disk = to->disk,
                                 .memory = to->memory,
                                 .memory_bytes = to->memory_bytes,
+                                .snapshot_memory = to->snapshot_memory,
                                 .records = to->records};
 
     memcpy(to, from, offsetof(struct fixture, state));
     to->disk = own.disk;
     to->memory = own.memory;
     to->memory_bytes = own.memory_bytes;
+    to->snapshot_memory = own.snapshot_memory;
     to->records = own.records;
     to->wal = NULL;
+    to->snapshots = NULL;
     prng_seed(&to->prng, seed);
     disk_sim_assign(to->disk, from->disk, seed);
     for (uint32_t i = 0; i < from->state_count; i++)
@@ -131,6 +134,7 @@ uint64_t fixture_hash(struct fixture *f)
 void fixture_delete(struct fixture *f)
 {
     free(f->memory);
+    free(f->snapshot_memory);
     free(f->records);
     disk_sim_delete(f->disk);
     free(f);
@@ -167,18 +171,14 @@ static bool configs_match(const struct fixture_state *s, const struct wal_recove
     return left == 0;
 }
 
-static uint64_t snapshot_digest(raft_index snapshot)
-{
-    return hash_u64(snapshot, 77);
-}
-
 static bool base_matches(const struct fixture_state *s, const struct wal_base *found)
 {
     if (s->base != found->index || s->snapshot != found->snapshot_index)
         return false;
     return s->base == 0 ||
            (s->entry[s->base].chain == found->chain && s->entry[s->base].term == found->term &&
-            snapshot_digest(s->snapshot) == found->snapshot_digest);
+            s->snapshot_digest == found->snapshot_digest &&
+            s->snapshot_bytes == found->snapshot_bytes);
 }
 
 static bool state_matches(const struct fixture_state *s, const struct wal_recovered *found)
@@ -239,10 +239,14 @@ int fixture_try_open(struct fixture *f)
     take_memory(f);
     const int result = wal_open(&f->wal, f->memory, f->disk, &f->options, &f->recovered);
     snprintf(f->error, sizeof f->error, "%s", f->recovered.refusal);
+    f->snapshots = NULL;
+    if (result == 0 && f->with_snapshots)
+        fixture_snapshot_open(f);
+    const bool died = disk_sim_is_dead(f->disk);
     disk_sim_fail_all_after(f->disk, 0); /* was meant for the opening, as was the other */
     disk_sim_die_at(f->disk, 0);
-    if (result != 0)
-        return result;
+    if (result != 0 || died)
+        return result != 0 ? result : -EIO;
 
     if (f->recovered.hole_count > 0)
         return FIXTURE_HOLES;
@@ -264,6 +268,8 @@ int fixture_try_open(struct fixture *f)
     }
     f->state_count = match;
     f->durable = match - 1; /* recovery reports what is durable */
+    if (f->with_snapshots && !fixture_snapshot_check(f))
+        return -1;
     /* With a fault to come the reading would meet it. */
     if (!disk_sim_faulty(f->disk) && !records_match(f, fixture_now(f))) {
         snprintf(f->error, sizeof f->error, "records read back differ");
@@ -405,14 +411,13 @@ static uint32_t encode(struct fixture *f, const struct fixture_step *step,
 }
 
 /* The model after the base has moved. A snapshot from elsewhere brings a history of its own. */
-static void move_base(struct fixture *f, const struct fixture_step *step,
-                      struct fixture_state *next)
+static void move_base(const struct fixture_step *step, struct fixture_state *next)
 {
     if (step->cut) {
         for (raft_index i = next->last + 1; i <= step->base; i++)
             next->entry[i].config = false;
         next->entry[step->base].term = step->term;
-        next->entry[step->base].chain = (uint32_t)prng_next(&f->prng);
+        next->entry[step->base].chain = (uint32_t)hash_u64(step->base, step->term);
         next->last = step->base;
     }
     next->base = step->base;
@@ -422,8 +427,13 @@ static void move_base(struct fixture *f, const struct fixture_step *step,
 }
 
 static int set_base(struct fixture *f, const struct wal_step *step,
-                    const struct fixture_step *drawn, const struct fixture_state *next)
+                    const struct fixture_step *drawn, struct fixture_state *next)
 {
+    next->snapshot_bytes = 1000 + next->snapshot;
+    next->snapshot_digest = hash_u64(next->snapshot, 77);
+    const int made = f->with_snapshots ? fixture_snapshot_make(f, next->snapshot, next) : 0;
+    if (made != 0)
+        return made;
     uint8_t config[CONFIG_BYTES];
     const raft_index config_index = config_up_to(next, next->base);
     const struct wal_base base = {
@@ -431,15 +441,17 @@ static int set_base(struct fixture *f, const struct wal_step *step,
         .term = next->entry[next->base].term,
         .chain = next->entry[next->base].chain,
         .snapshot_index = next->snapshot,
-        .snapshot_bytes = 1000 + next->snapshot,
-        .snapshot_digest = snapshot_digest(next->snapshot),
+        .snapshot_bytes = next->snapshot_bytes,
+        .snapshot_digest = next->snapshot_digest,
         .config_index = config_index,
         .config = config,
         .config_bytes = config_index > 0 ? CONFIG_BYTES : 0,
     };
 
     config_payload(config, config_index);
-    return wal_set_base(f->wal, step, &base, drawn->cut);
+    const int result = wal_set_base(f->wal, step, &base, drawn->cut);
+    f->making = result == 0 ? 0 : f->making;
+    return result;
 }
 
 int fixture_append(struct fixture *f, const struct fixture_step *step)
@@ -450,7 +462,7 @@ int fixture_append(struct fixture *f, const struct fixture_step *step)
     const uint32_t length = step->count > 0 ? encode(f, step, next) : 0;
 
     if (step->base > 0)
-        move_base(f, step, next);
+        move_base(step, next);
     next->seq = f->seq + 1;
     next->term = step->term;
     next->vote = step->vote;
@@ -585,6 +597,8 @@ void fixture_advance(struct fixture *f, uint64_t step_ns)
 void fixture_poll(struct fixture *f)
 {
     (void)wal_poll(f->wal, f->now_ns);
+    if (f->snapshots != NULL)
+        (void)snapshots_poll(f->snapshots, f->now_ns);
     const raft_seq durable = wal_durable(f->wal);
     while (f->durable + 1 < f->state_count && f->state[f->durable + 1].seq <= durable)
         f->durable++;

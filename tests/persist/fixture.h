@@ -9,6 +9,7 @@
 #define TESTS_PERSIST_FIXTURE_H
 
 #include "base/prng.h"
+#include "persist/snapshot.h"
 #include "persist/wal.h"
 #include "sim/disk_sim.h"
 
@@ -19,6 +20,8 @@ enum {
     FIXTURE_NODE = 3,
     FIXTURE_BATCH_BYTES = 4 * DISK_SECTOR,
     FIXTURE_RUNS_MAX = 256,
+    FIXTURE_CHUNK_BYTES = DISK_SECTOR,
+    FIXTURE_SNAPSHOT_BYTES = 6 * DISK_SECTOR, /* the largest */
 };
 
 /* The log after one step. */
@@ -30,6 +33,7 @@ struct fixture_state {
     raft_index commit;
     raft_index base;     /* the log begins behind it */
     raft_index snapshot; /* of the manifest */
+    uint64_t snapshot_bytes, snapshot_digest;
     struct {
         raft_term term;
         uint32_t chain; /* header checksum */
@@ -45,6 +49,15 @@ struct fixture {
     struct wal *wal; /* NULL: not open */
     struct wal_options options;
     struct wal_recovered recovered;
+    bool
+        with_snapshots; /* a base is set when its snapshot was written; else it names what is not there */
+    void *snapshot_memory;
+    struct snapshots *snapshots;
+    struct snapshots_found snapshots_found;
+    int snapshots_result; /* of the opening */
+    raft_index
+        making; /* the snapshot that is being written; 0: the log was told, or there is none */
+    uint32_t made_chunks; /* of it, handed over */
     char error[512];
     struct prng prng;
     uint64_t now_ns;
@@ -126,6 +139,19 @@ void fixture_turn(struct fixture *f, uint64_t step_ns);
 void fixture_settle(struct fixture *f);
 /* The idle mark is written too. */
 void fixture_idle(struct fixture *f);
+
+/* fixture_snapshot.c. The content of a snapshot follows from its index: at most FIXTURE_SNAPSHOT_BYTES;
+ * its length. */
+uint32_t fixture_snapshot_content(raft_index index, uint8_t *content);
+/* One thing on the way to a snapshot of `index` that is READY, or current; `state` has its entry. 0: it is;
+ * -EAGAIN: time must pass; -ECANCELED: the last one was dropped. Its bytes and digest are then in `state`. */
+int fixture_snapshot_make(struct fixture *f, raft_index index, struct fixture_state *state);
+void fixture_snapshot_open(struct fixture *f);
+/* False, with f->error: what the log names is not whole, reads back otherwise, or a chunk that is
+ * damaged on purpose is handed out. With a fault to come nothing is read. */
+bool fixture_snapshot_check(struct fixture *f);
+/* Chunk by chunk what it should be; 0, or what the first that can't be read says. */
+int fixture_snapshot_read(struct fixture *f);
 
 const struct fixture_state *fixture_now(const struct fixture *f);
 /* The newest segment's name; `back` 1: the one before it. */
