@@ -71,14 +71,12 @@ static void credit_is_a_running_total(void **state)
 static void credit_is_of_a_pair_of_boots(void **state)
 {
     struct puppets s;
-    const struct frame hello = {.type = FRAME_HELLO, .hello = {.wants_answer = true}};
 
     (void)state;
     follow_two(&s);
     assert_non_null(empty_append(&s, 40));
     puppet_restart(s.two);
-    puppet_send(s.two, &hello);
-    assert_non_null(puppet_next(s.two, FRAME_HELLO, 0, 5));
+    puppet_greet(s.two, 0);
     assert_int_equal(s.two->granted, WINDOW);
     assert_null(empty_append(&s, WINDOW + 1)); /* what the earlier boot was promised is over */
     assert_non_null(empty_append(&s, 1));
@@ -109,7 +107,6 @@ static void grant_for_an_earlier_boot_is_none(void **state)
     f = puppet_next(s.two, FRAME_RAFT, RAFT_MSG_VOTE, LONG_MS);
     puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_VOTE_REPLY, .term = f->raft.term});
     assert_non_null(puppet_next(s.two, FRAME_RAFT, RAFT_MSG_HEARTBEAT, 5)); /* needs none */
-    puppet_drop(s.two);
     assert_null(puppet_next(s.two, FRAME_RAFT, RAFT_MSG_APPEND, 30));
     hello.target_boot++;
     puppet_send_as_it_is(s.two, &hello);
@@ -241,6 +238,10 @@ static void pieces_arrive_in_any_order(void **state)
     assert_int_equal(f->raft.match, 1);
     send_piece(s.two, &key, 0, 7); /* who asks again is told that all of it is here */
     acknowledged_is(s.two, CHUNKS, 0);
+    send_piece(s.two, &key, 0, 0); /* from its beginning: the reply to the whole was lost */
+    f = puppet_next(s.two, FRAME_RAFT, RAFT_MSG_APPEND_REPLY, 10);
+    assert_non_null(f);
+    assert_int_equal(f->raft.match, 1);
     assert_int_equal(raft_last(real_raft(&s)), 1);
     puppets_close(&s);
 }
@@ -269,7 +270,6 @@ static void another_object_takes_the_slot(void **state)
 static void pieces_of_an_earlier_boot_are_gone(void **state)
 {
     struct puppets s;
-    const struct frame hello = {.type = FRAME_HELLO, .hello = {.wants_answer = true}};
     const struct frame_chunk key = make_object(0);
 
     (void)state;
@@ -277,8 +277,7 @@ static void pieces_of_an_earlier_boot_are_gone(void **state)
     send_piece(s.two, &key, 0, 0);
     acknowledged_is(s.two, 1, 0);
     puppet_restart(s.two);
-    puppet_send(s.two, &hello);
-    assert_non_null(puppet_next(s.two, FRAME_HELLO, 0, 5));
+    puppet_greet(s.two, 0);
     send_piece(s.two, &key, 0, 1);
     acknowledged_is(s.two, 0, 2);
     puppets_close(&s);
@@ -360,21 +359,39 @@ static uint64_t pieces_sent(struct puppet *p, uint64_t ms, struct frame_chunk *k
     return seen;
 }
 
-static void only_gaps_are_sent_again(void **state)
+/* The real node leads and sends a large record; two has the whole first window. */
+static struct frame begin_large(struct puppets *s)
 {
-    struct puppets s;
     struct frame_chunk key = {.total = 0};
     uint32_t count;
 
-    (void)state;
-    puppets_open(&s);
-    puppets_elect(&s);
+    puppets_open(s);
+    puppets_elect(s);
     memset(large[0], 'x', LARGE);
-    world_push(s.w, 0, REQUEST_PROPOSE, large[0], LARGE);
-    assert_int_equal(pieces_sent(s.two, 5, &key, &count), UINT64_MAX);
+    world_push(s->w, 0, REQUEST_PROPOSE, large[0], LARGE);
+    assert_int_equal(pieces_sent(s->two, 5, &key, &count), UINT64_MAX);
     assert_int_equal(count, WINDOW); /* no more are under way */
-    struct frame ack = {.type = FRAME_CHUNK_ACK, .chunk = key};
-    ack.chunk.offset = 0;
+    key.offset = 0;
+    return (struct frame){.type = FRAME_CHUNK_ACK, .chunk = key};
+}
+
+static uint32_t pieces_within(struct puppets *s, uint64_t ms)
+{
+    struct frame_chunk key;
+    uint32_t count;
+
+    pieces_sent(s->two, ms, &key, &count);
+    return count;
+}
+
+static void only_gaps_are_sent_again(void **state)
+{
+    struct puppets s;
+    struct frame ack = begin_large(&s);
+    struct frame_chunk key;
+    uint32_t count;
+
+    (void)state;
     ack.chunk.bitmap = ~(uint64_t)0x21;
     puppet_send(s.two, &ack);
     assert_int_equal(pieces_sent(s.two, 8, &key, &count), 0x21);
@@ -382,32 +399,67 @@ static void only_gaps_are_sent_again(void **state)
     ack.chunk.first_missing = 64;
     ack.chunk.bitmap = 0;
     puppet_send(s.two, &ack);
-    pieces_sent(s.two, 4, &key, &count);
-    assert_int_equal(count, CHUNKS - 64);
+    assert_int_equal(pieces_within(&s, 4), CHUNKS - 64);
     puppets_close(&s);
 }
 
 static void silence_begins_at_the_first_gap(void **state)
 {
     struct puppets s;
-    struct frame_chunk key = {.total = 0};
-    uint32_t count;
+    struct frame ack = begin_large(&s);
 
     (void)state;
-    puppets_open(&s);
-    puppets_elect(&s);
-    memset(large[0], 'x', LARGE);
-    world_push(s.w, 0, REQUEST_PROPOSE, large[0], LARGE);
-    pieces_sent(s.two, 5, &key, &count);
-    assert_int_equal(count, WINDOW);
-    struct frame ack = {.type = FRAME_CHUNK_ACK, .chunk = key};
-    ack.chunk.offset = 0;
     ack.chunk.first_missing = 60;
     puppet_send(s.two, &ack);
-    pieces_sent(s.two, 5, &key, &count);
-    assert_int_equal(count, CHUNKS - WINDOW);
-    pieces_sent(s.two, 60, &key, &count); /* resend_ns is 50 ms */
-    assert_int_equal(count, CHUNKS - 60);
+    assert_int_equal(pieces_within(&s, 5), CHUNKS - WINDOW);
+    assert_int_equal(pieces_within(&s, 60), CHUNKS - 60); /* resend_ns is 50 ms */
+    puppets_close(&s);
+}
+
+/* Pieces that there are not, and another object: such acknowledgements change nothing. */
+static void absurd_acknowledgements_are_dropped(void **state)
+{
+    struct puppets s;
+    struct frame ack = begin_large(&s);
+
+    (void)state;
+    ack.chunk.first_missing = CHUNKS + 1;
+    puppet_send(s.two, &ack);
+    ack.chunk.first_missing = CHUNKS - 1;
+    ack.chunk.bitmap = 4;
+    puppet_send(s.two, &ack);
+    ack.chunk.first_missing = 64;
+    ack.chunk.bitmap = 0;
+    ack.chunk.checksum++;
+    puppet_send(s.two, &ack);
+    assert_int_equal(pieces_within(&s, 5), 0);
+    puppets_close(&s);
+}
+
+static void new_boot_gets_all_pieces(void **state)
+{
+    struct puppets s;
+    struct frame ack = begin_large(&s);
+
+    (void)state;
+    ack.chunk.first_missing = 60;
+    puppet_send(s.two, &ack);
+    assert_int_equal(pieces_within(&s, 5), CHUNKS - WINDOW);
+    puppet_restart(s.two);
+    puppet_greet(s.two, 1);
+    assert_int_equal(pieces_within(&s, 5), WINDOW);
+    puppets_close(&s);
+}
+
+static void pieces_end_with_their_term(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    begin_large(&s);
+    puppet_lead(s.three, raft_term_now(real_raft(&s)) + 1, 100);
+    puppet_drop(s.two);
+    assert_int_equal(pieces_within(&s, 60), 0);
     puppets_close(&s);
 }
 
@@ -428,6 +480,9 @@ int main(void)
         cmocka_unit_test(pieces_keep_their_leader_alive),
         cmocka_unit_test(only_gaps_are_sent_again),
         cmocka_unit_test(silence_begins_at_the_first_gap),
+        cmocka_unit_test(absurd_acknowledgements_are_dropped),
+        cmocka_unit_test(new_boot_gets_all_pieces),
+        cmocka_unit_test(pieces_end_with_their_term),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -377,6 +377,20 @@ static void older_disk_is_convicted(void **state)
     puppets_close(&s);
 }
 
+/* What was under way to it is lost: it is asked at once where to go on, not when an answer is late. */
+static void new_boot_is_probed_at_once(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    elect_and_put(&s);
+    puppet_greet(s.two, 1);
+    const struct frame *f = puppet_next(s.two, FRAME_RAFT, RAFT_MSG_APPEND, 5);
+    assert_non_null(f);
+    assert_int_equal(f->raft.prev_index, 1);
+    puppets_close(&s);
+}
+
 static void leader_that_sees_another_stops(void **state)
 {
     struct puppets s;
@@ -441,6 +455,7 @@ int main(void)
         cmocka_unit_test(refused_node_stops),
         cmocka_unit_test(nothing_of_a_boot_counts_before_its_hello),
         cmocka_unit_test(older_disk_is_convicted),
+        cmocka_unit_test(new_boot_is_probed_at_once),
         cmocka_unit_test(leader_that_sees_another_stops),
         cmocka_unit_test(follower_that_sees_two_goes_on),
         cmocka_unit_test(each_boot_draws_anew),

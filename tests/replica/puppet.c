@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { CLUSTER = 7, REAL = 0, LINK_TO_REAL = 0, HEARTBEAT_MS = 20 };
+enum { CLUSTER = 7, REAL = 0, LINK_TO_REAL = 0, HEARTBEAT_MS = 20, NEW_INCARNATION = 4444 };
 
 struct puppet *puppet_new(struct world *w, uint32_t n)
 {
@@ -22,7 +22,7 @@ struct puppet *puppet_new(struct world *w, uint32_t n)
     assert_true(n != REAL);
     p->w = w;
     p->n = n;
-    p->incarnation = w->machine[n].incarnation;
+    p->incarnation = w->machine[n].incarnation != 0 ? w->machine[n].incarnation : NEW_INCARNATION;
     p->boot = 2;
     p->grants = 1 << 20;
     return p;
@@ -122,6 +122,13 @@ void puppet_restart(struct puppet *p)
     p->granted = 0;
 }
 
+void puppet_greet(struct puppet *p, raft_index last)
+{
+    puppet_drop(p);
+    puppet_send(p, &(struct frame){.type = FRAME_HELLO, .hello = {.wants_answer = true, .last = last}});
+    assert_non_null(puppet_next(p, FRAME_HELLO, 0, 5));
+}
+
 void puppet_lead(struct puppet *p, raft_term term, uint64_t ms)
 {
     for (uint64_t at = 0; at < ms; at += HEARTBEAT_MS) {
@@ -152,17 +159,20 @@ void puppet_acknowledge(struct puppet *p, raft_term term, raft_index match)
 
 void puppets_open(struct puppets *s)
 {
-    s->w = world_open(3, 3);
-    world_kill(s->w, 1);
-    world_kill(s->w, 2);
+    s->w = world_open(4, 3);
+    for (uint32_t n = 0; n < 3; n++)
+        world_kill(s->w, n);
+    world_start(s->w, REAL); /* so that there is an earlier boot of it */
     s->two = puppet_new(s->w, 1);
     s->three = puppet_new(s->w, 2);
+    s->four = puppet_new(s->w, 3);
 }
 
 void puppets_close(struct puppets *s)
 {
     puppet_delete(s->two);
     puppet_delete(s->three);
+    puppet_delete(s->four);
     world_close(s->w);
 }
 

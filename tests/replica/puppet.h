@@ -24,10 +24,11 @@ struct puppet {
     uint8_t body[PUPPET_FRAMES_MAX][FRAME_BODY_BYTES_MAX];
 };
 
-/* Whom a test with one real node, number 0, plays: nodes 2 and 3, members like node 1. */
+/* Whom a test with one real node, number 0, plays: nodes 2 and 3, members like node 1, and node 4,
+ * which is none. */
 struct puppets {
     struct world *w;
-    struct puppet *two, *three;
+    struct puppet *two, *three, *four;
 };
 
 struct puppet *puppet_new(struct world *w, uint32_t n);
@@ -46,13 +47,15 @@ const struct frame *puppet_next(struct puppet *p, uint32_t type, uint32_t raft_t
 void puppet_drop(struct puppet *p);
 /* Its next boot: numbers and credit begin anew. */
 void puppet_restart(struct puppet *p);
+/* HELLO, with the last index of its log, and the answer to it. */
+void puppet_greet(struct puppet *p, raft_index last);
 /* Heartbeats as the leader of `term`, for `ms`. */
 void puppet_lead(struct puppet *p, raft_term term, uint64_t ms);
 /* One record as an APPEND behind (prev_index, prev_term), in the term of `spec`'s sender. */
 void puppet_append(struct puppet *p, raft_term term, const struct record_header *record,
                    raft_term prev_term, raft_index commit);
 
-/* Three initial members, the first of them real and just started. */
+/* Three initial members, the first of them real and just started, for the second time. */
 void puppets_open(struct puppets *s);
 void puppets_close(struct puppets *s);
 /* Both say that their logs are empty, so that the cluster begins. */

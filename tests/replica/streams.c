@@ -3,6 +3,7 @@
  *         later term only when an entry of that term has decided what became of the earlier ones. A
  *         read is answered when its index is applied, not before.
  * Method: one real node, whose peers are puppets. */
+#include "base/crc32c.h"
 #include "tests/replica/puppet.h"
 
 #include <setjmp.h>
@@ -28,8 +29,8 @@ static uint32_t encode_put(uint8_t *bytes)
 
 /* ---- the leader's side --------------------------------------------------------------------------- */
 
-/* `count` requests of two's stream of that term, with tags that are their positions. */
-static void forward(struct puppets *s, raft_term term, uint64_t position, uint32_t count)
+/* `count` requests of its stream of that term, with tags that are their positions. */
+static void forward_from(struct puppet *p, raft_term term, uint64_t position, uint32_t count)
 {
     _Alignas(8) uint8_t body[512] = {0};
     uint8_t put[64];
@@ -47,8 +48,13 @@ static void forward(struct puppets *s, raft_term term, uint64_t position, uint32
         memcpy(body + i * whole, &head, sizeof head);
         memcpy(body + i * whole + sizeof head, put, length);
     }
-    puppet_drop(s->two);
-    puppet_send(s->two, &f);
+    puppet_drop(p);
+    puppet_send(p, &f);
+}
+
+static void forward(struct puppets *s, raft_term term, uint64_t position, uint32_t count)
+{
+    forward_from(s->two, term, position, count);
 }
 
 /* What came of it: the next position that is expected, and entries in the log. */
@@ -102,10 +108,60 @@ static void leader_takes_its_own_term_only(void **state)
     puppets_close(&s);
 }
 
+static void leader_takes_from_members_only(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    const raft_term term = raft_term_now(real_raft(&s));
+    puppet_greet(s.four, 0);
+    forward_from(s.four, term, 0, 1);
+    assert_null(puppet_next(s.four, FRAME_FORWARD_ACK, 0, 5));
+    assert_int_equal(raft_last(real_raft(&s)), 1);
+    puppets_close(&s);
+}
+
+/* A request in two pieces: a whole one counts by its checksum, in its place, for this boot. */
+static void large_request_comes_in_pieces(void **state)
+{
+    struct puppets s;
+    static uint8_t bytes[FRAME_CHUNK_BYTES + 8];
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    struct frame f = {
+        .type = FRAME_CHUNK,
+        .chunk = {.forward = true, .term = raft_term_now(real_raft(&s)), .total = sizeof bytes,
+                  .checksum = crc32c(0, bytes, sizeof bytes) ^ 1, .tag = 77},
+        .body = bytes,
+    };
+    for (uint32_t round = 0; round < 3; round++) {
+        f.chunk.offset = 0;
+        f.body_bytes = FRAME_CHUNK_BYTES;
+        puppet_send(s.two, &f);
+        world_run_ms(s.w, 1);
+        if (round == 1) { /* half of it died with that boot */
+            puppet_restart(s.two);
+            puppet_greet(s.two, 1);
+        }
+        f.chunk.offset = FRAME_CHUNK_BYTES;
+        f.body_bytes = sizeof bytes - FRAME_CHUNK_BYTES;
+        puppet_send(s.two, &f);
+        world_run_ms(s.w, 1);
+        assert_int_equal(raft_last(real_raft(&s)), round < 2 ? 1 : 2);
+        f.chunk.checksum = crc32c(0, bytes, sizeof bytes);
+    }
+    taken_is(&s, 1, 2);
+    assert_int_equal(replica_record(s.w->machine[0].replica, 2)->origin_request, 77);
+    puppets_close(&s);
+}
+
 static void new_boot_of_an_origin_begins_a_stream(void **state)
 {
     struct puppets s;
-    const struct frame hello = {.type = FRAME_HELLO, .hello = {.wants_answer = true, .last = 9}};
 
     (void)state;
     puppets_open(&s);
@@ -114,8 +170,7 @@ static void new_boot_of_an_origin_begins_a_stream(void **state)
     forward(&s, term, 0, 2);
     taken_is(&s, 2, 3);
     puppet_restart(s.two);
-    puppet_send(s.two, &hello);
-    assert_non_null(puppet_next(s.two, FRAME_HELLO, 0, 5));
+    puppet_greet(s.two, 9);
     forward(&s, term, 0, 1);
     taken_is(&s, 1, 4);
     assert_int_equal(replica_record(s.w->machine[0].replica, 4)->origin_boot, s.two->boot);
@@ -279,6 +334,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leader_takes_a_stream_in_order),
         cmocka_unit_test(leader_takes_its_own_term_only),
+        cmocka_unit_test(leader_takes_from_members_only),
+        cmocka_unit_test(large_request_comes_in_pieces),
         cmocka_unit_test(new_boot_of_an_origin_begins_a_stream),
         cmocka_unit_test(origin_sends_until_acknowledged),
         cmocka_unit_test(later_term_must_decide_first),
