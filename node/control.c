@@ -217,11 +217,11 @@ static void watch_repair(struct control *c)
         return;
     if (holes != 0)
         say(c,
-            "the log has %" PRIu64 " damaged places: entries are fetched from the other nodes; "
+            "the log has damaged places (%" PRIu64 "): entries are fetched from the other nodes; "
             "look after the disk (skiff inspect wal %s)",
             holes, c->node->config->data);
     else
-        say(c, "the log is whole again: %" PRIu64 " entries came from the other nodes",
+        say(c, "the log is whole again; entries that came from the other nodes: %" PRIu64,
             published_get(&c->node->counters->repaired));
     c->holes = holes;
 }

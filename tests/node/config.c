@@ -175,6 +175,8 @@ static void meaning_has_lines(void **state)
     expect("heartbeat_ms: 20", "heartbeat_ms: 50", "election_min_ms is 100; allowed is at least");
     expect("heartbeat_ms: 20", "election_max_ms: 90",
            ":13: election_max_ms is 90; allowed is more");
+    expect("timing:\n", "limits: {credit_frames: 512, ring_data: 256}\ntiming:\n",
+           ":12: the peers may have 512 data frames under way");
     expect("run: run", "run: data", ":3: the data directory is also named");
     expect("/tmp/links", "'/tmp/a b'", ":5: the path of links is \"/tmp/a b\"; allowed in it are");
     expect("/tmp/links",

@@ -300,6 +300,51 @@ static void entries_of_an_earlier_boot_answer_nobody(void **state)
     puppets_close(&s);
 }
 
+/* A record counts if it is whole, of this cluster, at its place, and continues the log as it is here:
+ * else the core hears nothing of it, and the log stays. */
+static void record_must_follow(void **state)
+{
+    struct puppets s;
+    _Alignas(RECORD_ALIGN) uint8_t bytes[256];
+
+    (void)state;
+    follow_and_put(&s);
+    const uint32_t boot = s.w->machine[0].boot;
+    const struct record_header *first = make_record(&s, 1, TERM, 0, boot);
+    puppet_append(s.two, TERM, first, 0, 0);
+    world_run_ms(s.w, 2);
+    assert_int_equal(raft_last(real_raft(&s)), 1);
+    const uint32_t chain = first->header_crc;
+    struct record_spec spec = {.type = RECORD_EMPTY, .cluster = 7, .index = 2, .term = TERM, .chain = chain};
+    for (uint32_t i = 0; i < 6; i++) {
+        struct record_spec bad = spec;
+        raft_index prev = 1;
+        bad.cluster += i == 0;
+        bad.chain += i == 1;
+        bad.index += i == 2;
+        if (i == 3) { /* another entry than ours at (1, TERM) */
+            bad.index = 1;
+            bad.chain = 0;
+            prev = 0;
+        }
+        record_encode(&bad, bytes);
+        bytes[20] ^= i == 4;
+        const struct frame f = {
+            .type = FRAME_RAFT,
+            .raft = {.type = RAFT_MSG_APPEND, .term = TERM, .prev_index = prev,
+                     .prev_term = prev == 0 ? 0 : TERM, .count = 1, .bytes = RECORD_HEADER_BYTES},
+            .body = bytes,
+            .body_bytes = RECORD_HEADER_BYTES,
+        };
+        puppet_drop(s.two);
+        puppet_send(s.two, &f);
+        const bool taken = puppet_next(s.two, FRAME_RAFT, RAFT_MSG_APPEND_REPLY, 5) != NULL;
+        assert_int_equal(taken, i == 5);
+        assert_int_equal(raft_last(real_raft(&s)), i == 5 ? 2 : 1);
+    }
+    puppets_close(&s);
+}
+
 /* ---- reads --------------------------------------------------------------------------------------- */
 
 static void read_waits_for_its_index(void **state)
@@ -341,6 +386,7 @@ int main(void)
         cmocka_unit_test(later_term_must_decide_first),
         cmocka_unit_test(what_came_through_is_not_sent_again),
         cmocka_unit_test(entries_of_an_earlier_boot_answer_nobody),
+        cmocka_unit_test(record_must_follow),
         cmocka_unit_test(read_waits_for_its_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
