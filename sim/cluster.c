@@ -164,7 +164,7 @@ static bool recovery_failed(struct sim *s, struct sim_node *n, int failed, const
                             bool ordered)
 {
     n->replica = NULL;
-    if (!ordered && harm_excuses(n, failed)) {
+    if (!ordered && harm_excuses(s, n, n->disk, failed)) {
         refused(s, n, error);
         return false;
     }

@@ -252,6 +252,14 @@ uint32_t disk_harm_settle(struct disk *d)
     return settled;
 }
 
+struct disk_harm_place disk_harm_place(const struct disk *d, uint32_t i)
+{
+    ASSERT(i < d->ledger.count);
+    const struct harm *h = &d->ledger.harm[i];
+    return (struct disk_harm_place){
+        .name = d->file[h->file].name, .offset = h->offset, .unreadable = h->unreadable};
+}
+
 uint32_t disk_harm_count(const struct disk *d)
 {
     return d->ledger.count;

@@ -43,6 +43,14 @@ void disk_harm_vouch(struct disk *d, const char *name, uint64_t end);
  * to nowhere. */
 uint32_t disk_harm_settle(struct disk *d);
 
+struct disk_harm_place {
+    const char *name; /* of the file */
+    uint64_t offset;
+    bool unreadable;
+};
+/* Harmed sector `i` of disk_harm_count(), in no order. */
+struct disk_harm_place disk_harm_place(const struct disk *d, uint32_t i);
+
 uint32_t disk_harm_count(const struct disk *d); /* sectors that are harmed now */
 uint64_t disk_harm_reads(const struct disk *d); /* reads harmed in passing since the last crash */
 

@@ -31,6 +31,7 @@ struct mark_search {
     const struct sim_node *n;
     uint64_t mark;       /* the highest there is */
     uint64_t generation; /* of the newest file with a new batch of the marked ones or the next */
+    uint64_t last_generation, last_offset; /* of the last good new batch of all */
 };
 
 typedef void (*on_batch)(struct mark_search *search, const struct batch_header *h, uint64_t *end);
@@ -51,6 +52,15 @@ static void note_end(struct mark_search *search, const struct batch_header *h, u
     *end = h->offset + (h->number <= search->mark ? batch_bytes(h->record_bytes) : 0);
     if (h->kind == BATCH_NEW && h->generation > search->generation)
         search->generation = h->generation;
+}
+
+static void note_last(struct mark_search *search, const struct batch_header *h, uint64_t *end)
+{
+    (void)end;
+    if (h->kind != BATCH_NEW || h->generation < search->last_generation)
+        return;
+    search->last_generation = h->generation; /* offsets ascend within a segment */
+    search->last_offset = h->offset;
 }
 
 /* Goes through all that can be read of a segment; 0 or the end that `note` found. */
@@ -76,21 +86,28 @@ static uint64_t look_at_segment(struct mark_search *search, struct disk *disk, c
     return end;
 }
 
-/* The header of a segment that a start made says what it had found durable. */
-static void note_header(struct mark_search *search, struct disk *disk, const char *name)
+/* False: neither of its copies is whole. */
+static bool read_header(const struct sim_node *n, struct disk *disk, const char *name,
+                        struct segment_header *h)
 {
     const struct segment_owner owner = {
-        .cluster = search->n->options.cluster,
-        .incarnation = search->n->incarnation,
-        .node = sim_id(search->n),
+        .cluster = n->options.cluster,
+        .incarnation = n->incarnation,
+        .node = sim_id(n),
     };
-    struct segment_header h;
     uint64_t length;
     const uint8_t *bytes = disk_sim_bytes(disk, name, &length);
 
-    ASSERT(length >= SEGMENT_HEADER_BYTES);
-    if (segment_check(bytes, &owner, segment_generation(name), &h) != SEGMENT_OK ||
-        h.kind != SEGMENT_RECOVERY)
+    ASSERT(length >= SEGMENT_DATA_OFFSET);
+    return segment_check(bytes, &owner, segment_generation(name), h) == SEGMENT_OK;
+}
+
+/* The header of a segment that a start made says what it had found durable. */
+static void note_header(struct mark_search *search, struct disk *disk, const char *name)
+{
+    struct segment_header h;
+
+    if (!read_header(search->n, disk, name, &h) || h.kind != SEGMENT_RECOVERY)
         return;
     if (h.copied_number > search->mark)
         search->mark = h.copied_number;
@@ -120,12 +137,44 @@ uint32_t harm_settle(struct sim *s, const struct sim_node *n, struct disk *disk)
     return disk_harm_settle(disk);
 }
 
-bool harm_excuses(const struct sim_node *n, int error)
+/* Harm that leaves a start without the knowledge of where the log goes on, or ends: a segment's header
+ * is whole in neither copy, or there is no good batch behind the place; or a sector that may have held a
+ * mark can't be read. */
+static bool bars_start(struct disk *disk, uint32_t i, const struct mark_search *search)
+{
+    const struct disk_harm_place place = disk_harm_place(disk, i);
+    const uint64_t generation = segment_generation(place.name);
+    struct segment_header h;
+
+    if (place.unreadable)
+        return true;
+    if (place.offset < SEGMENT_DATA_OFFSET)
+        return !read_header(search->n, disk, place.name, &h); /* a crash may have torn the other copy */
+    return generation > search->last_generation ||
+           (generation == search->last_generation && place.offset >= search->last_offset);
+}
+
+static bool may_be_refused(struct sim *s, const struct sim_node *n, struct disk *disk)
+{
+    struct mark_search search = {.n = n};
+    char(*const names)[DISK_NAME_BYTES] = s->names;
+    const uint32_t count = (uint32_t)disk_list(disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+
+    for (uint32_t i = 0; i < count; i++)
+        (void)look_at_segment(&search, disk, names[i], note_last);
+    for (uint32_t i = 0; i < disk_harm_count(disk); i++)
+        if (bars_start(disk, i, &search))
+            return true;
+    return disk_harm_count(disk) > WAL_HOLES_MAX;
+}
+
+bool harm_excuses(struct sim *s, const struct sim_node *n, struct disk *disk, int error)
 {
     if (error == -ENOSPC)
         return n->full_until_ns != 0;
-    /* -EOVERFLOW: harmed in more places than there may be holes. */
-    return (error == -EBADMSG || error == -EIO || error == -EOVERFLOW) && harm_met(n);
+    if (error != -EBADMSG && error != -EIO && error != -EOVERFLOW)
+        return false;
+    return disk_harm_reads(disk) > 0 || may_be_refused(s, n, disk);
 }
 
 bool harm_met(const struct sim_node *n)

@@ -1,4 +1,5 @@
-/* sim/settle.c: phase two: after everything was healed, clients are served again, and all agree. */
+/* sim/settle.c: phase two: after everything was healed, clients are served again, all agree, and what
+ * disks had lost is good again. */
 #include "base/assert.h"
 #include "sim/sim_internal.h"
 
@@ -48,7 +49,7 @@ static bool leader_is_voter(const struct sim *s)
     return false;
 }
 
-/* All living members have applied all there is, and nobody waits for an answer. */
+/* All living members have stored and applied all there is, and nobody waits for an answer. */
 static bool at_rest(const struct sim *s)
 {
     const raft_index last = check_log_last(s->log);
@@ -59,7 +60,8 @@ static bool at_rest(const struct sim *s)
             return false;
         if (n->replica != NULL && n->who != SIM_ITSELF && sim_is_member(s, n))
             return false; /* somebody tells it to stop */
-        if (sim_is_served(s, n) && (n->seen.applied != last || n->seen.last != last))
+        if (sim_is_served(s, n) && (n->seen.applied != last || n->seen.last != last ||
+                                    raft_durable_index(replica_raft(n->replica)) != last))
             return false;
     }
     return workload_open(s) == 0 && s->admin_open == 0 && leader_is_voter(s);
@@ -87,13 +89,22 @@ static bool come_to_rest(struct sim *s, uint64_t patience_ns)
         if (s->now_ns <= deadline_ns && s->events <= events_max)
             continue;
         if (applied_by_all(s) == applied || s->events > events_max)
-            return check_fail(&s->report, "progress",
+            return !repaired_lacks(s) &&
+                   check_fail(&s->report, "progress",
                               "%u calls open, nodes still differ long after all was healed",
                               workload_open(s));
         applied = applied_by_all(s);
         deadline_ns = s->now_ns + patience_ns;
     }
     return true;
+}
+
+static bool demand_repair(struct sim *s, uint64_t patience_ns)
+{
+    if (harm_victims(s) == 0)
+        return true;
+    s->happened[SIM_REPAIR_START] += repaired_restart(s);
+    return come_to_rest(s, patience_ns) && repaired_check(s);
 }
 
 /* What phase two begins with: both kinds of faults, and both together, must occur in a campaign. */
@@ -124,5 +135,6 @@ bool sim_settle(struct sim *s)
         return false;
     workload_quiet(s);
     /* Observed after the last turn of each: equal digests at the same index were checked there. */
-    return come_to_rest(s, patience_ns) && check_linear_finish(s->linear);
+    return come_to_rest(s, patience_ns) && demand_repair(s, patience_ns) &&
+           check_linear_finish(s->linear);
 }

@@ -241,7 +241,7 @@ static void node_turn(struct sim *s, struct sim_node *n)
             continue;
         work += replica_poll(n->replica, (enum replica_role)order[i], local);
         if (n->image_due)
-            observe_image(s, n);
+            image_check(s, n);
     }
     n->busy = work > 0;
     observe_turn(s, n);

@@ -66,6 +66,9 @@ struct sim_config {
     X(HARM_AND_OTHERS, "of them, with members or whole disks changed") \
     X(HARM_SAFETY, "runs with harmed disks beyond the atlas: safety alone") \
     X(HARM_AND_OTHERS_SAFETY, "of them, with members or whole disks changed") \
+    X(REPAIR_CHECKED, "runs whose logs were read back when all was repaired") \
+    X(REPAIR_START, "nodes with harmed disks started once more for it") \
+    X(HARM_GONE, "members that stayed away for harm: the log's end or a header") \
     X(LOG_STOP, "nodes stopped by their log")                          \
     X(WIPE, "disks wiped")                                             \
     X(EMPTY_REFUSED, "starts refused: an empty disk")                  \

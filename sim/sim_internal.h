@@ -5,6 +5,8 @@
  *   cluster.c   a node's life: init, start, crash
  *   observe.c   what the checkers are told
  *   observe_members.c  the same of configurations
+ *   image.c     what a start would make of a disk
+ *   repaired.c  what disks had lost is good again
  *   workload.c  the clients
  *   call.c      what clients say and hear, as bytes
  *   faults.c    what goes wrong, and phase two's healing
@@ -217,8 +219,26 @@ void cluster_drop(struct sim_node *n); /* disk and memory, at the end of all run
 void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length);
 void observe_start(struct sim *s, struct sim_node *n);
 void observe_turn(struct sim *s, struct sim_node *n);
-void observe_image(struct sim *s, struct sim_node *n);
 struct check_view observe_view(const struct sim_node *n); /* of its log */
+
+/* image.c: the log as a start would find it. Its memory is the run's: one at a time. */
+struct sim_image {
+    struct disk *disk;
+    struct wal *wal; /* if nothing `failed` */
+    struct wal_recovered found;
+    uint64_t now_ns;
+    int failed; /* negative errno of the start */
+};
+void image_open(struct sim *s, const struct sim_node *n, struct sim_image *image);
+void image_close(struct sim_image *image);
+raft_term image_term_at(const void *log, raft_index index); /* of a struct wal_recovered */
+void image_read(struct sim_image *image, struct wal_read *read);
+void image_check(struct sim *s, struct sim_node *n); /* against what it has promised */
+
+/* repaired.c */
+uint32_t repaired_restart(struct sim *s); /* nodes whose disks are harmed; how many */
+bool repaired_lacks(struct sim *s);       /* true: a member has holes yet, and that is reported */
+bool repaired_check(struct sim *s);
 
 /* observe_members.c */
 void observe_config_record(struct sim *s, const struct record_header *header,
@@ -285,8 +305,8 @@ void harm_begin(struct sim *s, const struct sim_node *n); /* of a node whose dis
 /* In front of each start: harm that no start could see is made good; how many sectors. */
 uint32_t harm_settle(struct sim *s, const struct sim_node *n, struct disk *disk);
 bool harm_met(const struct sim_node *n); /* its disk is harmed, or harmed a read since the start */
-/* That a start ends with this error is what should happen. */
-bool harm_excuses(const struct sim_node *n, int error);
+/* That a start over this disk of its ends with this error is what should happen. */
+bool harm_excuses(struct sim *s, const struct sim_node *n, struct disk *disk, int error);
 void harm_rot(struct sim *s, struct prng *p);
 void harm_fill(struct sim *s, struct prng *p);
 void harm_make_room(struct sim *s); /* where it is time */
