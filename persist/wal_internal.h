@@ -197,7 +197,8 @@ struct wal_recycle {
 
 struct wal_reader {
     struct wal_read *read; /* NULL: none */
-    raft_index next;       /* wanted now */
+    raft_index next;       /* wanted now; between reads: what followed the last one */
+    bool reads_on;         /* it begins where the one before ended */
     struct wal_place at;   /* the batch looked at */
     struct wal_place stop; /* the first record stands before it; segment UINT32_MAX: no limit */
     raft_index last;       /* read to here at most: what follows stands elsewhere */
