@@ -3,11 +3,12 @@
  * Goal       What the way from the door through the log to the answer costs beyond the disk: a lone
  *            writer waits for the leader's own flush and at most 100 us more.
  * Method     A node with a guest task on its raft role's lcore. While the node leads, the guest keeps
- *            `depth` puts of 16 B keys and 64 B values under way, the next when one is answered, and
+ *            `depth` puts of 16 B keys and 64 B values (or what is said) under way, the next when one is answered, and
  *            records how long each took, beside the newest flush of the node's own log. Run one for
  *            each member (bench/load/ring runs three); the one that leads does the measuring.
  *
  *     skiff-ring-load --config FILE [--depth 1] [--count 20000] [--pause-us 0]
+ *                      [--value-bytes 64]
  *
  * Prints one line when it has its samples, then goes on as an ordinary node until it is ended.
  */
@@ -24,7 +25,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 4096, KEYS = 10000, KEY_BYTES = 16, VALUE_BYTES = 64, PUT_BYTES_MAX = 512 };
+enum { DEPTH_MAX = 4096, KEYS = 10000, KEY_BYTES = 16, VALUE_BYTES = 64, VALUE_BYTES_MAX = 4096 };
+enum { PUT_BYTES_MAX = VALUE_BYTES_MAX + 512 };
 
 struct slot {
     uint64_t asked_ns; /* 0: free */
@@ -35,6 +37,7 @@ struct slot {
 struct ring_load {
     struct node *node;
     uint32_t depth;
+    uint32_t value_bytes;
     uint64_t count, pause_ns, warm_up;
     uint64_t asked, answered, refused;
     uint64_t began_ns;
@@ -52,13 +55,13 @@ static uint64_t tag_of(const struct ring_load *l, uint32_t slot)
 
 static bool ask(struct ring_load *l, uint32_t number, uint64_t now_ns)
 {
-    static const uint8_t value[VALUE_BYTES] = {'v'};
+    static const uint8_t value[VALUE_BYTES_MAX] = {'v'};
     struct slot *slot = &l->slot[number];
     char key[KEY_BYTES + 1];
 
     snprintf(key, sizeof key, "load/key-%07u", (uint32_t)(l->asked % KEYS));
     const struct command put = {
-        .kind = COMMAND_PUT, .key = {(uint8_t *)key, KEY_BYTES}, .value = {value, VALUE_BYTES}};
+        .kind = COMMAND_PUT, .key = {(uint8_t *)key, KEY_BYTES}, .value = {value, l->value_bytes}};
     const struct request request = {
         .tag = tag_of(l, number),
         .bytes = slot->bytes,
@@ -173,6 +176,7 @@ int main(int argc, char **argv)
                                             {"depth", required_argument, NULL, 'd'},
                                             {"count", required_argument, NULL, 'n'},
                                             {"pause-us", required_argument, NULL, 'p'},
+                                            {"value-bytes", required_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
     struct config *config = NULL;
     const char *path = NULL;
@@ -180,6 +184,7 @@ int main(int argc, char **argv)
 
     load.depth = 1;
     load.count = 20000;
+    load.value_bytes = VALUE_BYTES;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'c')
             path = optarg;
@@ -189,12 +194,18 @@ int main(int argc, char **argv)
             load.count = strtoull(optarg, NULL, 10);
         else if (option == 'p')
             load.pause_ns = strtoull(optarg, NULL, 10) * 1000;
+        else if (option == 'v')
+            load.value_bytes = (uint32_t)strtoul(optarg, NULL, 10);
         else
             return 1;
     }
     load.warm_up = load.count / 10 + 1;
-    if (path == NULL || load.depth == 0 || load.depth > DEPTH_MAX) {
-        fprintf(stderr, "skiff-ring-load: --config FILE is needed; --depth is 1 to %d\n", DEPTH_MAX);
+    if (path == NULL || load.depth == 0 || load.depth > DEPTH_MAX ||
+        load.value_bytes > VALUE_BYTES_MAX) {
+        fprintf(stderr,
+                "skiff-ring-load: --config FILE is needed; --depth is 1 to %d, --value-bytes at most "
+                "%d\n",
+                DEPTH_MAX, VALUE_BYTES_MAX);
         return 1;
     }
     if (config_load(path, &config, stderr) != 0)

@@ -19,5 +19,7 @@ void bench_frame_decode_append(struct gbench_state *state);      /* records */
 void bench_frame_decode_heartbeat(struct gbench_state *state);   /* no argument */
 void bench_wal_flush(struct gbench_state *state);                /* records a flush */
 void bench_wal_flush_recycled(struct gbench_state *state);       /* likewise */
+void bench_wal_lone(struct gbench_state *state);                 /* enum bench_wait + 1 */
+void bench_wal_roll(struct gbench_state *state);                 /* MiB of a segment */
 
 #endif

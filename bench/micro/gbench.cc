@@ -61,6 +61,8 @@ void gbench_register(const struct gbench_spec *spec)
         bench->Arg(spec->args[i]);
     if (spec->wall_time)
         bench->UseRealTime();
+    if (spec->once)
+        bench->Iterations(1);
 }
 
 int gbench_main(int argc, char **argv)

@@ -33,6 +33,7 @@ struct gbench_spec {
     const char *arg_name;          /* NULL: no argument, run once */
     int64_t args[GBENCH_ARGS_MAX]; /* run once for each, up to the first 0 */
     bool wall_time;                /* the work is not done by the calling thread's CPU alone */
+    bool once; /* one turn, which lasts as long as the benchmark likes: setting up is dear */
 };
 
 int64_t gbench_arg(const struct gbench_state *state);

@@ -1,0 +1,204 @@
+/* bench/micro/wal_log.c: see wal_log.h. */
+#include "bench/micro/wal_log.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SEGMENT_BYTES = 64 << 20 };
+
+#define SETTLE_NS_MAX (5 * 1000 * 1000 * 1000ull)
+
+uint64_t bench_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void bench_log_options(struct bench_log *log)
+{
+    log->options = (struct wal_options){
+        .cluster = 1,
+        .incarnation = 1,
+        .segment_bytes = SEGMENT_BYTES,
+        .batch_bytes = BENCH_BATCH_BYTES_MAX, /* the largest turn in one batch */
+        .boot = 1,
+        .node = 1,
+        .buffer_count = 4,
+        .flights = WAL_FLIGHTS_DEFAULT,
+        .runs_max = 16,
+        .segments_ahead = WAL_AHEAD_DEFAULT,
+        .spares_max = WAL_SPARES_DEFAULT,
+    };
+    log->payload_bytes = 64;
+    log->wait = BENCH_YIELDS;
+}
+
+static bool directory_make(struct bench_log *log)
+{
+    const char *const parent = getenv("SKIFF_BENCH_DIR");
+
+    (void)snprintf(log->path, sizeof log->path, "%s/skiff-micro-XXXXXX",
+                   parent != NULL ? parent : ".");
+    if (mkdtemp(log->path) != NULL)
+        return true;
+    (void)snprintf(log->error, sizeof log->error, "cannot make a directory in $SKIFF_BENCH_DIR");
+    return false;
+}
+
+/* The log keeps a flat directory of files. */
+static void directory_remove(const struct bench_log *log)
+{
+    DIR *const directory = opendir(log->path);
+    struct dirent *entry;
+
+    if (directory == NULL)
+        return;
+    while ((entry = readdir(directory)) != NULL)
+        (void)unlinkat(dirfd(directory), entry->d_name, 0); /* "." and ".." are refused */
+    closedir(directory);
+    (void)rmdir(log->path);
+}
+
+bool bench_log_open(struct bench_log *log)
+{
+    const struct disk_uring_options disk_options = {.registered_bytes_max =
+                                                        DISK_URING_REGISTERED_BYTES_DEFAULT};
+    struct wal_recovered recovered;
+
+    (void)snprintf(log->error, sizeof log->error, "no memory, or the ring can't be enabled");
+    log->last = 0;
+    log->chain = 0;
+    log->seq = (raft_seq)log->options.boot << RAFT_SEQ_COUNTER_BITS;
+    histogram_reset(&log->flush_ns);
+    histogram_reset(&log->roll_ns);
+    if (!directory_make(log))
+        return false;
+    if (disk_uring_open(log->path, &disk_options, &log->disk, log->error, sizeof log->error) != 0)
+        goto remove_directory;
+    log->memory = aligned_alloc(DISK_SECTOR, wal_bytes(&log->options));
+    if (log->memory == NULL)
+        goto close_disk;
+    if (wal_open(&log->wal, log->memory, log->disk, &log->options, &recovered) != 0) {
+        (void)snprintf(log->error, sizeof log->error, "%s", recovered.refusal);
+        goto free_memory;
+    }
+    if (disk_uring_enable(log->disk) != 0)
+        goto free_memory;
+    if (!disk_uring_is_direct(log->disk)) {
+        (void)snprintf(log->error, sizeof log->error,
+                       "no O_DIRECT here: choose another SKIFF_BENCH_DIR");
+        goto free_memory;
+    }
+    bench_log_settle(log);
+    return true;
+
+free_memory:
+    free(log->memory);
+close_disk:
+    disk_uring_close(log->disk);
+remove_directory:
+    directory_remove(log);
+    return false;
+}
+
+void bench_log_close(struct bench_log *log)
+{
+    disk_uring_close(log->disk);
+    free(log->memory);
+    directory_remove(log);
+}
+
+void bench_log_settle(struct bench_log *log)
+{
+    const uint64_t end_ns = bench_now_ns() + SETTLE_NS_MAX;
+    uint32_t work;
+
+    do {
+        work = wal_poll(log->wal, bench_now_ns());
+        if (work == 0)
+            sched_yield();
+    } while ((work > 0 || disk_in_flight(log->disk) > 0) && bench_now_ns() < end_ns);
+}
+
+void bench_log_encode(struct bench_log *log, uint32_t count)
+{
+    static const uint8_t payload[BENCH_BATCH_BYTES_MAX];
+    const uint32_t bytes = record_bytes(log->payload_bytes);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct record_spec spec = {
+            .type = RECORD_COMMAND,
+            .cluster = log->options.cluster,
+            .index = log->last + 1 + i,
+            .term = 1,
+            .chain = log->chain,
+            .payload = payload,
+            .payload_bytes = log->payload_bytes,
+        };
+        log->chain = record_encode(&spec, log->records + (size_t)i * bytes);
+    }
+}
+
+static void wait_for_disk(struct bench_log *log)
+{
+    struct pollfd bell = {.fd = disk_uring_fd(log->disk), .events = POLLIN};
+    uint64_t rung;
+
+    if (log->wait == BENCH_YIELDS)
+        sched_yield();
+    if (log->wait != BENCH_SLEEPS)
+        return;
+    (void)poll(&bell, 1, 1000);
+    (void)!read(bell.fd, &rung, sizeof rung);
+}
+
+void bench_log_turn(struct bench_log *log, uint32_t count)
+{
+    const uint64_t begin_ns = bench_now_ns();
+    const uint64_t segments = wal_counters(log->wal)->segments;
+    const struct wal_step step = {
+        .seq = ++log->seq,
+        .term = 1,
+        .commit = log->last,
+        .first = log->last + 1,
+        .last = log->last + count,
+        .bytes = log->records,
+        .length = count * record_bytes(log->payload_bytes),
+    };
+
+    /* -EAGAIN or -ENOSPC: a buffer or a segment comes with a poll. */
+    while (wal_append(log->wal, &step) != 0 && wal_failed(log->wal) == 0) {
+        if (wal_poll(log->wal, bench_now_ns()) == 0)
+            wait_for_disk(log);
+    }
+    while (wal_durable(log->wal) < step.seq && wal_failed(log->wal) == 0) {
+        if (wal_poll(log->wal, bench_now_ns()) == 0)
+            wait_for_disk(log);
+    }
+    log->last = step.last;
+    const bool rolled = wal_counters(log->wal)->segments != segments;
+    histogram_add(rolled ? &log->roll_ns : &log->flush_ns, bench_now_ns() - begin_ns);
+}
+
+void bench_log_cut(struct bench_log *log)
+{
+    const struct wal_step step = {
+        .seq = ++log->seq, .term = 1, .commit = log->last, .first = 1, .last = 0};
+    const struct wal_base base = {
+        .index = log->last,
+        .term = 1,
+        .chain = log->chain,
+        .snapshot_index = log->last,
+    };
+
+    while (wal_set_base(log->wal, &step, &base, false) != 0 && wal_failed(log->wal) == 0)
+        (void)wal_poll(log->wal, bench_now_ns());
+    bench_log_settle(log);
+}

@@ -1,0 +1,60 @@
+/* bench/micro/wal_log.h: a log on real files, O_DIRECT, for what is measured of it.
+ *
+ * Directory  Made under $SKIFF_BENCH_DIR (default: the current one), removed by bench_log_close().
+ * Waiting    Who waits for a flush spins on the completion queue, as an lcore that has a CPU to itself;
+ *            or yields between two looks, as an adaptive one does at first; or sleeps on the eventfd, as
+ *            that one does in the end.
+ * Errors     bench_log_open(): false, the reason is in log->error, and nothing is left behind. A failed
+ *            write: wal_failed(log->wal), after which every call returns at once.
+ */
+#ifndef BENCH_MICRO_WAL_LOG_H
+#define BENCH_MICRO_WAL_LOG_H
+
+#include <limits.h>
+#include <stdalign.h>
+
+#include "base/histogram.h"
+#include "base/record.h"
+#include "persist/disk_uring.h"
+#include "persist/wal.h"
+
+enum {
+    BENCH_BATCH_BYTES_MAX = (1 << 20) + DISK_SECTOR,
+    BENCH_ERROR_BYTES = 256,
+};
+
+enum bench_wait { BENCH_SPINS, BENCH_YIELDS, BENCH_SLEEPS };
+
+struct bench_log {
+    struct wal_options options; /* set by bench_log_options() and changed before opening */
+    uint32_t payload_bytes;     /* of each record */
+    enum bench_wait wait;
+    char path[PATH_MAX];
+    char error[BENCH_ERROR_BYTES];
+    struct disk *disk;
+    struct wal *wal;
+    void *memory;
+    raft_index last;
+    uint32_t chain;
+    raft_seq seq;
+    struct histogram flush_ns;      /* of turns that stayed in their segment */
+    struct histogram roll_ns;       /* of those that began another */
+    alignas(DISK_SECTOR) uint8_t records[BENCH_BATCH_BYTES_MAX];
+};
+
+uint64_t bench_now_ns(void);
+/* A node's, with smaller buffers. */
+void bench_log_options(struct bench_log *log);
+/* Also waits until nothing is prepared in the background any more. */
+bool bench_log_open(struct bench_log *log);
+void bench_log_close(struct bench_log *log);
+/* Polls until nothing is in flight. */
+void bench_log_settle(struct bench_log *log);
+/* The bytes of the next `count` records, at log->records. */
+void bench_log_encode(struct bench_log *log, uint32_t count);
+/* Appends them and waits until they are durable. */
+void bench_log_turn(struct bench_log *log, uint32_t count);
+/* As after a snapshot: everything so far is below the base, and its segments are used again. */
+void bench_log_cut(struct bench_log *log);
+
+#endif
