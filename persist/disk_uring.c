@@ -48,7 +48,7 @@ struct disk {
     bool read_only;
     bool enabled;
     bool closing; /* by another thread than the ring's: it may wait for completions, no more */
-    bool unsent; /* there are sqes that the kernel did not take yet */
+    bool unsent;  /* there are sqes that the kernel did not take yet */
     uint32_t in_flight;
     uint32_t free_count;
     uint16_t free_op[DISK_OPS_MAX];
@@ -149,8 +149,9 @@ int disk_uring_open(const char *directory, const struct disk_uring_options *opti
     d->read_only = options->read_only;
     d->registered_bytes_max = options->registered_bytes_max;
     /* Linux 6.18 counts the rings themselves against RLIMIT_MEMLOCK. */
-    what = "io_uring can't be set up (is it disabled by sysctl kernel.io_uring_disabled, or the limit "
-           "of locked memory, LimitMEMLOCK, used up?)";
+    what =
+        "io_uring can't be set up (is it disabled by sysctl kernel.io_uring_disabled, or the limit "
+        "of locked memory, LimitMEMLOCK, used up?)";
     result = d->read_only ? 0 : make_ring(d);
     if (result != 0)
         goto close_event;
@@ -275,7 +276,8 @@ static bool is_control(const struct disk_op *op)
 
 static struct disk_job job_of(struct disk *d, const struct disk_op *op)
 {
-    struct disk_job job = {.kind = (enum disk_op_kind)op->kind, .bare = op->bare, .length = op->length, .fd = -1};
+    struct disk_job job = {
+        .kind = (enum disk_op_kind)op->kind, .bare = op->bare, .length = op->length, .fd = -1};
 
     ASSERT(op->slot < DISK_FILES_MAX);
     ASSERT(is_control(op));

@@ -41,13 +41,13 @@ struct disk {
 
 int disk_submit(struct disk *d, const struct disk_op *op)
 {
-    const bool has_length = op->kind != DISK_OP_SYNC && op->kind != DISK_OP_REMOVE &&
-                            op->kind != DISK_OP_RENAME;
+    const bool has_length =
+        op->kind != DISK_OP_SYNC && op->kind != DISK_OP_REMOVE && op->kind != DISK_OP_RENAME;
 
     if (d->done_count == DISK_OPS_MAX)
         return -1;
-    d->done[d->done_count++] = (struct disk_done){
-        .cookie = op->cookie, .result = has_length ? (int64_t)op->length : 0};
+    d->done[d->done_count++] =
+        (struct disk_done){.cookie = op->cookie, .result = has_length ? (int64_t)op->length : 0};
     return 0;
 }
 

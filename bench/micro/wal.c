@@ -8,11 +8,11 @@
 #include <stdlib.h>
 
 enum {
-    FILL_RECORDS = 2046,   /* 256 KiB */
-    CUT_BYTES = 32 << 20,  /* the base moves so often where segments are used again */
-    RECYCLED_MIN = 4,      /* from then on no new file is made */
-    LONE_BYTES = 100,      /* payload of a lone record */
-    ROLL_RECORDS = 126,    /* 16 KiB */
+    FILL_RECORDS = 2046,  /* 256 KiB */
+    CUT_BYTES = 32 << 20, /* the base moves so often where segments are used again */
+    RECYCLED_MIN = 4,     /* from then on no new file is made */
+    LONE_BYTES = 100,     /* payload of a lone record */
+    ROLL_RECORDS = 126,   /* 16 KiB */
     ROLL_BATCH_BYTES = 256 << 10,
     WAIT_SHIFT = 1, /* gbench's list of arguments ends with 0, enum bench_wait begins with it */
 };

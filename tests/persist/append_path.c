@@ -29,7 +29,7 @@
 
 enum {
     BATCHES = 200,
-    RECORDS = 8, /* a batch */
+    RECORDS = 8,     /* a batch */
     CALLS_MAX = 512, /* numbers of system calls */
     MARKER = SYS_getppid,
     CALLS_PER_BATCH_MAX = 2,
