@@ -27,6 +27,7 @@ enum {
     DRAIN_NS = 1000 * 1000 * 1000, /* how long clients may take to leave */
     /* A segment is in the making for less time than this, unless there is no room for it. */
     NO_ROOM_NS = 1000 * 1000 * 1000,
+    BEGINNING_NS = 1000 * 1000 * 1000,
 };
 
 enum source { SOURCE_SIGNAL, SOURCE_SOCKET, SOURCE_LCORES, SOURCE_COUNT };
@@ -44,6 +45,8 @@ struct control {
     uint64_t room_ns;            /* when there last was room for the log */
     bool no_room;                /* as last said */
     uint64_t holes;              /* likewise */
+    uint64_t begun_ns;
+    bool said_waiting, said_foreign;
 };
 
 int control_block_signals(void)
@@ -226,6 +229,31 @@ static void watch_repair(struct control *c)
     c->holes = holes;
 }
 
+/* Whoever starts the first node of a new cluster wonders why nothing happens. */
+static void watch_beginning(struct control *c)
+{
+    struct view_member members[MEMBERS_VIEW_MAX];
+
+    if (c->said_waiting || lcore_clock_ns() - c->begun_ns < BEGINNING_NS)
+        return;
+    c->said_waiting = true;
+    if (members_view_read(&c->node->view->members, members) == 0)
+        say(c, "no configuration yet: this node waits %s", report_waits(c->node));
+}
+
+/* A typing error in `cluster` looks like a dead peer otherwise. */
+static void watch_strangers(struct control *c)
+{
+    if (c->said_foreign ||
+        published_get(&c->node->counters->frames[FRAME_CLUSTER_VERDICT]) == 0)
+        return;
+    c->said_foreign = true;
+    say(c,
+        "a node at the other end of a link is of another cluster than %" PRIu64 ": its frames are "
+        "dropped; compare `cluster` in the configurations",
+        c->node->config->cluster);
+}
+
 static void control_turn(struct control *c)
 {
     struct epoll_event events[SOURCE_COUNT];
@@ -252,6 +280,8 @@ static void control_turn(struct control *c)
     watch_disk(c);
     watch_handover(c);
     watch_repair(c);
+    watch_beginning(c);
+    watch_strangers(c);
 }
 
 /* The errno of an lcore that could not begin; 0: none. */
@@ -330,6 +360,7 @@ int control_run(struct node *n, int signal_fd, int listen_fd)
         .listen_fd = listen_fd,
         .desk = {.node = n},
         .room_ns = lcore_clock_ns(),
+        .begun_ns = lcore_clock_ns(),
     };
     const int result = open_epoll(&c);
 

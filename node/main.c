@@ -269,7 +269,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "inspect") == 0)
         return command_inspect(argc - 1, argv + 1, &arguments);
     if (arguments.rest < argc - 1)
-        return complain_usage("one argument too many: ", argv[1 + arguments.rest]);
+        return complain_usage("a configuration is named by --config FILE; too many: ", argv[1 + arguments.rest]);
     if (strcmp(command, "init") == 0)
         return with_config(&arguments, command_init);
     if (strcmp(command, "run") == 0)

@@ -139,7 +139,7 @@ void report_members_table(const struct node *n, FILE *out)
         fputc('\n', out);
     }
     if (count == 0)
-        fprintf(out, "this node has no configuration yet: it waits to be added\n");
+        fprintf(out, "this node has no configuration yet: it waits %s\n", report_waits(n));
     else if (!leads)
         fprintf(out, "match and lag are known to the leader only\n");
 }
@@ -192,18 +192,27 @@ void report_json(const struct node *n, FILE *out)
     fputc('}', out);
 }
 
+const char *report_waits(const struct node *n)
+{
+    return config_self(n->config)->joins != 0
+               ? "to be added (skiff member add, at a member)"
+               : "until all initial members run, each with an empty log";
+}
+
 /* Whoever is no voter says so. */
 static void row_membership(const struct node *n, FILE *out)
 {
     struct view_member members[MEMBERS_VIEW_MAX];
     const uint32_t count = members_view_read(&n->view->members, members);
-    const char *kind = count > 0 ? "no member" : "no member yet";
+    const char *kind = "no member";
 
     for (uint32_t i = 0; i < count; i++) {
         if (members[i].node == n->config->node)
             kind = member_kind(&members[i]);
     }
-    if (strcmp(kind, "voter") != 0)
+    if (count == 0)
+        fprintf(out, "; no member yet: waits %s", report_waits(n));
+    else if (strcmp(kind, "voter") != 0)
         fprintf(out, "; %s", kind);
 }
 

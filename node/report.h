@@ -20,5 +20,7 @@ void report_row(const struct node *n, FILE *out);
 
 enum { REPORT_COLUMNS = 9 };
 const char *report_role_name(uint64_t role);
+/* What a node without a configuration waits for: "to be ...", "until ...". */
+const char *report_waits(const struct node *n);
 
 #endif

@@ -29,6 +29,7 @@ def command_line(c):
     expect(c.skiff(), USAGE, 'skiff init', 'skiff run')
     expect(c.skiff('frobnicate'), USAGE, 'unknown command frobnicate', '--help')
     expect(c.skiff('run'), USAGE, '--config')
+    expect(c.skiff('run', c.config(1)), USAGE, 'a configuration is named by --config FILE')
     expect(c.skiff('status', '-o', 'xml'), USAGE, 'table or json')
     config = ('--config', c.config(1))
     expect(c.skiff('member', 'list'), USAGE, '--config FILE')
@@ -130,6 +131,41 @@ def second_start(c):
     c.kill(1)
 
 
+def log_says(c, i, *parts):
+    def said():
+        with open(c.log(i)) as log:
+            text = log.read()
+        return all(part in text for part in parts)
+    c.wait(f'node {i} says: {parts}', said)
+
+
+def one_alone(c):
+    c.start(1)
+    log_says(c, 1, 'no configuration yet: this node waits until all initial members run')
+    expect(c.skiff('status', '--config', c.config(1)), 0, 'no member yet: waits until all')
+    expect(c.skiff('member', 'list', '--config', c.config(1)), 0, 'waits until all initial members')
+    c.kill(1)
+
+
+def another_cluster(c):
+    with open(c.config(2)) as file:
+        good = file.read()
+    with open(c.config(2), 'w') as file:
+        file.write(re.sub(r'(?m)^cluster: .*$', 'cluster: 99', good))
+    os.rename(c.data(2), c.data(2) + '.kept')
+    c.init(2)
+    c.start(1)
+    c.start(2)
+    log_says(c, 1, 'is of another cluster than 20261122', 'compare `cluster`')
+    log_says(c, 2, 'is of another cluster than 99')
+    c.kill(1)
+    c.kill(2)
+    shutil.rmtree(c.data(2))
+    os.rename(c.data(2) + '.kept', c.data(2))
+    with open(c.config(2), 'w') as file:
+        file.write(good)
+
+
 def not_writable(c):
     """As root everything is writable, so then another user tries."""
     command = [c.program, 'run', '--config', c.config(1)]
@@ -163,6 +199,7 @@ def quickstart_refuses(c):
 with Cluster(sys.argv[1]) as cluster:
     for test in (command_line, typo_in_yaml, no_data_directory, empty_data_directory,
                  file_as_data_directory, init_twice, data_of_another_cluster, data_of_another_node,
-                 cpus_that_are_not_there, port_taken, second_start, not_writable, quickstart_refuses):
+                 cpus_that_are_not_there, port_taken, one_alone, another_cluster, second_start, not_writable,
+                 quickstart_refuses):
         test(cluster)
         print('ok', test.__name__)
