@@ -345,6 +345,58 @@ static void record_must_follow(void **state)
     puppets_close(&s);
 }
 
+/* The entry before is on the disk alone, and its checksum is remembered. */
+static void record_must_follow_what_a_start_found(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    follow_and_put(&s);
+    const struct record_header *first = make_record(&s, 1, TERM, 0, s.w->machine[0].boot);
+    const uint32_t chain = first->header_crc;
+    puppet_append(s.two, TERM, first, 0, 0);
+    assert_non_null(puppet_next(s.two, FRAME_RAFT, RAFT_MSG_APPEND_REPLY, 20));
+    world_kill(s.w, 0);
+    world_start(s.w, 0);
+    s.two->number = 0;
+    puppet_greet(s.two, 1);
+    for (uint32_t good = 0; good < 2; good++) {
+        puppet_append(s.two, TERM, make_record(&s, 2, TERM, chain + 1 - good, 0), TERM, 0);
+        const bool taken = puppet_next(s.two, FRAME_RAFT, RAFT_MSG_APPEND_REPLY, 20) != NULL;
+        assert_int_equal(taken, good);
+        assert_int_equal(raft_last(real_raft(&s)), 1 + good);
+    }
+    puppets_close(&s);
+}
+
+/* A request that is too large, and one for which the table has no place, are answered at once. */
+static void too_large_and_too_many_are_refused(void **state)
+{
+    struct puppets s;
+    static uint8_t bytes[RECORD_PAYLOAD_BYTES_MAX + 1];
+    uint32_t busy = 0;
+
+    (void)state;
+    follow_and_put(&s);
+    struct client *c = &s.w->machine[0].client;
+    for (uint32_t i = 0; i < 1100; i++) { /* world.h gives the table 1024 places */
+        world_push(s.w, 0, REQUEST_PROPOSE, put_bytes, put_length);
+        world_turn(s.w);
+        busy += c->answered && c->answer.status == ANSWER_BUSY;
+        assert_int_equal(c->answered, i >= 1023);
+    }
+    assert_int_equal(busy, 1100 - 1023); /* one was there before */
+    c->tag = 1ull << REQUEST_DOOR_SHIFT | 1 << 30;
+    c->answered = false;
+    const struct request large = {.tag = c->tag, .bytes = bytes, .length = sizeof bytes,
+                                  .kind = REQUEST_PROPOSE};
+    assert_int_equal(spsc_push(s.w->machine[0].door->to_raft, &large, sizeof large, 1), 1);
+    world_turn(s.w);
+    assert_true(c->answered);
+    assert_int_equal(c->answer.status, ANSWER_BAD);
+    puppets_close(&s);
+}
+
 /* ---- reads --------------------------------------------------------------------------------------- */
 
 static void read_waits_for_its_index(void **state)
@@ -387,6 +439,8 @@ int main(void)
         cmocka_unit_test(what_came_through_is_not_sent_again),
         cmocka_unit_test(entries_of_an_earlier_boot_answer_nobody),
         cmocka_unit_test(record_must_follow),
+        cmocka_unit_test(record_must_follow_what_a_start_found),
+        cmocka_unit_test(too_large_and_too_many_are_refused),
         cmocka_unit_test(read_waits_for_its_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
