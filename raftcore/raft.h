@@ -115,6 +115,7 @@ enum raft_event_type {
     RAFT_EV_PEER_BOOT, /* peer: it restarted; what was in flight to it is lost. forced: and so is
                                what it had acknowledged, for its disk is an older one */
     RAFT_EV_ALIVE,     /* peer, term: a piece of a record came from it as the leader of that term */
+    RAFT_EV_RENEW,     /* now_ns was read after the leader's last message was passed */
     RAFT_EV_CAMPAIGN,  /* start an election now, unless a leader was just heard */
     RAFT_EV_TRANSFER,  /* peer: the leader hands over to it; 0: to the most caught-up voter */
     RAFT_EV_CHANGE,    /* config, forced: the leader makes it the configuration; not joint */
@@ -263,6 +264,9 @@ raft_index raft_snapshot_to(const struct raft *r, raft_node peer);
 raft_index raft_keep_from(const struct raft *r);
 /* Leader: who is to take over; 0: nobody. */
 raft_node raft_transfer_target(const struct raft *r);
+/* A leader was heard: pass RAFT_EV_RENEW with the next reading of the clock, before any message.
+ * Without it a lease fails where a node is paused after it has read the clock. */
+bool raft_heard_leader(const struct raft *r);
 /* Messages that contradicted what their sender, or the leader's office, had promised. */
 uint64_t raft_convicted(const struct raft *r);
 /* Messages ignored for their form: not a member, another's, absurd numbers. */

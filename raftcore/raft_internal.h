@@ -109,6 +109,7 @@ struct raft {
     raft_seq flush_seq; /* a seq persist owes us, and since when: the oldest write that is not */
     uint64_t flush_ns;  /* flushed is at least that old */
 
+    bool heard;           /* a leader, since the last RAFT_EV_RENEW */
     uint64_t promised_ns; /* until then we vote for nobody: some leader may count on that */
     uint64_t shy_ns;      /* until then our disk's failings keep us from campaigning early */
 
@@ -242,6 +243,7 @@ void raft_on_loaded(struct raft *r, const struct raft_event *ev, struct raft_eff
 void raft_on_bootstrap(struct raft *r, const struct raft_config *config);
 void raft_on_peer_boot(struct raft *r, raft_node node, bool forgot);
 void raft_on_alive(struct raft *r, raft_node leader, raft_term term);
+void raft_on_renew(struct raft *r);
 void raft_on_transfer(struct raft *r, raft_node target, struct raft_effects *fx);
 void raft_on_change(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
 void raft_on_compact(struct raft *r, raft_index index);

@@ -86,6 +86,7 @@ bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *
     if (news || r->role != RAFT_FOLLOWER)
         raft_become_follower(r, m->term, m->from, fx);
     raft_leader_heard(r);
+    r->heard = true;
     if (news && raft_reads_ask(r))
         raft_read_ask(r, fx);
     return true;

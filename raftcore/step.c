@@ -186,6 +186,9 @@ static void on_event(struct raft *r, const struct raft_event *ev, struct raft_ef
     case RAFT_EV_ALIVE:
         raft_on_alive(r, ev->peer, ev->term);
         break;
+    case RAFT_EV_RENEW:
+        raft_on_renew(r);
+        break;
     case RAFT_EV_CAMPAIGN:
         raft_campaign(r, fx);
         break;

@@ -51,6 +51,15 @@ static uint32_t take_durable(struct replica *r)
     return 1;
 }
 
+/* The leader's messages of the last poll came after its clock was read: see raft_heard_leader(). */
+static void renew_promise(struct replica *r)
+{
+    struct raft_event ev = {.type = RAFT_EV_RENEW};
+
+    if (raft_heard_leader(r->raft.raft) && step_deliver(r))
+        step_event(r, &ev);
+}
+
 static uint32_t take_tick(struct replica *r)
 {
     if (r->raft.now_ns < raft_next_tick(r->raft.raft))
@@ -299,6 +308,7 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     if (must_stop(r))
         return 0;
     room_poll(r);
+    renew_promise(r);
     work += take_durable(r);
     work += take_frames(r, r->control, CONTROL_BURST, true);
     work += take_tick(r);

@@ -1,9 +1,10 @@
 /* Goal:   a leader that reads by lease answers without a round while its lease holds, and never with
  *         what it has if it was paused between the confirmation and the answer and another leader
- *         has written meanwhile: then it asks again, as often as it takes.
+ *         has written meanwhile: then it asks again, as often as it takes. A follower that was paused
+ *         after it has read its clock promises for as long as one that was not.
  * Method: replicas of world.h. One of them is polled by hand, role by role, and left alone while the
- *         others go on. */
-#include "tests/replica/world.h"
+ *         others go on. The follower's leader and its rival are puppets. */
+#include "tests/replica/puppet.h"
 
 #include "sim/disk_sim.h"
 
@@ -102,11 +103,40 @@ static void paused_leader_does_not_answer_from_the_past(void **state)
     }
 }
 
+static void paused_follower_keeps_its_promise(void **state)
+{
+    const struct raft_msg asks = {.type = RAFT_MSG_PREVOTE, .term = 2};
+    const uint64_t promise_ns = 99 * 1000000; /* all but the last of election_min */
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    puppet_lead(s.two, 1, 100);
+    const uint64_t clock_ns = s.w->now_ns; /* the last that raft sees before the pause */
+    s.w->paused = 0;
+    world_run_ms(s.w, 60);
+    puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT, .term = 1, .round = 1});
+    world_run_ms(s.w, 1);
+    poll(s.w, 0, REPLICA_RX);
+    replica_poll(s.w->machine[0].replica, REPLICA_RAFT, clock_ns);
+    s.w->paused = s.w->count;
+    const uint64_t heard_ns = s.w->now_ns;
+    while (s.w->now_ns < heard_ns + promise_ns) {
+        puppet_say(s.three, &asks);
+        const struct frame *f = puppet_next(s.three, FRAME_RAFT, RAFT_MSG_PREVOTE_REPLY, 1);
+        assert_non_null(f);
+        assert_true(f->raft.reject);
+    }
+    puppets_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lease_answers_at_once),
         cmocka_unit_test(paused_leader_does_not_answer_from_the_past),
+        cmocka_unit_test(paused_follower_keeps_its_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
