@@ -200,12 +200,13 @@ uint32_t requests_poll(struct replica *r)
     struct replica_raft *role = &r->raft;
     uint32_t work = 0;
 
+    /* Before the doors: they would take each place that gets free, and the store waits for one. */
+    if (r->options.lease_reads)
+        work += take_late_reads(r);
     for (uint32_t i = 0; i < r->options.door_count; i++) {
         work += take_door(r, r->options.door[role->door_next]);
         role->door_next = role->door_next + 1 < r->options.door_count ? role->door_next + 1 : 0;
     }
-    if (r->options.lease_reads)
-        work += take_late_reads(r);
     work += expire(r);
     if (!room_for_writes(r))
         work += refuse_unsent(r, role->now_ns, ANSWER_NO_ROOM);
