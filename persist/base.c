@@ -79,7 +79,7 @@ int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_ba
 }
 
 /* The oldest segment that holds anything alive. */
-static uint32_t start_segment(const struct wal *w)
+static uint32_t oldest_alive(const struct wal *w)
 {
     const struct wal_base_change *c = &w->base;
     struct wal_place at = {.segment = 0};
@@ -92,9 +92,22 @@ static uint32_t start_segment(const struct wal *w)
         return 0;
     /* An entry that is still queued has no place yet; what is found then lies before it. */
     ASSERT(at.segment <= w->durable_end.segment);
-    while (w->segment[at.segment].first_number == 0) /* lost to damage: no place to begin at */
-        at.segment--;
     return at.segment;
+}
+
+/* The segment where a start, which knows the base and nothing below it, can begin: not one that goes on
+ * above the base, with entries that were replaced later, nor one whose beginning is damaged. */
+static uint32_t start_segment(const struct wal *w)
+{
+    const raft_index next = w->base.manifest.base_index + 1;
+    uint32_t i = oldest_alive(w);
+
+    ASSERT(i < w->segment_count);
+    /* Up to the cut all is dead and passed over; the oldest segment is where the log began so far. */
+    while (i > 0 && (w->segment[i].first_number == 0 || w->segment[i].goes_on == 0 ||
+                     (w->segment[i].goes_on > next && !w->base.cut)))
+        i--;
+    return i;
 }
 
 static void compose(struct wal *w)

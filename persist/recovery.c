@@ -189,8 +189,11 @@ static int keep_batch(struct recovery *r, const struct batch_header *h,
 {
     struct wal *w = r->w;
 
+    const raft_index goes_on = wal_batch_goes_on(h, records);
     ASSERT(h->number == r->number);
     ASSERT(h->previous_crc == r->previous_crc);
+    if (r->at.offset == SEGMENT_DATA_OFFSET)
+        w->segment[r->at.segment].goes_on = goes_on;
     if (h->boot >= w->options.boot)
         return REFUSE(r, -EINVAL, "the log was written in boot %u, and this is to be boot %u",
                       h->boot, w->options.boot);
@@ -205,6 +208,7 @@ static int keep_batch(struct recovery *r, const struct batch_header *h,
     if (body->first_index > 0 && (h->flags & BATCH_FILLS) == 0)
         wal_places_add(&w->places, body->first_index, r->at);
     pass_batch(r, h, body->first_index);
+    r->kept[h->number % KEPT_RING].goes_on = goes_on;
     return 0;
 }
 

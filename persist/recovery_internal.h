@@ -24,6 +24,7 @@ struct kept {
     raft_seq last_seq;
     uint32_t header_crc;
     raft_index first_index; /* lowest of its records; 0: none that are the log's next */
+    raft_index goes_on;     /* see struct wal_segment; 0: not known */
     raft_index fills;       /* lowest of those that fill a hole; 0: none */
 };
 
@@ -37,8 +38,8 @@ struct recovery {
     uint64_t number;     /* and its number */
     uint32_t previous_crc;
     raft_seq last_seq;
-    bool lost;           /* batches in front of r->at are lost: where the log ended then is not known yet */
-    bool looked;         /* for marks, up to the end */
+    bool lost;   /* batches in front of r->at are lost: where the log ended then is not known yet */
+    bool looked; /* for marks, up to the end */
     uint64_t mark_number;        /* the durable mark */
     uint64_t highest_behind;     /* of all valid headers where the walk first stopped, and behind */
     struct kept kept[KEPT_RING]; /* batch n at n % KEPT_RING */

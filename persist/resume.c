@@ -150,6 +150,9 @@ static void join_segment(struct recovery *r, const struct wal_segment *to, const
     w->segment[w->segment_count] = *to;
     w->segment[w->segment_count].first_number = mark->number + 1;
     w->segment[w->segment_count].first_crc = mark->header_crc;
+    w->segment[w->segment_count].goes_on =
+        mark->number + 1 < r->number ? r->kept[(mark->number + 1) % KEPT_RING].goes_on
+                                     : w->view.last + 1; /* its first batch is the mark's */
     w->segment_count++;
     wal_places_cut(&w->places,
                    mark->number > 0

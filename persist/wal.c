@@ -433,6 +433,7 @@ static bool submit_next(struct wal *w)
     struct wal_segment *s = wal_current(w);
     if (s->first_number == 0) {
         s->first_number = w->submit_number;
+        s->goes_on = wal_batch_goes_on(&b->header, b->bytes + BATCH_HEADER_BYTES);
         s->first_crc = w->previous_crc;
     }
     s->end += bytes;

@@ -68,6 +68,7 @@ struct wal_segment {
     uint64_t bytes;
     uint64_t end;          /* of the batches that count; the current one's: where the next goes */
     uint64_t first_number; /* of its first batch; 0: it has none */
+    raft_index goes_on;    /* where the log goes on with that batch; 0: not known */
     uint32_t first_crc;    /* header checksum of the batch before that one */
     uint32_t slot;
     bool own; /* made by this process: no write of another can still reach it */
@@ -270,6 +271,13 @@ static inline struct wal_segment *wal_current(struct wal *w)
 {
     ASSERT(w->segment_count > 0);
     return &w->segment[w->segment_count - 1];
+}
+
+/* Where the log goes on with a batch: with its first record, or behind its last entry. */
+static inline raft_index wal_batch_goes_on(const struct batch_header *h, const uint8_t *records)
+{
+    const bool brings = h->record_count > 0 && (h->flags & BATCH_FILLS) == 0;
+    return brings ? record_at(records)->index : h->last_index + 1;
 }
 
 static inline bool wal_place_before(struct wal_place a, struct wal_place b)

@@ -347,6 +347,58 @@ static void other_start(struct segment_manifest *m)
     m->start_generation--;
 }
 
+/* The index of the record with which a new segment begins, single records being appended. */
+static raft_index extend_to_new_segment(struct fixture *f)
+{
+    const uint64_t segments = wal_counters(f->wal)->segments;
+
+    while (wal_counters(f->wal)->segments == segments) {
+        fixture_extend(f, 1, 1500);
+        fixture_settle(f);
+    }
+    return fixture_now(f)->last;
+}
+
+/* Records at the beginning of a segment may continue what is replaced further on: the log can't begin
+ * there, though the entry behind its base stands in that segment. */
+static void log_does_not_begin_with_what_was_replaced(void **state)
+{
+    (void)state;
+    for (uint32_t back = 0; back < 3; back++) {
+        struct fixture *f = fixture_new(21);
+        assert_int_equal(fixture_open(f), 0);
+        const raft_index first = extend_to_new_segment(f);
+        const raft_index replaced = first - back;
+        const struct fixture_step step = {.first = replaced, .count = back + 1, .term = 2};
+        fixture_append_wait(f, &step);
+        fixture_settle(f);
+        fixture_set_base(f, replaced - 1, false);
+        fixture_settle(f);
+        restart(f);
+        assert_int_equal(f->recovered.base.index, replaced - 1);
+        assert_int_equal(f->recovered.last, first);
+        fixture_delete(f);
+    }
+}
+
+/* Likewise when the base is the last entry, after a truncation. */
+static void base_at_the_end_of_what_was_replaced(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(22);
+
+    assert_int_equal(fixture_open(f), 0);
+    const raft_index first = extend_to_new_segment(f);
+    const struct fixture_step step = {.first = first - 3, .count = 1, .term = 2};
+    fixture_append_wait(f, &step);
+    fixture_settle(f);
+    fixture_set_base(f, first - 3, false);
+    fixture_settle(f);
+    restart(f);
+    assert_int_equal(f->recovered.last, first - 3);
+    fixture_delete(f);
+}
+
 static void manifest_and_log_must_agree(void **state)
 {
     (void)state;
@@ -383,6 +435,8 @@ int main(void)
         cmocka_unit_test(one_copy_of_a_header_is_enough),
         cmocka_unit_test(newer_manifest_counts),
         cmocka_unit_test(manifest_behind_a_recovery_does_not_count),
+        cmocka_unit_test(log_does_not_begin_with_what_was_replaced),
+        cmocka_unit_test(base_at_the_end_of_what_was_replaced),
         cmocka_unit_test(manifest_and_log_must_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
