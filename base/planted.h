@@ -36,6 +36,8 @@
       "a later leader leaves a joint configuration that it finds")                                 \
     X(CHANGE_IN_ONE_STEP, "change-in-one-step", SIM,                                               \
       "other voters come by way of a joint configuration")                                         \
+    X(CONFIG_NOT_UNDONE, "config-not-undone", SIM,                                                 \
+      "a configuration whose entry is truncated is undone")                                        \
     X(LEARNER_COUNTS, "learner-counts", SIM, "learners count in no quorum")                        \
     X(VOTE_NOT_PERSISTED, "vote-not-persisted", SIM, "a vote is written, and waited for")          \
     X(VOTE_FORGOTTEN, "vote-forgotten", SIM, "a start remembers the vote it finds")                \
@@ -49,8 +51,19 @@
       "only echoes of the running round confirm reads")                                            \
     X(READ_BEFORE_OWN_ENTRY, "read-before-own-entry", SIM,                                         \
       "no read before the first entry of the leader is committed")                                 \
+    X(READ_JOINS_ROUND, "read-joins-round", SIM,                                                   \
+      "a read is confirmed by a round that was sent after it came")                                \
+    X(LEASE_TOO_LONG, "lease-too-long", SIM, "a lease is over before anybody else can be elected") \
+    X(LEASE_NOT_RECHECKED, "lease-not-rechecked", SIM,                                             \
+      "a lease is judged by a clock that was read after the request came")                         \
+    X(LEASE_AFTER_TRANSFER, "lease-after-transfer", SIM,                                           \
+      "no read by lease once TIMEOUT_NOW has left")                                                \
+    X(START_WITHOUT_HOLD, "start-without-hold", SIM,                                               \
+      "a node that starts gives no vote for as long as a lease may count on it")                   \
     X(READ_BEFORE_APPLY, "read-before-apply", SIM, "a read waits until its index is applied")      \
     X(READ_BY_INDEX, "read-by-index", SIM, "an old entry is read back by index and term")          \
+    X(MEMORY_REUSED_EARLY, "memory-reused-early", SIM,                                             \
+      "record memory is used again when all its readers are past")                                 \
     X(FATE_NOT_AWAITED, "fate-not-awaited", SIM,                                                   \
       "a request in doubt is not sent again before its fate is known")                             \
     X(FORWARD_DOUBLED, "forward-doubled", SIM, "a forward that was taken before is dropped")       \

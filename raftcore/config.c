@@ -118,7 +118,7 @@ void raft_config_truncate(struct raft *r, raft_index first)
     const uint32_t count_before = r->config_count;
 
     ASSERT(r->configs[0].index < first); /* committed, or no entry at all */
-    while (r->configs[r->config_count - 1].index >= first)
+    while (r->configs[r->config_count - 1].index >= first && !planted(PLANTED_CONFIG_NOT_UNDONE))
         r->config_count--;
     ASSERT(r->config_count > 0);
     if (r->config_count < count_before) {

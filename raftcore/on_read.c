@@ -48,6 +48,8 @@ static void finish_round(struct raft *r, struct raft_effects *fx)
     ASSERT(r->round_index <= r->commit);
     r->round_running = false;
     r->lease_ns = r->round_ns;
+    if (planted(PLANTED_READ_JOINS_ROUND))
+        r->read_running = r->read_wanted;
     confirm_local(r, r->read_running, r->round_index, 0, fx);
     for (uint32_t i = 0; i < count; i++) {
         if (r->peer[i].read_running == 0)
@@ -124,11 +126,13 @@ bool raft_lease_renew(struct raft *r, struct raft_effects *fx)
  * those promises back. */
 static uint64_t lease_until_ns(const struct raft *r)
 {
-    const uint64_t length =
-        r->options.election_min_ns - r->options.election_min_ns / RAFT_LEASE_MARGIN_DIVISOR;
+    const uint64_t refused_ns =
+        r->options.election_min_ns * (planted(PLANTED_LEASE_TOO_LONG) ? 3 : 1);
+    const uint64_t length = refused_ns - refused_ns / RAFT_LEASE_MARGIN_DIVISOR;
+    const bool told = r->transfer_told && !planted(PLANTED_LEASE_AFTER_TRANSFER);
 
     ASSERT(r->role == RAFT_LEADER);
-    if (!r->options.lease_reads || r->transfer_told || r->lease_ns == 0)
+    if (!r->options.lease_reads || told || r->lease_ns == 0)
         return 0;
     return r->now_ns < r->lease_ns + length ? r->lease_ns + length : 0;
 }

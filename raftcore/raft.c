@@ -87,6 +87,8 @@ struct raft *raft_init(void *memory, const struct raft_options *options,
     r->now_ns = now_ns;
     /* Whatever term the disk has: we may have answered a leader of one that was not flushed yet. */
     r->promised_ns = now_ns + options->election_min_ns;
+    if (planted(PLANTED_START_WITHOUT_HOLD))
+        r->promised_ns = now_ns;
     raft_config_init(r, recovered);
     raft_timer_restart(r);
     return r;

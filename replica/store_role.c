@@ -148,7 +148,7 @@ static bool lease_holds(struct replica *r, uint64_t now_ns)
     const struct read_slot *read = &role->held.read;
 
     ASSERT(role->has_held);
-    if (read->until_ns == 0)
+    if (read->until_ns == 0 || planted(PLANTED_LEASE_NOT_RECHECKED))
         return true;
     if (role->popped > role->arrived)
         return false; /* it came after the clock was read */
