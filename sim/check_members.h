@@ -21,7 +21,7 @@ struct check_members;
 /* A node as its turn left it. */
 struct check_member_state {
     raft_node node;
-    raft_term term; /* that it leads; 0: it does not */
+    raft_term term; /* that it leads, or led when it appended that; 0: it did not */
     raft_index commit;
     raft_index index; /* of the configuration in force; 0: from bootstrap, or none */
     const struct raft_config *config;

@@ -25,11 +25,15 @@ static size_t aligned(size_t bytes)
 static void draw_clock(struct sim *s, struct sim_node *n)
 {
     const uint32_t most = s->healed ? 0 : s->plan.drift_ppm_max;
+    /* A third of the clocks are as far off as may be. */
+    const bool at_bound = prng_below(&s->prng, 3) == 0;
+    const uint64_t drift = at_bound ? 2 * (uint64_t)most * prng_below(&s->prng, 2)
+                                    : prng_between(&s->prng, 0, 2 * (uint64_t)most);
 
     n->clock = (struct sim_clock){
         .base_ns = DRIFT_BASE_NS + prng_below(&s->prng, DRIFT_BASE_NS),
         .start_ns = s->now_ns,
-        .drift_ppm = (int32_t)prng_between(&s->prng, 0, 2 * (uint64_t)most) - (int32_t)most,
+        .drift_ppm = (int32_t)drift - (int32_t)most,
     };
 }
 
@@ -133,6 +137,7 @@ void cluster_init(struct sim *s, struct sim_node *n)
     n->boot = 0;
     n->replica = NULL;
     n->paused_until_ns = 0;
+    n->clock_read_ns = 0;
     n->hung_until_ns = 0;
     n->full_until_ns = 0;
     n->ruined = false;
@@ -225,6 +230,7 @@ void cluster_crash(struct sim *s, struct sim_node *n, enum sim_crash_mode mode)
     disk_sim_fail(n->disk, &(struct disk_sim_fault){.kind = DISK_OP_WRITE});
     n->hung_until_ns = 0;
     n->paused_until_ns = 0;
+    n->clock_read_ns = 0;
     if (mode == SIM_KILL)
         disk_sim_kill(n->disk);
     else

@@ -25,6 +25,8 @@ void faults_plan_next(struct sim *s)
         s->fault_next_ns = s->heal_ns;
     if (s->flap.left > 0 && s->flap.next_ns < s->fault_next_ns)
         s->fault_next_ns = s->flap.next_ns;
+    if (s->siege.stage != SIEGE_NONE && s->siege.next_ns < s->fault_next_ns)
+        s->fault_next_ns = s->siege.next_ns;
     for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++)
         if (s->strike_ns[strike] < s->fault_next_ns)
             s->fault_next_ns = s->strike_ns[strike];
@@ -45,6 +47,7 @@ void faults_begin(struct sim *s)
     }
     s->heal_ns = UINT64_MAX;
     s->flap = (struct sim_flap){0};
+    s->siege = (struct sim_siege){.stage = SIEGE_NONE};
     net_record(s->net, s->plan.every_ns[PLAN_REPLAY] != 0);
     faults_plan_next(s);
 }
@@ -59,13 +62,13 @@ static struct sim_node *draw_living(struct sim *s, struct prng *p)
     return n->replica != NULL ? n : NULL;
 }
 
-static void crash(struct sim *s, struct prng *p, struct sim_node *n)
+void faults_crash(struct sim *s, struct prng *p, struct sim_node *n, uint64_t down_ns)
 {
     const bool kill = s->plan.kill != 0 && prng_chance(p, s->plan.kill);
 
     sim_trace(s, "node %u: %s", sim_id(n), kill ? "killed" : "power cut");
     cluster_crash(s, n, kill ? SIM_KILL : SIM_LOSE_UNSYNCED);
-    n->down_until_ns = s->now_ns + down_time(s, p);
+    n->down_until_ns = s->now_ns + down_ns;
 }
 
 static void crash_one(struct sim *s, struct prng *p)
@@ -77,14 +80,14 @@ static void crash_one(struct sim *s, struct prng *p)
     if (s->plan.ambush != 0 && prng_chance(p, s->plan.ambush))
         n->ambush = true;
     else
-        crash(s, p, n);
+        faults_crash(s, p, n, down_time(s, p));
 }
 
 static void crash_all(struct sim *s, struct prng *p)
 {
     for (uint32_t i = 0; i < s->node_count; i++)
         if (s->node[i].replica != NULL)
-            crash(s, p, &s->node[i]);
+            faults_crash(s, p, &s->node[i], down_time(s, p));
 }
 
 static void hang(struct sim *s, struct prng *p)
@@ -142,15 +145,24 @@ static uint64_t pause_length(struct sim *s, struct prng *p)
     return sim_around(p, mean_ns);
 }
 
+/* Half of the pauses strike when it has just read its clock: what came meanwhile it then meets with
+ * the time of before. */
+void faults_pause(struct sim *s, struct prng *p, struct sim_node *n, uint64_t until_ns)
+{
+    ASSERT(until_ns >= s->now_ns);
+    n->paused_until_ns = until_ns;
+    n->clock_read_ns = prng_below(p, 2) == 0 ? sim_clock_local(&n->clock, s->now_ns) : 0;
+    n->busy = true; /* it was in the middle of a turn */
+    sim_happen(s, SIM_PAUSE);
+    sim_trace(s, "node %u: paused", sim_id(n));
+}
+
 static void pause_one(struct sim *s, struct prng *p)
 {
     struct sim_node *n = draw_living(s, p);
 
-    if (n == NULL)
-        return;
-    n->paused_until_ns = s->now_ns + pause_length(s, p);
-    sim_happen(s, SIM_PAUSE);
-    sim_trace(s, "node %u: paused", sim_id(n));
+    if (n != NULL)
+        faults_pause(s, p, n, s->now_ns + pause_length(s, p));
 }
 
 static void stall_clock(struct sim *s, struct prng *p)
@@ -188,8 +200,8 @@ static void strike(struct sim *s, enum plan_fault fault)
         [PLAN_DISK_ERROR] = break_disk,     [PLAN_WIPE] = disks_wipe,
         [PLAN_SWAP] = disks_swap,           [PLAN_OLD_COPY] = disks_copy,
         [PLAN_CHANGE] = members_change,     [PLAN_TRANSFER] = members_transfer,
-        [PLAN_DISK_FULL] = harm_fill,
-        [PLAN_ROT] = harm_rot,
+        [PLAN_DISK_FULL] = harm_fill,       [PLAN_ROT] = harm_rot,
+        [PLAN_SIEGE] = siege_lay,
     };
 
     sim_mix(s, fault);
@@ -204,6 +216,7 @@ void faults_fire(struct sim *s)
     if (s->heal_ns <= s->now_ns)
         links_heal(s);
     links_flap_on(s);
+    siege_go_on(s, &s->strike_prng[PLAN_SIEGE]);
     for (uint32_t fault = 0; fault < PLAN_STRIKE_COUNT; fault++)
         if (s->strike_ns[fault] <= s->now_ns)
             strike(s, (enum plan_fault)fault);
@@ -224,12 +237,14 @@ void faults_heal(struct sim *s)
 {
     struct net_faults calm = s->plan.net;
 
+    s->happened[SIM_TIMEOUT] += (s->now_ns - SIM_START_NS) / s->plan.options.election_max_ns;
     s->healed = true;
     s->over = false;
     for (uint32_t fault = 0; fault < PLAN_STRIKE_COUNT; fault++)
         s->strike_ns[fault] = UINT64_MAX;
     s->heal_ns = UINT64_MAX;
     s->flap.left = 0;
+    siege_lift(s);
     s->fault_next_ns = UINT64_MAX;
     calm.loss = calm.duplicate = calm.reorder = calm.corrupt = 0;
     net_set_faults(s->net, &calm);

@@ -47,7 +47,7 @@ static bool ask(struct sim *s, struct sim_node *n, const struct admin_request *w
     if (spsc_push(n->door->to_raft, &request, sizeof request, 1) == 0)
         return false;
     admin->tag = tag;
-    admin->term = check_log_term(s->log);
+    admin->term = n->seen.term; /* a paused leader may be asked when its successor leads already */
     admin->commit = check_log_last(s->log);
     admin->leaves = false;
     s->admin_count++;
@@ -230,14 +230,12 @@ static void retire_one(struct sim *s, struct prng *p)
     sim_trace(s, "node %u: retired", sim_id(n));
 }
 
-void members_change(struct sim *s, struct prng *p)
+void members_ask_change(struct sim *s, struct prng *p, struct sim_node *n)
 {
-    struct sim_node *n = draw_asked(s, p);
     struct admin_request request = {.kind = ADMIN_CHANGE};
     const uint32_t tries = (uint32_t)prng_between(p, 1, EDITS_MAX);
 
-    retire_one(s, p);
-    if (n == NULL || n->replica == NULL || lost_lately(s))
+    if (n->replica == NULL || n->admin.tag != 0 || lost_lately(s))
         return;
     struct belief b = believe(raft_config(replica_raft(n->replica)));
     const bool lost = (s->lost & check_members_named(s->members)) != 0;
@@ -261,21 +259,37 @@ void members_change(struct sim *s, struct prng *p)
               request.forced ? ", forced" : "");
 }
 
+void members_change(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = draw_asked(s, p);
+
+    retire_one(s, p);
+    if (n != NULL)
+        members_ask_change(s, p, n);
+}
+
 /* ---- transfers ------------------------------------------------------------------------------- */
+
+bool members_ask_transfer(struct sim *s, struct sim_node *n, uint16_t target)
+{
+    const struct admin_request request = {.kind = ADMIN_TRANSFER, .target = target};
+
+    if (n->replica == NULL || n->admin.tag != 0 || !ask(s, n, &request))
+        return false;
+    sim_happen(s, SIM_TRANSFER);
+    sim_trace(s, "node %u is asked to hand over to %u", sim_id(n), target);
+    return true;
+}
 
 void members_transfer(struct sim *s, struct prng *p)
 {
     struct sim_node *n = draw_asked(s, p);
-    struct admin_request request = {.kind = ADMIN_TRANSFER};
+    uint16_t target = 0;
 
     if (prng_below(p, 2) == 0)
-        request.target =
-            (uint16_t)prng_between(p, 1, s->node_count); /* alive or not, voter or not */
-    if (n == NULL || !ask(s, n, &request))
-        return;
-    n->admin.leaves = request.target == 0 && prng_below(p, 2) == 0;
-    sim_happen(s, SIM_TRANSFER);
-    sim_trace(s, "node %u is asked to hand over to %u", sim_id(n), request.target);
+        target = (uint16_t)prng_between(p, 1, s->node_count); /* alive or not, voter or not */
+    if (n != NULL && members_ask_transfer(s, n, target))
+        n->admin.leaves = target == 0 && prng_below(p, 2) == 0;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */

@@ -90,8 +90,10 @@ static void observe_leader(struct sim *s, struct sim_node *n, raft_term term)
         return;
     n->seen.led_term = term;
     check_log_leads(s->log, sim_id(n), term, &fresh);
-    if (fresh)
-        sim_happen(s, SIM_ELECTION);
+    if (!fresh)
+        return;
+    sim_happen(s, SIM_ELECTION);
+    siege_on_election(s, n);
 }
 
 static void observe_records(struct sim *s, const struct frame *f)
@@ -119,6 +121,7 @@ static void observe_raft(struct sim *s, struct sim_node *n, const struct frame *
 {
     const struct raft_msg *msg = &f->raft;
 
+    siege_on_message(s, n, (enum raft_msg_type)msg->type);
     switch ((enum raft_msg_type)msg->type) {
     case RAFT_MSG_APPEND:
         observe_leader(s, n, msg->term);
@@ -273,13 +276,27 @@ static void observe_commits(struct sim *s, struct sim_node *n, raft_index commit
 
     for (raft_index i = n->seen.commit + 1; i <= commit; i++) {
         const bool fresh = i > check_log_last(s->log);
-        const struct record_header *record = fresh ? replica_record(n->replica, i) : NULL;
-        if (record != NULL)
-            check_log_record(s->log, record); /* who votes alone commits what it never sent */
         if (!check_log_committed(s->log, sim_id(n), node_term, i, raft_term_at(raft, i, NULL)))
             return;
         if (fresh)
             observe_chosen(s, n, i);
+    }
+}
+
+/* What a leader has appended since its last turn, whether it leaves it or not: who votes alone commits
+ * what it never sent, perhaps only in its next boot. */
+static void observe_appended(struct sim *s, const struct sim_node *n, raft_index last)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const raft_term term = raft_term_at(raft, last, NULL);
+    const bool its_own = term != 0 && term == n->seen.office_term;
+
+    if (!its_own && raft_role(raft) != RAFT_LEADER)
+        return;
+    for (raft_index i = n->seen.last + 1; i <= last; i++) {
+        const struct record_header *record = replica_record(n->replica, i);
+        if (record != NULL)
+            check_log_record(s->log, record);
     }
 }
 
@@ -345,6 +362,7 @@ void observe_turn(struct sim *s, struct sim_node *n)
 
     check_monotonic(s, n, &now);
     observe_config(s, n, &view);
+    observe_appended(s, n, now.last);
     observe_role(s, n, &now, &view);
     if (whole && now.commit > n->seen.commit)
         observe_commits(s, n, now.commit);

@@ -40,9 +40,12 @@ void observe_config(struct sim *s, struct sim_node *n, const struct check_view *
     }
     if (published_get(&n->counters->holes) != 0)
         return; /* terms in a hole are guesses, and a configuration may be among what is missing */
+    /* A leader that is deposed in the turn in which it appends one is still who introduced it. */
+    const raft_term config_term = raft_term_at(raft, raft_config_index(raft), NULL);
+    const raft_term own_term = config_term == seen->office_term ? config_term : 0;
     const struct check_member_state state = {
         .node = sim_id(n),
-        .term = raft_role(raft) == RAFT_LEADER ? raft_term_now(raft) : 0,
+        .term = raft_role(raft) == RAFT_LEADER ? raft_term_now(raft) : own_term,
         .commit = raft_commit(raft),
         .index = raft_config_index(raft),
         .config = raft_config(raft),

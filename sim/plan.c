@@ -73,13 +73,17 @@ static uint32_t draw_nodes(struct prng *p)
     return counts[prng_below(p, sizeof counts)];
 }
 
+/* A write costs about 75 events and a heartbeat's round a dozen. So half of the runs have seldom
+ * either, and with the same number of events see many times as many elections. */
 static void draw_timing(struct plan *plan, struct prng *p)
 {
     struct replica_options *o = &plan->options;
 
+    plan->brisk = coin(p);
     o->election_min_ns = between_log(p, 20 * MS, 160 * MS);
     o->election_max_ns = o->election_min_ns * prng_between(p, 15, 25) / 10;
-    o->heartbeat_ns = o->election_min_ns / prng_between(p, 4, 12);
+    o->heartbeat_ns =
+        o->election_min_ns / (plan->brisk ? prng_between(p, 2, 5) : prng_between(p, 4, 12));
     o->resend_ns = between_log(p, o->heartbeat_ns / 4, o->heartbeat_ns * 2);
     o->request_timeout_ns = o->election_max_ns * prng_between(p, 2, 20);
     plan->turn_gap_ns = between_log(p, US, PLAN_TURN_GAP_NS_MAX);
@@ -172,15 +176,15 @@ static void draw_strikes(struct plan *plan, uint64_t without)
         [PLAN_PAUSE] = 16,    [PLAN_CLOCK_STALL] = 16, [PLAN_CLOCK_JUMP] = 16,
         [PLAN_HANG] = 32,     [PLAN_DISK_ERROR] = 64,  [PLAN_WIPE] = 64,
         [PLAN_SWAP] = 64,     [PLAN_OLD_COPY] = 32,    [PLAN_CHANGE] = 8,
-        [PLAN_TRANSFER] = 16,
-        [PLAN_DISK_FULL] = 64, [PLAN_ROT] = 64,
+        [PLAN_TRANSFER] = 16, [PLAN_DISK_FULL] = 64,   [PLAN_ROT] = 64,
+        [PLAN_SIEGE] = 16,
     };
     const uint64_t timeout = plan->options.election_max_ns;
     struct prng p;
 
     for (uint32_t strike = 0; strike < PLAN_STRIKE_COUNT; strike++) {
         ASSERT(timeouts_max[strike] > 0);
-        const uint64_t most = timeout * timeouts_max[strike];
+        const uint64_t most = timeout * timeouts_max[strike] / (plan->brisk ? 4 : 1);
         const uint64_t least = most / 128; /* rare ones are never frequent */
         if (fault_begin(plan, without, (enum plan_fault)strike, &p))
             plan->every_ns[strike] =
@@ -265,22 +269,27 @@ static void draw_scarcity(struct plan *plan, uint64_t without)
 
 static void draw_clients(struct plan *plan, struct prng *p)
 {
-    plan->clients = (uint32_t)prng_between(p, 1, PLAN_CLIENTS_MAX);
-    plan->think_ns = between_log(p, 100 * US, plan->options.election_max_ns * 2);
+    const uint64_t timeout = plan->options.election_max_ns;
+
+    plan->clients =
+        (uint32_t)prng_between(p, 1, plan->brisk ? PLAN_CLIENTS_MAX / 2 : PLAN_CLIENTS_MAX);
+    plan->think_ns = plan->brisk ? between_log(p, timeout / 4, timeout * 16)
+                                 : between_log(p, 100 * US, timeout * 2);
     plan->large_values = coin(p) ? (uint32_t)between_log(p, 1000, 300000) : 0;
     plan->reads = (uint32_t)prng_below(p, 700000);
 }
 
-/* Leases rest on clocks that drift by 5 % at most: they are for runs whose clocks neither stand still
- * nor jump. */
-static void draw_leases(struct plan *plan)
+/* Leases rest on clocks that drift by 5 % at most: where reads are by lease, clocks neither stand
+ * still nor jump. These are the faults that are out. */
+static uint64_t draw_leases(struct plan *plan)
 {
-    const uint64_t broken =
-        plan_fault_bit(PLAN_CLOCK_STALL) | plan_fault_bit(PLAN_CLOCK_JUMP);
     struct prng p;
 
     prng_seed(&p, hash_u64(plan->seed, crc32c(0, "lease-reads", 11)));
-    plan->options.lease_reads = coin(&p) && (plan->on & broken) == 0;
+    plan->options.lease_reads = coin(&p);
+    if (!plan->options.lease_reads)
+        return 0;
+    return plan_fault_bit(PLAN_CLOCK_STALL) | plan_fault_bit(PLAN_CLOCK_JUMP);
 }
 
 void plan_draw(struct plan *plan, const struct plan_choice *choice)
@@ -299,18 +308,19 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     draw_log(plan, &p, choice->events);
     draw_disk(plan, &p);
     draw_net(plan, &p);
-    plan->down_ns =
-        between_log(&p, plan->options.election_min_ns / 4, plan->options.election_max_ns * 8);
+    plan->down_ns = between_log(&p, plan->options.election_min_ns / 4,
+                                plan->options.election_max_ns * (plan->brisk ? 2 : 8));
     plan->role_stall_ns = between_log(&p, plan->turn_gap_ns, plan->options.heartbeat_ns * 2);
     draw_clients(plan, &p);
     if (choice->clients != 0)
         plan->clients = choice->clients;
     const bool faultless = prng_below(&p, 10) == 0;
-    const uint64_t without = faultless ? PLAN_ALL_FAULTS : choice->without;
+    uint64_t without = choice->without | draw_leases(plan);
+    if (faultless)
+        without = PLAN_ALL_FAULTS;
     draw_members(plan, without, &p);
     draw_strikes(plan, without);
     draw_rates(plan, without);
     draw_scarcity(plan, without);
-    draw_leases(plan);
     draw_harm(plan, without);
 }

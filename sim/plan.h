@@ -42,7 +42,8 @@ enum {
     X(CHANGE, "change")           /* of the members, by an operator */         \
     X(TRANSFER, "transfer")       /* of leadership, likewise */                \
     X(DISK_FULL, "disk-full")     /* no file can be made, for a while */       \
-    X(ROT, "rot")                 /* a sector of one disk is not what it was */
+    X(ROT, "rot")                 /* a sector of one disk is not what it was */ \
+    X(SIEGE, "siege")             /* the leader loses the others, not its clients */
 
 /* Faults that are there all the time, or that others bring along, by a chance or a size. */
 #define PLAN_RATE_LIST(X)                                                        \
@@ -100,6 +101,7 @@ struct plan_choice {
 
 struct plan {
     uint64_t seed;
+    bool brisk;                     /* little happens between two elections */
     uint32_t nodes;                 /* initial voters */
     uint32_t spares;                /* nodes that may be made and added later */
     bool priorities;                /* of nodes, as leaders */

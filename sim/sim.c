@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum {
-    START_NS = 1000000000, /* so that no clock begins at 0 */
     REVISION_FIRST = 1,    /* of an empty store, as etcd has it */
 };
 
@@ -97,7 +96,7 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     s->config = *config;
     plan_draw(&s->plan, &choice);
     prng_seed(&s->prng, hash_u64(config->seed, 3));
-    s->now_ns = START_NS;
+    s->now_ns = SIM_START_NS;
     s->events = 0;
     s->hash = config->seed;
     s->healed = false;
@@ -227,9 +226,18 @@ static void node_leaves(struct sim *s, struct sim_node *n)
     n->down_until_ns = s->now_ns + sim_around(&s->prng, s->plan.down_ns);
 }
 
+/* What this turn takes for now. */
+static uint64_t read_clock(const struct sim *s, struct sim_node *n)
+{
+    const uint64_t before_ns = n->clock_read_ns;
+
+    n->clock_read_ns = 0;
+    return before_ns != 0 ? before_ns : sim_clock_local(&n->clock, s->now_ns);
+}
+
 static void node_turn(struct sim *s, struct sim_node *n)
 {
-    const uint64_t local = sim_clock_local(&n->clock, s->now_ns);
+    const uint64_t local = read_clock(s, n);
     uint8_t order[REPLICA_ROLE_COUNT];
     uint32_t work = 0;
 

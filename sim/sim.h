@@ -31,6 +31,7 @@ struct sim_config {
 };
 
 #define SIM_HAPPENING_LIST(X)                                          \
+    X(TIMEOUT, "election timeouts gone by before the healing")         \
     X(ELECTION, "leaders elected")                                     \
     X(TRUNCATION, "logs truncated by a later leader")                  \
     X(CONFIG, "configurations in force, at a node")                    \
@@ -53,6 +54,7 @@ struct sim_config {
     X(FLAP, "links that flapped")                                      \
     X(REPLAY, "old frames replayed")                                   \
     X(PAUSE, "pauses")                                                 \
+    X(SIEGE, "leaders cut off from all others")                        \
     X(CLOCK_STALL, "clocks that stood still")                          \
     X(CLOCK_JUMP, "clocks that jumped")                                \
     X(HANG, "disks hung")                                              \

@@ -14,6 +14,7 @@
  *   disks.c     disks that are wiped, swapped, replaced by an old copy
  *   members.c   operators: changes of the members, transfers
  *   harm.c      what goes wrong with the bytes on disks
+ *   siege.c     the leader loses the others at the worst moment
  *   look.c      what a run tells about itself
  *   scenario.c  the hands of tests/sim
  */
@@ -31,6 +32,7 @@
 #include "sim/sim.h"
 
 enum {
+    SIM_START_NS = 1000000000, /* so that no clock begins at 0 */
     SIM_MILLION = 1000000,
     SIM_NODES_MAX = NET_NODES_MAX,
     SIM_SLOTS_MAX = PLAN_CLIENTS_MAX + 1, /* the last is the scenario's and phase two's own */
@@ -78,7 +80,7 @@ enum sim_who {
 /* What an operator asks of a node: one request at a time. */
 struct sim_admin {
     uint64_t tag;      /* 0: none is under way */
-    raft_term term;    /* newest that anybody led when it was asked */
+    raft_term term;     /* of that node when it was asked */
     raft_index commit; /* newest that anybody had committed then */
     bool leaves;       /* the process is stopped when it is answered */
     struct admin_request request;
@@ -107,6 +109,8 @@ struct sim_node {
 
     uint64_t down_until_ns; /* dead: when it is started */
     uint64_t paused_until_ns;
+    uint64_t clock_read_ns; /* by its own clock, before it was paused: what its next turn takes for
+                             * now; 0: it reads the clock */
     uint64_t hung_until_ns;
     uint64_t earliest_ns; /* no turn before */
     uint64_t timer_ns;
@@ -135,6 +139,22 @@ struct sim_flap {
     uint64_t every_ns, next_ns;
 };
 
+enum siege_stage {
+    SIEGE_NONE,
+    SIEGE_NARROW, /* the leader has just a majority */
+    SIEGE_WATCH,  /* until it sends a message of a certain kind */
+    SIEGE_CUT,
+};
+
+/* Of one leader at a time (siege.c). */
+struct sim_siege {
+    enum siege_stage stage;
+    uint32_t node;    /* who led when it was laid */
+    uint32_t strayed; /* followers that hear it no more, as a set */
+    enum raft_msg_type watched;
+    uint64_t next_ns; /* when the next stage is due */
+};
+
 struct sim {
     struct plan plan;
     struct sim_config config;
@@ -158,6 +178,7 @@ struct sim {
     uint64_t strike_ns[PLAN_STRIKE_COUNT];
     uint64_t heal_ns; /* ends a partition */
     struct sim_flap flap;
+    struct sim_siege siege;
     uint64_t fault_next_ns; /* the earliest of all that faults.c does */
     uint64_t work_next_ns;
 
@@ -260,6 +281,9 @@ void workload_crash(struct sim *s, struct sim_node *n);
 void workload_tick(struct sim *s);
 void workload_quiet(struct sim *s); /* no new calls from here on but those made by hand */
 void workload_answers(struct sim *s, struct sim_node *n);
+void workload_now(struct sim *s, struct sim_node *n);     /* who has no call under way makes one */
+void workload_hold(struct sim *s, struct sim_node *n);    /* some wait for workload_now() */
+void workload_release(struct sim *s, struct sim_node *n); /* they wait no longer */
 uint32_t workload_open(const struct sim *s); /* calls under way on living nodes */
 uint64_t workload_put(struct sim *s, struct sim_node *n, uint8_t key, uint64_t value);
 uint64_t workload_get(struct sim *s, struct sim_node *n, uint8_t key);
@@ -287,6 +311,8 @@ bool disks_all_have_entries(const struct sim *s); /* who may be a member and is 
 /* members.c: strikes of operators, and their answers */
 void members_change(struct sim *s, struct prng *p);
 void members_transfer(struct sim *s, struct prng *p);
+void members_ask_change(struct sim *s, struct prng *p, struct sim_node *n);
+bool members_ask_transfer(struct sim *s, struct sim_node *n, uint16_t target); /* 0: to any */
 void members_answer(struct sim *s, struct sim_node *n, const struct answer *answer);
 void members_crash(struct sim *s, struct sim_node *n);
 /* Phase two: nodes that may stay dead, as a set. */
@@ -297,6 +323,8 @@ void faults_begin(struct sim *s);
 void faults_fire(struct sim *s);
 void faults_plan_next(struct sim *s);
 void faults_heal(struct sim *s);
+void faults_crash(struct sim *s, struct prng *p, struct sim_node *n, uint64_t down_ns);
+void faults_pause(struct sim *s, struct prng *p, struct sim_node *n, uint64_t until_ns);
 /* One good copy of each committed entry and a healthy majority remain: progress may be asked for. */
 bool faults_within_atlas(const struct sim *s);
 
@@ -324,5 +352,14 @@ void links_toggle(struct sim *s, struct prng *p);
 void links_flap(struct sim *s, struct prng *p);
 void links_flap_on(struct sim *s); /* its next change, if it is due */
 void links_replay(struct sim *s, struct prng *p);
+
+/* siege.c */
+void siege_lay(struct sim *s, struct prng *p);
+void siege_go_on(struct sim *s, struct prng *p); /* to its next stage, if that is due */
+void siege_lift(struct sim *s);
+bool siege_wants_reads(const struct sim *s, const struct sim_node *n); /* of clients there */
+void siege_on_message(struct sim *s, const struct sim_node *n, enum raft_msg_type type); /* leaves */
+void siege_on_election(struct sim *s, const struct sim_node *n);    /* it leads a new term */
+void siege_on_write(struct sim *s, const struct sim_node *n);       /* it has served a write */
 
 #endif

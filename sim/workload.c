@@ -55,16 +55,21 @@ static struct history_call draw_range(struct sim *s)
     return (struct history_call){.key_first = first, .key_end = (uint8_t)(first + keys)};
 }
 
-static struct history_call draw_call(struct sim *s)
+static struct history_call draw_read(struct sim *s)
 {
     struct history_call call = draw_range(s);
 
-    if (sim_chance(s, s->plan.reads)) {
-        call.kind = prng_below(&s->prng, 3) == 0 ? HISTORY_READ_LOCAL : HISTORY_READ;
-        call.keys_only = prng_below(&s->prng, 8) == 0;
-        call.limit = prng_below(&s->prng, 4) == 0 ? (uint32_t)prng_between(&s->prng, 1, 8) : 0;
-        return call;
-    }
+    call.kind = prng_below(&s->prng, 3) == 0 ? HISTORY_READ_LOCAL : HISTORY_READ;
+    call.keys_only = prng_below(&s->prng, 8) == 0;
+    call.limit = prng_below(&s->prng, 4) == 0 ? (uint32_t)prng_between(&s->prng, 1, 8) : 0;
+    return call;
+}
+
+static struct history_call draw_call(struct sim *s)
+{
+    if (sim_chance(s, s->plan.reads))
+        return draw_read(s);
+    struct history_call call = draw_range(s);
     call.prev_kv = prng_below(&s->prng, 4) == 0;
     if (prng_below(&s->prng, 6) == 0) {
         call.kind = HISTORY_DELETE;
@@ -162,13 +167,37 @@ void workload_crash(struct sim *s, struct sim_node *n)
     plan_next(s);
 }
 
+void workload_now(struct sim *s, struct sim_node *n)
+{
+    for (uint32_t c = 0; c < s->plan.clients && !s->quiet; c++)
+        n->slot[c].next_ns = s->now_ns;
+    plan_next(s);
+}
+
+void workload_hold(struct sim *s, struct sim_node *n)
+{
+    for (uint32_t c = 0; c < s->plan.clients; c++)
+        if (prng_below(&s->prng, 2) == 0)
+            n->slot[c].next_ns = UINT64_MAX;
+    plan_next(s);
+}
+
+void workload_release(struct sim *s, struct sim_node *n)
+{
+    for (uint32_t c = 0; c < s->plan.clients && !s->quiet; c++)
+        if (n->slot[c].next_ns == UINT64_MAX)
+            n->slot[c].next_ns = s->now_ns + sim_around(&s->prng, s->plan.think_ns);
+    plan_next(s);
+}
+
 static void tick_node(struct sim *s, struct sim_node *n)
 {
     for (uint32_t c = 0; c < s->plan.clients; c++) {
         struct sim_slot *slot = &n->slot[c];
         if (slot->call != 0 || slot->next_ns > s->now_ns)
             continue;
-        struct history_call call = next_call(s, slot);
+        /* A write would keep its client waiting for all the time of a siege. */
+        struct history_call call = siege_wants_reads(s, n) ? draw_read(s) : next_call(s, slot);
         /* A copy or an impostor has a boot number that was used before; what it has read locally
          * would pass for what that boot had. */
         if (n->who != SIM_ITSELF && call.kind == HISTORY_READ_LOCAL)
@@ -235,7 +264,8 @@ static enum history_fate fate_of(struct sim *s, const struct answer *answer)
     return HISTORY_REFUSED;
 }
 
-static void end_call(struct sim *s, struct sim_slot *slot, const struct answer *answer)
+static void end_call(struct sim *s, struct sim_node *n, struct sim_slot *slot,
+                     const struct answer *answer)
 {
     const struct history_answer end = {
         .fate = (uint8_t)fate_of(s, answer),
@@ -247,10 +277,14 @@ static void end_call(struct sim *s, struct sim_slot *slot, const struct answer *
         .items = slot->item,
     };
 
+    const enum history_kind kind = (enum history_kind)s->call[slot->call - 1].kind;
+
     end_in_checkers(s, slot, &end);
     slot->again = end.fate != HISTORY_OK && prng_below(&s->prng, 2) == 0 ? slot->call : 0;
     slot->call = 0;
     slot->next_ns = s->quiet ? UINT64_MAX : s->now_ns + sim_around(&s->prng, s->plan.think_ns);
+    if (end.fate == HISTORY_OK && (kind == HISTORY_PUT || kind == HISTORY_DELETE))
+        siege_on_write(s, n);
 }
 
 static void take_answer(struct sim *s, struct sim_node *n, const struct answer *answer)
@@ -271,7 +305,7 @@ static void take_answer(struct sim *s, struct sim_node *n, const struct answer *
     if (answer->status == ANSWER_OK)
         call_parse_piece(s, slot, answer);
     if (!answer->more)
-        end_call(s, slot, answer);
+        end_call(s, n, slot, answer);
 }
 
 static uint32_t drain(struct sim *s, struct sim_node *n, struct spsc *ring)

@@ -1,0 +1,188 @@
+/* sim/siege.c: the leader loses the others at the worst of moments, and its clients stay with it.
+ *
+ *            siege_lay()           after about an election timeout
+ *   NONE ------------------> NARROW --------------------------------+
+ *    ^ |                      a minority hears it no more, and      |
+ *    | |                      would like to campaign                v
+ *    | +-------------------> WATCH --------------------------------> CUT ---+
+ *    | |                      the message has left, or none came    ^      |
+ *    | +------------------------------------------------------------+      |
+ *    +---------- mended: siege_lift() -------------------------------------+
+ *
+ * What Raft promises in the middle of a lease, of a round of heartbeats or of a change of the members
+ * is broken only where a successor works while the old leader still believes, and somebody asks it
+ * just then. By chance that is rare, so here it is arranged. Its followers may be restarted in the
+ * moment in which it loses them; it may be asked for a change that it will append alone; it may go
+ * deaf as soon as its TIMEOUT_NOW has left, or be paused when a round of heartbeats has. Its clients
+ * ask for nothing but reads, some of them only when another node has served a write.
+ */
+#include "base/assert.h"
+#include "sim/sim_internal.h"
+
+/* How a leader loses the others. */
+enum siege_way {
+    SIEGE_APART,
+    SIEGE_DEAF, /* it is heard: its heartbeats hold nobody back, but its TIMEOUT_NOW arrives */
+    SIEGE_PAUSED,
+    SIEGE_WAY_COUNT,
+};
+
+static void set_links(struct sim *s, uint32_t node, bool from_cut, bool to_cut)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        if (i == node)
+            continue;
+        net_cut(s->net, node, i, from_cut);
+        net_cut(s->net, i, node, to_cut);
+    }
+}
+
+/* It keeps as few followers as a majority needs. */
+static void narrow(struct sim *s, struct prng *p)
+{
+    struct sim_siege *siege = &s->siege;
+    const uint32_t from = (uint32_t)prng_below(p, s->node_count);
+
+    siege->stage = SIEGE_NARROW;
+    siege->next_ns = s->now_ns + sim_around(p, s->plan.options.election_max_ns);
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const uint32_t node = (from + i) % s->node_count;
+        const uint32_t strayed = siege->strayed | 1U << node;
+        if (node == siege->node || (uint32_t)__builtin_popcount(strayed) * 2 >= s->node_count)
+            continue;
+        siege->strayed = strayed;
+        net_cut(s->net, siege->node, node, true);
+        net_cut(s->net, node, siege->node, true);
+    }
+    sim_trace(s, "siege: nodes %#x lose the leader %u", siege->strayed, siege->node + 1);
+}
+
+/* Dead, and back before a heartbeat is due: whom they followed is forgotten. */
+static void restart_followers(struct sim *s, struct prng *p)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        struct sim_node *n = &s->node[i];
+        if (i != s->siege.node && (s->siege.strayed >> i & 1) == 0 && n->replica != NULL)
+            faults_crash(s, p, n, prng_below(p, s->plan.options.heartbeat_ns));
+    }
+}
+
+static void cut_off(struct sim *s, struct prng *p)
+{
+    struct sim_siege *siege = &s->siege;
+    struct sim_node *n = &s->node[siege->node];
+    enum siege_way way = (enum siege_way)prng_below(p, SIEGE_WAY_COUNT);
+
+    ASSERT(n->replica != NULL);
+    if (siege->stage == SIEGE_WATCH)
+        way = siege->watched == RAFT_MSG_TIMEOUT_NOW ? SIEGE_DEAF : SIEGE_PAUSED;
+    if (siege->stage == SIEGE_NARROW && prng_below(p, 2) == 0)
+        restart_followers(s, p);
+    siege->stage = SIEGE_CUT;
+    siege->next_ns = s->now_ns + sim_around(p, 2 * s->plan.options.election_max_ns);
+    if (way == SIEGE_PAUSED)
+        faults_pause(s, p, n, siege->next_ns);
+    else
+        set_links(s, siege->node, way == SIEGE_APART, true);
+    workload_hold(s, n);
+    sim_happen(s, SIM_SIEGE);
+    sim_trace(s, "siege: leader %u is %s", sim_id(n),
+              way == SIEGE_APART  ? "alone"
+              : way == SIEGE_DEAF ? "deaf"
+                                  : "paused");
+}
+
+static void watch(struct sim *s, enum raft_msg_type watched)
+{
+    s->siege.stage = SIEGE_WATCH;
+    s->siege.watched = watched;
+    s->siege.next_ns = s->now_ns + s->plan.options.election_max_ns;
+}
+
+void siege_lay(struct sim *s, struct prng *p)
+{
+    const uint32_t leader = sim_leader(s);
+    struct sim_siege *siege = &s->siege;
+
+    if (siege->stage != SIEGE_NONE || leader == UINT32_MAX)
+        return;
+    *siege = (struct sim_siege){.node = leader};
+    switch (prng_below(p, 5)) {
+    case 0:
+        narrow(s, p);
+        break;
+    case 1:
+        watch(s, RAFT_MSG_TIMEOUT_NOW);
+        members_ask_transfer(s, &s->node[leader], 0);
+        break;
+    case 2: /* a round of heartbeats, for reads */
+        watch(s, RAFT_MSG_HEARTBEAT);
+        workload_now(s, &s->node[leader]);
+        break;
+    case 3: /* what it is asked for now it appends when nobody hears it any more */
+        if (s->plan.every_ns[PLAN_CHANGE] != 0)
+            members_ask_change(s, p, &s->node[leader]);
+        cut_off(s, p);
+        break;
+    default:
+        cut_off(s, p);
+        break;
+    }
+}
+
+void siege_lift(struct sim *s)
+{
+    const struct sim_siege siege = s->siege;
+
+    s->siege = (struct sim_siege){.stage = SIEGE_NONE};
+    if (siege.stage == SIEGE_NONE)
+        return;
+    set_links(s, siege.node, false, false);
+    workload_release(s, &s->node[siege.node]);
+    sim_trace(s, "siege: leader %u is let go", siege.node + 1);
+}
+
+void siege_go_on(struct sim *s, struct prng *p)
+{
+    const struct sim_siege *siege = &s->siege;
+
+    if (siege->stage == SIEGE_NONE || siege->next_ns > s->now_ns)
+        return;
+    const bool leads = s->node[siege->node].replica != NULL && sim_leader(s) == siege->node;
+    if (siege->stage == SIEGE_CUT || !leads)
+        siege_lift(s);
+    else
+        cut_off(s, p);
+}
+
+void siege_on_message(struct sim *s, const struct sim_node *n, enum raft_msg_type type)
+{
+    struct sim_siege *siege = &s->siege;
+
+    if (siege->stage != SIEGE_WATCH || siege->node != n->number || siege->watched != type)
+        return;
+    siege->next_ns = s->now_ns; /* as soon as its turn has ended */
+    s->fault_next_ns = s->now_ns;
+}
+
+void siege_on_election(struct sim *s, const struct sim_node *n)
+{
+    if (s->siege.stage != SIEGE_CUT || s->siege.node == n->number)
+        return;
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (i != s->siege.node)
+            workload_now(s, &s->node[i]);
+}
+
+void siege_on_write(struct sim *s, const struct sim_node *n)
+{
+    if (s->siege.stage == SIEGE_CUT && s->siege.node != n->number)
+        workload_now(s, &s->node[s->siege.node]);
+}
+
+bool siege_wants_reads(const struct sim *s, const struct sim_node *n)
+{
+    const bool cut_off = s->siege.stage == SIEGE_CUT || s->siege.stage == SIEGE_WATCH;
+
+    return cut_off && s->siege.node == n->number;
+}
