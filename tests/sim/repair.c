@@ -149,7 +149,7 @@ static raft_index write_unheard(struct sim *s)
         sim_cut(s, 0, node, true);
     for (uint32_t node = 0; node < NODES; node++)
         (void)sim_put(s, node, (uint8_t)node, SMALL);
-    if (!sim_run_ns(s, timeout_ns(s) / 2))
+    if (!sim_run_ns(s, sim_plan(s)->options.election_min_ns * 3 / 4)) /* before they elect another */
         return 0;
     for (uint32_t node = 0; node < NODES; node++) {
         sim_crash(s, node, SIM_LOSE_UNSYNCED);
