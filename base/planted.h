@@ -78,6 +78,9 @@
       "numbers below the highest count as lost")                                                   \
     X(CREDIT_OUTLIVES_BOOT, "credit-outlives-boot", SIM, "a restart begins credit anew")           \
     X(GATE_FULL_LETS_GO, "gate-full-lets-go", SIM, "a full gate drops")                            \
+    X(REPAIR_SKIPPED, "repair-skipped", SIM, "lost entries are asked for, committed ones too")     \
+    X(REPAIR_ANY_RECORD, "repair-any-record", SIM,                                                 \
+      "what fills a hole has the checksum that the log names")                                     \
     X(BOOT_UNFLUSHED, "boot-unflushed", SIM, "the boot number is flushed before anything leaves")  \
     X(FLUSH_SKIPPED, "flush-skipped", CRASH,                                                       \
       "fdatasync mode: what is written must be flushed too")                                       \
