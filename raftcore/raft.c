@@ -201,6 +201,17 @@ raft_index raft_match(const struct raft *r, raft_node peer)
     return 0;
 }
 
+bool raft_hears(const struct raft *r, raft_node peer)
+{
+    const struct raft_config *config = raft_config_in_force(r);
+
+    for (uint32_t i = 0; i < config->count && r->role == RAFT_LEADER; i++) {
+        if (config->member[i].node == peer)
+            return raft_peer_is_heard(r, &r->peer[i]);
+    }
+    return false;
+}
+
 raft_node raft_transfer_target(const struct raft *r)
 {
     return r->role == RAFT_LEADER ? r->transfer_to : 0;

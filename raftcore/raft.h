@@ -255,6 +255,7 @@ raft_term raft_term_at(const struct raft *r, raft_index index, raft_index *run_l
 /* Entries that a leader may append now without outrunning the window; none while it hands over. */
 uint32_t raft_room(const struct raft *r);
 raft_index raft_match(const struct raft *r, raft_node peer); /* leader: acknowledged durable */
+bool raft_hears(const struct raft *r, raft_node peer); /* leader: within the longest timeout */
 /* The snapshot whose transfer to the peer is to go on; 0: end it, whatever runs. It ends with our
  * lead, the peer's boot or membership, and when the peer has it. */
 raft_index raft_snapshot_to(const struct raft *r, raft_node peer);

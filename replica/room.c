@@ -10,30 +10,35 @@
  */
 #include "replica/replica_internal.h"
 
-static bool has_room(struct replica *r, raft_node node)
+static bool says_full(struct replica *r, raft_node node)
 {
     const struct peer *peer = peer_of(r, node);
 
     if (node == r->options.node)
-        return !r->raft.no_room;
-    return peer == NULL || !peer->no_room; /* who has said nothing is not known to lack it */
+        return r->raft.no_room;
+    return peer != NULL && peer->no_room; /* who has said nothing is not known to lack it */
 }
 
-/* Of the voters of one half: those of `old` matter only while there are two. */
+/* Of the voters of one half: those of `old` matter only while there are two. A voter that is silent
+ * stores nothing, so it does not count either once another is full. If none is full it may be a
+ * matter of a moment, and a leader that hears no quorum steps down anyway. */
 static bool majority_has_room(struct replica *r, bool old)
 {
     const struct raft_config *config = raft_config(r->raft.raft);
     uint32_t voters = 0;
     uint32_t with_room = 0;
+    uint32_t full = 0;
 
     for (uint32_t i = 0; i < config->count; i++) {
         const struct raft_member *m = &config->member[i];
         if (old ? !m->voter_old : !m->voter)
             continue;
         voters++;
-        with_room += has_room(r, m->node);
+        full += says_full(r, m->node);
+        with_room += !says_full(r, m->node) &&
+                     (m->node == r->options.node || raft_hears(r->raft.raft, m->node));
     }
-    return 2 * with_room > voters;
+    return full == 0 || 2 * with_room > voters;
 }
 
 void room_poll(struct replica *r)

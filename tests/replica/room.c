@@ -150,6 +150,31 @@ static void a_full_follower_refuses_for_itself(void **state)
     world_close(w);
 }
 
+/* One of three is dead and one full: nothing can be stored, though only one says so. */
+static void dead_and_full_together(void **state)
+{
+    struct world *w = world_open(NODES, NODES);
+    const uint32_t leader = world_leader(w);
+    const uint32_t full = (leader + 1) % NODES;
+    const uint32_t dead = (leader + 2) % NODES;
+
+    (void)state;
+    set_full(w, full, true);
+    world_kill(w, dead);
+    fill(w, leader);
+    world_run_ms(w, 2 * NOTICED_MS); /* of silence, and without room */
+    assert_int_equal(put_within_ms(w, leader, 1, AT_ONCE_MS), ANSWER_NO_ROOM);
+    world_run_ms(w, 50);
+    assert_int_equal(put_within_ms(w, full, 1, AT_ONCE_MS), ANSWER_NO_ROOM);
+    assert_int_equal(world_leader(w), leader);
+    world_start(w, dead);
+    world_run_ms(w, 5000); /* it has much to catch up with */
+    assert_int_equal(put_within_ms(w, leader, 1, ANSWER_MS), ANSWER_OK);
+    assert_int_equal(put_within_ms(w, dead, 2, ANSWER_MS), ANSWER_OK);
+    assert_int_equal(world_leader(w), leader);
+    world_close(w);
+}
+
 /* A full node's word is no longer than its life: the next boot has what it has. */
 static void a_new_boot_has_said_nothing(void **state)
 {
@@ -182,6 +207,7 @@ int main(void)
         cmocka_unit_test(the_leader_and_another_are_full),
         cmocka_unit_test(all_are_full),
         cmocka_unit_test(a_full_follower_refuses_for_itself),
+        cmocka_unit_test(dead_and_full_together),
         cmocka_unit_test(a_new_boot_has_said_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
