@@ -45,7 +45,8 @@ enum {
     X(registered_kib, 2048, 0, 65536, false) /* of the batch buffers, with the kernel */        \
     X(term_runs, 65536, 64, 65536, false)                                                    \
     X(segments_ahead, 2, 1, 8, false)                                                        \
-    X(segment_spares, 16, 0, 64, false)
+    X(segment_spares, 16, 0, 64, false)                                                      \
+    X(background_percent, 25, 1, 100, false) /* of the disk's time: SHARE_PERCENT_DEFAULT */
 
 /* Keys, values and a charge for each key; the cluster's quota is the first leader's. The most is
  * STORE_QUOTA_BYTES_MAX. */

@@ -5,6 +5,9 @@
  *            covers writes that had completed before it was submitted.
  * Control    CREATE, REMOVE and RENAME touch directories: the disk's control thread does them, with all
  *            flushes that make them last, and they complete like the others.
+ * Unfinished A name that ends in DISK_UNFINISHED: a start removes such files before it looks at any other, so
+ *            that a crash leaves no half of a file. Who makes one bare writes it, flushes it (SYNC), and
+ *            gives it its name (RENAME); then it is there for good.
  * Sending    What was submitted may wait for company until disk_send() hands all of it over at once;
  *            who submits sends before its poll ends. A poll that forgets is late, not stuck:
  *            disk_reap() sends too.
@@ -20,6 +23,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
     DISK_SECTOR = 4096,    /* offsets, lengths and addresses are multiples of it */
@@ -28,6 +32,8 @@ enum {
     DISK_OPS_MAX = 256, /* in flight */
     DISK_LENT_MAX = 16, /* batch buffers and a window */
 };
+
+#define DISK_UNFINISHED ".new"
 
 struct disk;
 
@@ -44,7 +50,8 @@ enum disk_op_kind {
 
 struct disk_op {
     uint8_t kind;
-    bool bare; /* CREATE: the zeros need not be written: room is taken, first writes are slower */
+    bool bare; /* CREATE of an unfinished name: there is room for it, its bytes are not known, nothing is
+                  flushed */
     uint32_t slot;
     uint64_t offset;
     uint8_t *bytes;
@@ -65,6 +72,14 @@ static inline bool disk_lacks_room(int64_t result)
 {
     return result == -ENOSPC || result == -EDQUOT || result == -EMFILE || result == -ENFILE ||
            result == -ENOMEM;
+}
+
+static inline bool disk_name_unfinished(const char *name)
+{
+    const size_t length = strlen(name);
+    const size_t suffix = sizeof DISK_UNFINISHED - 1;
+
+    return length > suffix && strcmp(name + length - suffix, DISK_UNFINISHED) == 0;
 }
 
 /* 0, or -EAGAIN: too many in flight. */

@@ -1,9 +1,10 @@
-/* persist/disk_control.c: files are made under a name of their own, filled with zeros, flushed,
- * renamed, and the directory is flushed: a name that exists stands for a file that is complete.
+/* persist/disk_control.c: whole files are made under an unfinished name, filled with zeros, flushed,
+ * renamed, and the directory is flushed: a name that exists stands for a file that is complete. Bare
+ * ones are left to be finished by whoever asks for them.
  *
  * Zeros are written and not merely allocated: a first write to an allocated block changes the
- * file's metadata too, and its flush takes twice as long. They are written in pieces with pauses,
- * since flushes of the log wait behind them in the device.
+ * file's metadata too, and its flush takes twice as long. Here they are written at once, which only a
+ * start does; while the log runs, persist/prepare.c writes them itself, within its share of the disk.
  */
 #include "persist/disk_control_internal.h"
 
@@ -17,27 +18,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     ZEROS_BYTES = 256 * 1024,
-    PAUSE_NS = 100 * 1000, /* after each piece, for flushes of the log to pass */
     FILE_MODE = 0600,
     KIND_STOP = DISK_OP_RENAME + 1, /* a job that ends the thread */
 };
 
-static const char new_suffix[] = ".new";
-
-static void pause_between(bool gentle)
-{
-    const struct timespec pause = {.tv_nsec = PAUSE_NS};
-
-    if (gentle)
-        (void)nanosleep(&pause, NULL);
-}
-
-static int fill_with_zeros(const struct disk_control *c, int fd, uint64_t length, bool gentle)
+static int fill_with_zeros(const struct disk_control *c, int fd, uint64_t length)
 {
     ASSERT(length > 0);
     ASSERT(length % DISK_SECTOR == 0);
@@ -50,25 +39,40 @@ static int fill_with_zeros(const struct disk_control *c, int fd, uint64_t length
         if (n <= 0)
             return n < 0 ? -errno : -EIO;
         at += (uint64_t)n;
-        pause_between(gentle);
     }
     return fdatasync(fd) == 0 ? 0 : -errno;
 }
 
-static int64_t create_file(const struct disk_control *c, const struct disk_job *job, bool gentle,
-                           int *fd_out)
+/* Room under a name that a start would remove. */
+static int64_t create_bare(const struct disk_control *c, const struct disk_job *job, int *fd_out)
 {
-    char name[DISK_NAME_BYTES + sizeof new_suffix];
+    ASSERT(disk_name_unfinished(job->name));
+    ASSERT(job->length > 0);
+    const int fd = openat(c->directory_fd, job->name, O_CREAT | O_TRUNC | c->open_flags, FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    const int allocated = posix_fallocate(fd, 0, (off_t)job->length);
+    if (allocated == 0) {
+        *fd_out = fd;
+        return (int64_t)job->length;
+    }
+    (void)unlinkat(c->directory_fd, job->name, 0);
+    (void)close(fd);
+    return -allocated;
+}
+
+static int64_t create_file(const struct disk_control *c, const struct disk_job *job, int *fd_out)
+{
+    char name[DISK_NAME_BYTES + sizeof DISK_UNFINISHED];
     int result;
 
     ASSERT(job->kind == DISK_OP_CREATE);
     ASSERT(job->name[0] != 0);
-    (void)snprintf(name, sizeof name, "%.*s%s", DISK_NAME_BYTES - 1, job->name, new_suffix);
+    (void)snprintf(name, sizeof name, "%.*s%s", DISK_NAME_BYTES - 1, job->name, DISK_UNFINISHED);
     const int fd = openat(c->directory_fd, name, O_CREAT | O_TRUNC | c->open_flags, FILE_MODE);
     if (fd < 0)
         return -errno;
-    result = job->bare ? -posix_fallocate(fd, 0, (off_t)job->length)
-                       : fill_with_zeros(c, fd, job->length, gentle);
+    result = fill_with_zeros(c, fd, job->length);
     if (result != 0)
         goto remove;
     if (renameat(c->directory_fd, name, c->directory_fd, job->name) != 0) {
@@ -122,13 +126,12 @@ static int64_t rename_file(const struct disk_control *c, const struct disk_job *
     return fsync(c->directory_fd) == 0 ? 0 : -errno;
 }
 
-struct disk_job_done disk_control_perform(const struct disk_control *c, const struct disk_job *job,
-                                          bool gentle)
+struct disk_job_done disk_control_perform(const struct disk_control *c, const struct disk_job *job)
 {
     struct disk_job_done done = {.ticket = job->ticket, .fd = -1};
 
     if (job->kind == DISK_OP_CREATE) {
-        done.result = create_file(c, job, gentle, &done.fd);
+        done.result = job->bare ? create_bare(c, job, &done.fd) : create_file(c, job, &done.fd);
         return done;
     }
     if (job->kind == DISK_OP_RENAME) {
@@ -162,7 +165,7 @@ static void *control_main(void *argument)
         while (spsc_pop(c->jobs, &job, sizeof job, 1) == 1) {
             if ((int)job.kind == KIND_STOP)
                 return NULL;
-            const struct disk_job_done done = disk_control_perform(c, &job, true);
+            const struct disk_job_done done = disk_control_perform(c, &job);
             const uint32_t pushed = spsc_push(c->done, &done, sizeof done, 1);
             ASSERT(pushed == 1); /* as many slots as jobs there can be */
             ring_bell(c->event_fd);
@@ -242,14 +245,6 @@ void disk_control_close(struct disk_control *c)
         (void)close(c->wake_fd);
 }
 
-static bool is_leftover(const char *name)
-{
-    const size_t length = strlen(name);
-    const size_t suffix = sizeof new_suffix - 1;
-
-    return length > suffix && strcmp(name + length - suffix, new_suffix) == 0;
-}
-
 int disk_control_sweep(const struct disk_control *c)
 {
     const int fd = openat(c->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -263,7 +258,7 @@ int disk_control_sweep(const struct disk_control *c)
     }
     int result = 0;
     for (struct dirent *e = readdir(directory); e != NULL; e = readdir(directory)) {
-        if (is_leftover(e->d_name) && unlinkat(c->directory_fd, e->d_name, 0) != 0)
+        if (disk_name_unfinished(e->d_name) && unlinkat(c->directory_fd, e->d_name, 0) != 0)
             result = -errno;
     }
     (void)closedir(directory);

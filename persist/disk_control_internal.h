@@ -48,9 +48,7 @@ int disk_control_start(struct disk_control *c);
 /* At most DISK_OPS_MAX may be on their way. */
 void disk_control_push(struct disk_control *c, const struct disk_job *job);
 bool disk_control_pop(struct disk_control *c, struct disk_job_done *done);
-/* `gentle`: leaves most of the disk to others. */
-struct disk_job_done disk_control_perform(const struct disk_control *c, const struct disk_job *job,
-                                          bool gentle);
+struct disk_job_done disk_control_perform(const struct disk_control *c, const struct disk_job *job);
 /* Removes what a dead process had begun to make. */
 int disk_control_sweep(const struct disk_control *c);
 

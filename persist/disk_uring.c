@@ -327,7 +327,7 @@ static int64_t perform_now(struct disk *d, const struct disk_op *op)
     case DISK_OP_REMOVE:
     case DISK_OP_RENAME: {
         const struct disk_job job = job_of(d, op);
-        const struct disk_job_done done = disk_control_perform(&d->control, &job, false);
+        const struct disk_job_done done = disk_control_perform(&d->control, &job);
         install_file(d, op->slot, done.fd);
         return done.result;
     }

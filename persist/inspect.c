@@ -39,6 +39,8 @@ static struct wal_options options_of(const struct segment_owner *owner)
         .flights = WAL_FLIGHTS_DEFAULT,
         .runs_max = RUNS_MAX,
         .segments_ahead = WAL_AHEAD_DEFAULT,
+        .zeros_bytes = DISK_SECTOR,
+        .share_percent = SHARE_PERCENT_DEFAULT,
     };
 }
 

@@ -57,6 +57,7 @@ uint32_t wal_recycle_poll(struct wal *w)
     if (is_reusable(w, &first)) {
         w->recycle.spare[w->recycle.spare_count++] = first;
         w->counters.recycled++;
+        w->prepare.retry_ns = 0; /* a file that there is room for already */
     } else {
         if (!submit_removal(w, &first))
             return 0;

@@ -100,6 +100,15 @@ void segment_name(char name[DISK_NAME_BYTES], uint64_t generation)
     file_name_make(name, SEGMENT_NAME_PREFIX, generation);
 }
 
+void segment_name_unfinished(char name[DISK_NAME_BYTES], uint64_t generation)
+{
+    segment_name(name, generation);
+    const size_t length = strlen(name);
+    ASSERT(length + sizeof DISK_UNFINISHED <= DISK_NAME_BYTES);
+    memcpy(name + length, DISK_UNFINISHED, sizeof DISK_UNFINISHED);
+    ASSERT(disk_name_unfinished(name));
+}
+
 uint64_t segment_generation(const char *name)
 {
     return file_name_number(name, SEGMENT_NAME_PREFIX);

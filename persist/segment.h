@@ -102,6 +102,8 @@ enum segment_verdict segment_check_copy(const uint8_t *bytes, const struct segme
 
 /* "wal-0123456789abcdef" and back; 0: not such a name. */
 void segment_name(char name[DISK_NAME_BYTES], uint64_t generation);
+/* Until it is filled: see DISK_UNFINISHED. */
+void segment_name_unfinished(char name[DISK_NAME_BYTES], uint64_t generation);
 uint64_t segment_generation(const char *name);
 #define SEGMENT_NAME_PREFIX "wal-"
 

@@ -39,11 +39,14 @@ static void check_options(const struct wal_options *o)
     ASSERT(o->segments_ahead >= 1);
     ASSERT(o->segments_ahead <= WAL_AHEAD_MAX);
     ASSERT(o->spares_max <= WAL_SPARES_MAX);
+    ASSERT(o->zeros_bytes >= DISK_SECTOR);
+    ASSERT(o->zeros_bytes % DISK_SECTOR == 0);
+    ASSERT(o->zeros_bytes <= SHARE_BYTES_MAX);
 }
 
 /* The wal's memory, in this order; each part begins on a sector. */
 struct layout {
-    size_t buffers, window, headers, sector, names, run_first, run_term, config, end;
+    size_t buffers, window, headers, sector, zeros, names, run_first, run_term, config, end;
 };
 
 static struct layout layout_of(const struct wal_options *o)
@@ -54,7 +57,8 @@ static struct layout layout_of(const struct wal_options *o)
     l.window = l.buffers + (size_t)o->buffer_count * o->batch_bytes;
     l.headers = l.window + o->batch_bytes;
     l.sector = l.headers + SEGMENT_DATA_OFFSET;
-    l.names = l.sector + DISK_SECTOR;
+    l.zeros = l.sector + DISK_SECTOR;
+    l.names = l.zeros + o->zeros_bytes;
     l.run_first = l.names + align_up((WAL_SEGMENTS_MAX + 1) * (size_t)DISK_NAME_BYTES);
     l.run_term = l.run_first + align_up(o->runs_max * sizeof(raft_index));
     l.config = l.run_term + align_up(o->runs_max * sizeof(raft_term));
@@ -83,8 +87,10 @@ struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *
         w->buffer[i].bytes = bytes + l.buffers + (size_t)i * options->batch_bytes;
     w->reader.window = bytes + l.window;
     w->prepare.headers = bytes + l.headers;
+    w->prepare.zeros = bytes + l.zeros;
+    memset(w->prepare.zeros, 0, options->zeros_bytes);
+    share_init(&w->share, options->share_percent);
     w->base.sector = bytes + l.sector;
-    share_init(&w->share, SHARE_PERCENT_DEFAULT);
     w->slot_taken[0] = true; /* the superblock's */
     w->slot_taken[WAL_SLOT_SNAPSHOT] = true;
     w->slot_taken[WAL_SLOT_SNAPSHOT + 1] = true;
@@ -581,6 +587,9 @@ void wal_on_done(struct wal *w, const struct disk_done *done)
     case WAL_OP_PREPARE:
         wal_prepare_on_done(w, done->result);
         return;
+    case WAL_OP_ZEROS:
+        wal_prepare_on_zeros(w, done->result);
+        return;
     case WAL_OP_READ:
         wal_reader_on_done(w, done->result);
         return;
@@ -619,7 +628,7 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns)
     uint32_t work = reaped + wal_submit_syncs(w) + wal_base_poll(w);
     while (submit_due(w) && submit_next(w))
         work++;
-    if (w->oldest_number < w->submit_number)
+    if (w->flights > 0 || queued_bytes(w) > 0)
         share_log_at_work(&w->share, now_ns);
     work += wal_prepare_poll(w) + wal_recycle_poll(w);
     /* A mark is not worth the reserve. */
@@ -680,6 +689,12 @@ uint64_t wal_oldest_unflushed_ns(const struct wal *w)
 const struct wal_counters *wal_counters(const struct wal *w)
 {
     return &w->counters;
+}
+
+struct share *wal_share(struct wal *w)
+{
+    ASSERT(w->share.percent > 0);
+    return &w->share;
 }
 
 uint64_t wal_repairs_durable(const struct wal *w)

@@ -24,6 +24,7 @@
 #include "persist/disk.h"
 #include "raftcore/raft_types.h"
 
+struct share;
 struct wal;
 
 enum {
@@ -36,6 +37,7 @@ enum {
     WAL_AHEAD_DEFAULT = 2,
     WAL_SPARES_MAX = 64,
     WAL_SPARES_DEFAULT = 16,
+    WAL_ZEROS_BYTES_DEFAULT = 256 * 1024,
     WAL_REFUSAL_BYTES = 256,
     WAL_CONFIG_BYTES_MAX = 256,
 };
@@ -56,7 +58,11 @@ struct wal_options {
     uint32_t runs_max; /* term runs that recovery can report */
     uint32_t segments_ahead; /* prepared before they are needed, 1 .. WAL_AHEAD_MAX */
     uint32_t spares_max;     /* old segments kept to be used again, 0 .. WAL_SPARES_MAX */
-    bool sync_by_fsync;      /* fdatasync after the write has completed, instead of RWF_DSYNC */
+    uint32_t
+        zeros_bytes; /* a new segment is filled in writes of so much: a multiple of DISK_SECTOR, at
+                             most SHARE_BYTES_MAX */
+    uint32_t share_percent; /* of the disk's time for what is not the log: share.h */
+    bool sync_by_fsync;     /* fdatasync after the write has completed, instead of RWF_DSYNC */
 };
 
 /* The largest step that wal_append() takes: what surely fits into one batch. */
@@ -213,6 +219,8 @@ uint64_t wal_next_ns(const struct wal *w);
 /* When the oldest write in flight was submitted; 0: none. The slow-disk rules look at it. */
 uint64_t wal_oldest_unflushed_ns(const struct wal *w);
 const struct wal_counters *wal_counters(const struct wal *w);
+/* For whoever else has something to do on this disk. */
+struct share *wal_share(struct wal *w);
 
 /* One read at a time. Begin: 0 or -EAGAIN. Poll: true when `read` is filled. */
 int wal_read_begin(struct wal *w, struct wal_read *read);

@@ -51,6 +51,7 @@ enum wal_op {
     WAL_OP_BATCH_WRITE = 1,
     WAL_OP_BATCH_SYNC,
     WAL_OP_PREPARE,
+    WAL_OP_ZEROS,
     WAL_OP_READ,
     WAL_OP_BASE,
     WAL_OP_REMOVE,   /* the rest is a slot */
@@ -144,9 +145,14 @@ struct wal_holes {
     struct wal_fill fill[WAL_FILLS_MAX];
 };
 
+/* The diagram is in prepare.c. */
 enum wal_prepare_state {
     WAL_PREPARE_NONE,
-    WAL_PREPARE_CREATING,  /* or being renamed */
+    WAL_PREPARE_CREATING,
+    WAL_PREPARE_ZEROING,   /* one piece after another */
+    WAL_PREPARE_FLUSHING,  /* the zeros */
+    WAL_PREPARE_NAMING,    /* it gets its name */
+    WAL_PREPARE_DROPPING,  /* its removal waits to be submitted */
     WAL_PREPARE_UNWRITTEN, /* its header waits to be submitted */
     WAL_PREPARE_WRITING,
     WAL_PREPARE_UNSYNCED,
@@ -162,7 +168,10 @@ struct wal_prepared {
 struct wal_prepare {
     enum wal_prepare_state state; /* of `making` */
     struct wal_prepared making;
-    bool renames;      /* `making` is a spare that gets its new name */
+    bool in_flight;    /* ZEROING to NAMING: what the state says was submitted */
+    uint64_t zeroed;   /* bytes of `making` */
+    uint64_t spare;    /* `making` is a spare, of this generation; 0: a new file */
+    uint8_t *zeros;    /* options.zeros_bytes of them */
     uint64_t retry_ns; /* not before */
     uint8_t *headers;  /* SEGMENT_DATA_OFFSET bytes */
     uint32_t ready_count;
@@ -334,6 +343,7 @@ int wal_recover(struct wal *w, struct wal_recovered *out);
 /* prepare.c */
 uint32_t wal_prepare_poll(struct wal *w);
 void wal_prepare_on_done(struct wal *w, int64_t result);
+void wal_prepare_on_zeros(struct wal *w, int64_t result);
 uint64_t wal_prepare_next_ns(const struct wal *w);
 /* Makes the oldest prepared segment the current one; there must be one. */
 void wal_roll(struct wal *w);

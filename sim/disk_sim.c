@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BARE_BYTE = 0xa5 }; /* nobody may count on what nobody has written */
+
 static void slot_set(struct disk *d, uint32_t slot, uint32_t file)
 {
     ASSERT(slot < DISK_FILES_MAX);
@@ -306,6 +308,8 @@ static int64_t do_create(struct disk *d, struct pending *p)
     const uint32_t file = file_add(d, op->name, op->length);
     if (file == FILES_MAX)
         return -ENFILE;
+    if (op->bare)
+        memset(d->file[file].stable, BARE_BYTE, op->length);
     slot_set(d, op->slot, file);
     disk_sim_file_collect(d);
     return (int64_t)op->length;
@@ -407,10 +411,12 @@ static int64_t faulty_result(struct disk *d, struct pending *p)
     if (d->dead)
         return -EIO; /* the write stays what it was: it may land in part at the crash */
     const int64_t result = d->fault.result;
+    const bool making = p->file != FILES_MAX && disk_name_unfinished(d->file[p->file].name);
+    const uint32_t kind = making ? DISK_OP_CREATE : p->op.kind;
     if (disk_lacks_room(result))
-        d->failed.lacked_room |= 1u << p->op.kind;
+        d->failed.lacked_room |= 1u << kind;
     else
-        d->failed.broke |= 1u << p->op.kind;
+        d->failed.broke |= 1u << kind;
     if (!d->fault.sticky && d->fault.count <= 1)
         d->fault.nth = 0;
     else if (!d->fault.sticky)
@@ -634,6 +640,8 @@ int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BY
         const struct sim_file *f = &d->file[i];
         if (!f->used || !f->linked || strncmp(f->name, prefix, strlen(prefix)) != 0)
             continue;
+        if (disk_name_unfinished(f->name))
+            continue; /* a start, which alone may ask, has removed it before */
         if (found < count)
             memcpy(names[found], f->name, DISK_NAME_BYTES);
         found++;

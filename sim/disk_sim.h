@@ -3,6 +3,7 @@
  * Model      A file is its stable bytes and a list of writes that are not stable yet: in flight, or
  *            completed and cached. A WRITE_DSYNC is stable when it completes; a SYNC makes stable
  *            what had completed before it was submitted. CREATE, REMOVE and RENAME happen whole or not.
+ *            Unfinished files are gone after a crash.
  * Crash      disk_sim_power_cut(): of each write that is not stable any subset of its 512-byte
  *            pieces survives. disk_sim_kill(): the process dies, its cache does not; each write
  *            that was in flight lands whole, in part, later (also after the next process has read
@@ -89,7 +90,7 @@ void disk_sim_fail(struct disk *d, const struct disk_sim_fault *fault);
 /* An order of disk_sim_fail() is still to come, or is being carried out. */
 bool disk_sim_faulty(const struct disk *d);
 /* Bit k: an operation of kind k ended as such an order said, since the disk was made: for want of
- * room (disk_lacks_room()), or otherwise. */
+ * room (disk_lacks_room()), or otherwise. All that goes to an unfinished file counts as CREATE. */
 struct disk_sim_failed {
     uint32_t lacked_room;
     uint32_t broke;

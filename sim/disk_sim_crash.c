@@ -5,6 +5,10 @@
 
 static void restart(struct disk *d)
 {
+    for (uint32_t i = 0; i < d->file_end; i++) {
+        if (d->file[i].used && disk_name_unfinished(d->file[i].name))
+            d->file[i].linked = false;
+    }
     memset(d->slot_file, 0, d->slot_end * sizeof d->slot_file[0]);
     d->slot_end = 0;
     d->fail_all_after = 0;
@@ -82,8 +86,11 @@ void disk_sim_kill(struct disk *d)
     restart(d);
 }
 
-static bool is_unstable(const struct pending *p)
+/* It could make a difference; in a file that is gone after a crash nothing does. */
+static bool is_unstable(const struct disk *d, const struct pending *p)
 {
+    if (p->file != FILES_MAX && disk_name_unfinished(d->file[p->file].name))
+        return false;
     if (is_cached(p))
         return true;
     return p->state == PENDING_FLIGHT && (is_write(p) || p->file == FILES_MAX);
@@ -102,7 +109,7 @@ static uint32_t collect(const struct disk *d, uint32_t out[DISK_SIM_UNSTABLE_MAX
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < d->pending_end && count < DISK_SIM_UNSTABLE_MAX; i++) {
-        if (!is_unstable(&d->pending[i]))
+        if (!is_unstable(d, &d->pending[i]))
             continue;
         uint32_t at = count++;
         for (; at > 0 && comes_before(&d->pending[i], &d->pending[out[at - 1]]); at--)

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/prng.h"
+#include "persist/share.h"
 
 #include <string.h>
 
@@ -142,6 +143,8 @@ static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
     wal->sync_by_fsync = coin(p);
     wal->segments_ahead = (uint32_t)prng_between(p, 1, 3);
     wal->spares_max = (uint32_t)prng_between(p, 0, 4);
+    wal->zeros_bytes = 16 * DISK_SECTOR;
+    wal->share_percent = SHARE_PERCENT_DEFAULT;
     /* Long runs take larger segments: a disk has a limited number of files. In all shorter ones they
      * are equal, for a run that fails is tried with fewer events. */
     wal->segment_bytes = wal_segment_bytes_min(wal) + DISK_SECTOR * between_log(p, 1, 64) +

@@ -14,6 +14,7 @@
  */
 #include "base/assert.h"
 #include "base/record.h"
+#include "persist/share.h"
 #include "persist/wal.h"
 
 #include <inttypes.h>
@@ -219,6 +220,8 @@ int main(int argc, char **argv)
         .flights = WAL_FLIGHTS_DEFAULT,
         .runs_max = 16,
         .segments_ahead = WAL_AHEAD_DEFAULT,
+        .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+        .share_percent = SHARE_PERCENT_DEFAULT,
         .spares_max = WAL_SPARES_DEFAULT,
     };
     struct wal_recovered recovered;

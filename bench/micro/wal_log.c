@@ -34,6 +34,8 @@ void bench_log_options(struct bench_log *log)
         .flights = WAL_FLIGHTS_DEFAULT,
         .runs_max = 16,
         .segments_ahead = WAL_AHEAD_DEFAULT,
+        .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+        .share_percent = SHARE_PERCENT_DEFAULT,
         .spares_max = WAL_SPARES_DEFAULT,
     };
     log->payload_bytes = 64;

@@ -16,6 +16,7 @@
 #include "base/histogram.h"
 #include "base/record.h"
 #include "persist/disk_uring.h"
+#include "persist/share.h"
 #include "persist/wal.h"
 
 enum {

@@ -45,6 +45,8 @@ struct fixture *fixture_new(uint64_t seed)
         .runs_max = FIXTURE_RUNS_MAX,
         .segments_ahead = 1,
         .spares_max = 4,
+        .zeros_bytes = 2 * DISK_SECTOR,
+        .share_percent = SHARE_PERCENT_DEFAULT,
     };
     f->records = aligned_alloc(DISK_SECTOR, FIXTURE_BATCH_BYTES);
     f->now_ns = 1;

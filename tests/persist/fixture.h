@@ -9,6 +9,7 @@
 #define TESTS_PERSIST_FIXTURE_H
 
 #include "base/prng.h"
+#include "persist/share.h"
 #include "persist/snapshot.h"
 #include "persist/wal.h"
 #include "sim/disk_sim.h"

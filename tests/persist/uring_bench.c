@@ -135,7 +135,9 @@ struct bench bench_new(void)
                     .flights = 1,
                     .runs_max = 16,
                     .segments_ahead = 2,
-                    .spares_max = 4},
+                    .spares_max = 4,
+                    .zeros_bytes = 16 * DISK_SECTOR,
+                    .share_percent = SHARE_PERCENT_DEFAULT},
     };
     assert_non_null(mkdtemp(b.directory));
     return b;

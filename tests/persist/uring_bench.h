@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "persist/share.h"
 #include "persist/wal.h"
 
 enum { BENCH_WAIT_MS = 20000 };

@@ -228,7 +228,7 @@ static void segment_that_is_not_made_waits_or_stops(void **state)
         disk_sim_fail(f->disk, &fault);
         for (uint32_t n = 0; n < 8; n++)
             fixture_extend(f, 1, 1000);
-        for (uint32_t n = 0; n < 20; n++)
+        for (uint32_t n = 0; n < 200; n++)
             fixture_turn(f, 100 * 1000 * 1000);
         assert_int_equal(disk_sim_faulty(f->disk), !cases[i].waits);
         assert_int_equal(wal_failed(f->wal) == 0, cases[i].waits);

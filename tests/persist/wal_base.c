@@ -201,8 +201,10 @@ static void full_disk_goes_on_with_recycled_segments(void **state)
         .kind = DISK_OP_CREATE, .nth = 1, .result = -ENOSPC, .sticky = true};
     const struct fixture_step step = {.count = 3, .payload = 1500, .term = 1};
 
+    f->options.segments_ahead = 2; /* files enough to go on with */
     assert_int_equal(fixture_open(f), 0);
     extend_by(f, 20);
+    fixture_idle(f);
     disk_sim_fail(f->disk, &full);
     for (uint32_t i = 0; i < 400 && wal_has_room(f->wal); i++) {
         struct fixture_step next = step;

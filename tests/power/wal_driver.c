@@ -34,6 +34,7 @@
 #include "base/record.h"
 #include "persist/disk_uring.h"
 #include "persist/superblock.h"
+#include "persist/share.h"
 #include "persist/wal.h"
 #include "tests/power/dm_mark.h"
 #include "tests/power/history.h"
@@ -179,6 +180,8 @@ static void open_log(struct life *l)
         .buffer_count = 4,
         .segments_ahead = WAL_AHEAD_DEFAULT,
         .spares_max = WAL_SPARES_DEFAULT,
+        .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+        .share_percent = SHARE_PERCENT_DEFAULT,
         .flights = l->o.flights,
         .runs_max = 1 << 16,
         .sync_by_fsync = l->o.sync_by_fsync,

@@ -2,6 +2,7 @@
 #include "tests/replica/world.h"
 
 #include "base/record.h"
+#include "persist/share.h"
 #include "persist/superblock.h"
 #include "sim/disk_sim.h"
 #include "sim/port_sim.h"
@@ -58,7 +59,8 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .wal = {.cluster = 7, .incarnation = block->incarnation, .segment_bytes = 16 << 20,
                 .batch_bytes = 4 << 20, .boot = block->boot, .node = (raft_node)(n + 1),
                 .buffer_count = 4, .flights = WAL_FLIGHTS_DEFAULT, .runs_max = 1024,
-                .segments_ahead = 1},
+                .segments_ahead = 1, .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+                .share_percent = SHARE_PERCENT_DEFAULT},
         .port = net_port(w->net, n),
         .disk = m->disk,
         .view = &m->view,
