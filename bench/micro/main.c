@@ -22,8 +22,8 @@ static const struct gbench_spec specs[] = {
     {"frame_encode_append", bench_frame_encode_append, "records", {1, 8}, false, false},
     {"frame_decode_append", bench_frame_decode_append, "records", {1, 8}, false, false},
     {"frame_decode_heartbeat", bench_frame_decode_heartbeat, NULL, {0}, false, false},
-    {"wal_flush", bench_wal_flush, "records", {1, 126, 510, 8190}, true, true},
-    {"wal_flush_recycled", bench_wal_flush_recycled, "records", {1, 126, 510, 8190}, true, true},
+    {"wal_flush", bench_wal_flush, "batch_kib", {4, 16, 64, 1024}, true, true},
+    {"wal_flush_recycled", bench_wal_flush_recycled, "batch_kib", {4, 16, 64, 1024}, true, true},
     {"wal_lone", bench_wal_lone, "wait", {1, 2, 3}, true, true},
     {"wal_roll", bench_wal_roll, "segment_mib", {4, 64}, true, true},
 };

@@ -4,11 +4,14 @@
  */
 #include "bench/micro/benches.h"
 #include "bench/micro/wal_log.h"
+#include "persist/batch.h"
 
 #include <stdlib.h>
 
 enum {
-    FILL_RECORDS = 2046,  /* 256 KiB */
+    SMALL_PAYLOAD_BYTES = 64,
+    LARGE_PAYLOAD_BYTES = 1000,
+    LARGE_KIB = 1024,
     CUT_BYTES = 32 << 20, /* the base moves so often where segments are used again */
     RECYCLED_MIN = 4,     /* from then on no new file is made */
     LONE_BYTES = 100,     /* payload of a lone record */
@@ -26,11 +29,11 @@ static uint64_t end_ns(void)
     return bench_now_ns() + (uint64_t)((seconds == NULL ? 2.0 : atof(seconds)) * 1e9);
 }
 
-static void report(struct gbench_state *state, struct bench_log *log, raft_index before)
+static void report(struct gbench_state *state, struct bench_log *log, uint64_t batches)
 {
     if (wal_failed(log->wal) != 0)
         gbench_skip(state, "a write failed");
-    gbench_count_items(state, log->last - before);
+    gbench_count_items(state, batches);
     gbench_report(state, "p50_us", (double)histogram_quantile(&log->flush_ns, 500000) / 1000);
     gbench_report(state, "p99_us", (double)histogram_quantile(&log->flush_ns, 990000) / 1000);
     gbench_report(state, "p999_us", (double)histogram_quantile(&log->flush_ns, 999000) / 1000);
@@ -50,7 +53,7 @@ static void turn(struct gbench_state *state, struct bench_log *log, uint32_t cou
     bench_log_turn(log, count);
 }
 
-/* bench_log_options() and what is special were done; batches of `count` records. */
+/* bench_log_options() and what is special were done; one batch of `count` records after the other. */
 static void run(struct gbench_state *state, uint32_t count)
 {
     if (!bench_log_open(&bench)) {
@@ -61,55 +64,80 @@ static void run(struct gbench_state *state, uint32_t count)
         for (const uint64_t end = end_ns(); bench_now_ns() < end;)
             turn(state, &bench, count);
     }
-    report(state, &bench, 0);
+    report(state, &bench, bench.last / count);
     bench_log_close(&bench);
+}
+
+/* For batches of so many KiB: how many records, of which size. Large batches of small records would show
+ * how fast records are made. */
+static uint32_t records_for(struct bench_log *log, int64_t batch_kib)
+{
+    const uint32_t room = ((uint32_t)batch_kib << 10) - BATCH_HEADER_BYTES;
+
+    log->payload_bytes = batch_kib < LARGE_KIB ? SMALL_PAYLOAD_BYTES : LARGE_PAYLOAD_BYTES;
+    return batch_kib == 4 ? 1 : room / record_bytes(log->payload_bytes);
 }
 
 void bench_wal_flush(struct gbench_state *state)
 {
     bench_log_options(&bench);
-    run(state, (uint32_t)gbench_arg(state));
-}
-
-/* Until no new file is made any more. */
-static void warm_up(struct bench_log *log, uint64_t *cut_at)
-{
-    while (wal_counters(log->wal)->recycled < RECYCLED_MIN && wal_failed(log->wal) == 0) {
-        bench_log_encode(log, FILL_RECORDS);
-        bench_log_turn(log, FILL_RECORDS);
-        if (wal_counters(log->wal)->bytes < *cut_at)
-            continue;
-        bench_log_cut(log);
-        *cut_at = wal_counters(log->wal)->bytes + CUT_BYTES;
-    }
-    histogram_reset(&log->flush_ns);
-    histogram_reset(&log->roll_ns);
-}
-
-void bench_wal_flush_recycled(struct gbench_state *state)
-{
-    const uint32_t count = (uint32_t)gbench_arg(state);
-    uint64_t cut_at = CUT_BYTES;
-
-    bench_log_options(&bench);
+    const uint32_t count = records_for(&bench, gbench_arg(state));
     if (!bench_log_open(&bench)) {
         gbench_skip(state, bench.error);
         return;
     }
-    warm_up(&bench, &cut_at);
+    bench_log_encode(&bench, count);
+    while (gbench_next(state, 1)) {
+        for (const uint64_t end = end_ns(); bench_now_ns() < end;)
+            bench_log_feed(&bench, count);
+    }
+    report(state, &bench, bench.last / count);
+    bench_log_close(&bench);
+}
+
+static void cut_if_due(struct bench_log *log, uint64_t *cut_at)
+{
+    if (wal_counters(log->wal)->bytes < *cut_at)
+        return;
+    bench_log_settle(log);
+    bench_log_cut(log);
+    *cut_at = wal_counters(log->wal)->bytes + CUT_BYTES;
+}
+
+/* Until no new file is made any more. */
+static void warm_up(struct bench_log *log, uint32_t count, uint64_t *cut_at)
+{
+    bench_log_encode(log, count);
+    while (wal_counters(log->wal)->recycled < RECYCLED_MIN && wal_failed(log->wal) == 0) {
+        bench_log_feed(log, count);
+        cut_if_due(log, cut_at);
+    }
+    histogram_reset(&log->flush_ns);
+}
+
+void bench_wal_flush_recycled(struct gbench_state *state)
+{
+    uint64_t cut_at = CUT_BYTES;
+
+    bench_log_options(&bench);
+    const uint32_t count = records_for(&bench, gbench_arg(state));
+    if (!bench_log_open(&bench)) {
+        gbench_skip(state, bench.error);
+        return;
+    }
+    warm_up(&bench, count, &cut_at);
     const raft_index before = bench.last;
     while (gbench_next(state, 1)) {
         for (const uint64_t end = end_ns(); bench_now_ns() < end;) {
-            if (wal_counters(bench.wal)->bytes >= cut_at) {
-                gbench_pause(state); /* a snapshot is rare */
-                bench_log_cut(&bench);
-                cut_at = wal_counters(bench.wal)->bytes + CUT_BYTES;
-                gbench_resume(state);
-            }
-            turn(state, &bench, count);
+            bench_log_feed(&bench, count);
+            if (wal_counters(bench.wal)->bytes < cut_at)
+                continue;
+            gbench_pause(state); /* a snapshot is rare */
+            cut_if_due(&bench, &cut_at);
+            gbench_resume(state);
         }
     }
-    report(state, &bench, before);
+    report(state, &bench, (bench.last - before) / count);
     bench_log_close(&bench);
 }
 

@@ -1,6 +1,8 @@
 /* bench/micro/wal_log.c: see wal_log.h. */
 #include "bench/micro/wal_log.h"
 
+#include "base/assert.h"
+
 #include <dirent.h>
 #include <poll.h>
 #include <sched.h>
@@ -134,6 +136,7 @@ void bench_log_encode(struct bench_log *log, uint32_t count)
     static const uint8_t payload[BENCH_BATCH_BYTES_MAX];
     const uint32_t bytes = record_bytes(log->payload_bytes);
 
+    ASSERT((uint64_t)count * bytes <= sizeof log->records);
     for (uint32_t i = 0; i < count; i++) {
         const struct record_spec spec = {
             .type = RECORD_COMMAND,
@@ -161,10 +164,15 @@ static void wait_for_disk(struct bench_log *log)
     (void)!read(bell.fd, &rung, sizeof rung);
 }
 
-void bench_log_turn(struct bench_log *log, uint32_t count)
+/* Polls, and waits if there was nothing. */
+static void poll_once(struct bench_log *log)
 {
-    const uint64_t begin_ns = bench_now_ns();
-    const uint64_t segments = wal_counters(log->wal)->segments;
+    if (wal_poll(log->wal, bench_now_ns()) == 0)
+        wait_for_disk(log);
+}
+
+static void append(struct bench_log *log, uint32_t count)
+{
     const struct wal_step step = {
         .seq = ++log->seq,
         .term = 1,
@@ -176,15 +184,36 @@ void bench_log_turn(struct bench_log *log, uint32_t count)
     };
 
     /* -EAGAIN or -ENOSPC: a buffer or a segment comes with a poll. */
-    while (wal_append(log->wal, &step) != 0 && wal_failed(log->wal) == 0) {
-        if (wal_poll(log->wal, bench_now_ns()) == 0)
-            wait_for_disk(log);
-    }
-    while (wal_durable(log->wal) < step.seq && wal_failed(log->wal) == 0) {
-        if (wal_poll(log->wal, bench_now_ns()) == 0)
-            wait_for_disk(log);
-    }
+    while (wal_append(log->wal, &step) != 0 && wal_failed(log->wal) == 0)
+        poll_once(log);
     log->last = step.last;
+}
+
+static void wait_durable(struct bench_log *log, raft_seq seq)
+{
+    while (wal_durable(log->wal) < seq && wal_failed(log->wal) == 0)
+        poll_once(log);
+}
+
+void bench_log_feed(struct bench_log *log, uint32_t count)
+{
+    const raft_seq before = log->seq;
+
+    append(log, count);
+    (void)wal_poll(log->wal, bench_now_ns()); /* it goes, unless one is in flight */
+    bench_log_encode(log, count);
+    if (wal_durable(log->wal) < before)
+        wait_durable(log, before);
+    histogram_add(&log->flush_ns, wal_counters(log->wal)->flush_ns_last);
+}
+
+void bench_log_turn(struct bench_log *log, uint32_t count)
+{
+    const uint64_t begin_ns = bench_now_ns();
+    const uint64_t segments = wal_counters(log->wal)->segments;
+
+    append(log, count);
+    wait_durable(log, log->seq);
     const bool rolled = wal_counters(log->wal)->segments != segments;
     histogram_add(rolled ? &log->roll_ns : &log->flush_ns, bench_now_ns() - begin_ns);
 }

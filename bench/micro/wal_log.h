@@ -35,11 +35,11 @@ struct bench_log {
     struct disk *disk;
     struct wal *wal;
     void *memory;
-    raft_index last;
-    uint32_t chain;
+    raft_index last; /* appended */
+    uint32_t chain;  /* of the last record made */
     raft_seq seq;
-    struct histogram flush_ns;      /* of turns that stayed in their segment */
-    struct histogram roll_ns;       /* of those that began another */
+    struct histogram flush_ns; /* of turns that stayed in their segment; fed: from submission on */
+    struct histogram roll_ns;  /* of those that began another */
     alignas(DISK_SECTOR) uint8_t records[BENCH_BATCH_BYTES_MAX];
 };
 
@@ -51,10 +51,13 @@ bool bench_log_open(struct bench_log *log);
 void bench_log_close(struct bench_log *log);
 /* Polls until nothing is in flight. */
 void bench_log_settle(struct bench_log *log);
-/* The bytes of the next `count` records, at log->records. */
+/* Makes the next `count` records; those made before were appended. */
 void bench_log_encode(struct bench_log *log, uint32_t count);
-/* Appends them and waits until they are durable. */
+/* Appends them and waits until they are durable: what a lone writer sees. */
 void bench_log_turn(struct bench_log *log, uint32_t count);
+/* Appends them as a batch of their own, makes the next ones, and waits for the batch before: while one
+ * is flushed the next is formed, as in a node under load, and one write is in flight at a time. */
+void bench_log_feed(struct bench_log *log, uint32_t count);
 /* As after a snapshot: everything so far is below the base, and its segments are used again. */
 void bench_log_cut(struct bench_log *log);
 
