@@ -84,23 +84,26 @@ enum snapshot_verdict snapshot_check_copy(const uint8_t *sector, struct snapshot
     return SNAPSHOT_OK;
 }
 
-enum snapshot_verdict snapshot_check(const uint8_t *bytes, struct snapshot_header *out,
-                                     uint32_t *copies)
+enum snapshot_verdict snapshot_check(const uint8_t *bytes, uint64_t digest,
+                                     struct snapshot_header *out, uint32_t *copies)
 {
-    enum snapshot_verdict verdict = SNAPSHOT_BAD;
-    struct snapshot_header h;
+    enum snapshot_verdict verdict[SNAPSHOT_COPIES];
+    struct snapshot_header h[SNAPSHOT_COPIES];
+    uint32_t best = 0;
 
-    *copies = 0;
-    for (uint32_t copy = 0; copy < SNAPSHOT_COPIES; copy++) {
-        const enum snapshot_verdict found =
-            snapshot_check_copy(bytes + (size_t)copy * DISK_SECTOR, &h);
-        *copies += found == SNAPSHOT_OK;
-        if (found == SNAPSHOT_BAD || verdict == SNAPSHOT_OK)
-            continue;
-        *out = h;
-        verdict = found;
-    }
-    return verdict;
+    for (uint32_t copy = 0; copy < SNAPSHOT_COPIES; copy++)
+        verdict[copy] = snapshot_check_copy(bytes + (size_t)copy * DISK_SECTOR, &h[copy]);
+    const bool both = verdict[0] == SNAPSHOT_OK && verdict[1] == SNAPSHOT_OK;
+    if (both)
+        best = h[0].digest != digest && h[1].digest == digest;
+    else if (verdict[0] != SNAPSHOT_OK && verdict[1] != SNAPSHOT_BAD)
+        best = 1;
+    if (verdict[best] != SNAPSHOT_BAD)
+        *out = h[best];
+    *copies = verdict[best] == SNAPSHOT_OK;
+    if (both && memcmp(&h[0], &h[1], sizeof h[0]) == 0)
+        *copies = SNAPSHOT_COPIES;
+    return verdict[best];
 }
 
 uint64_t snapshot_digest(const struct snapshot_header *header, const uint64_t *checksum)

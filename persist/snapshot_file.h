@@ -76,10 +76,10 @@ void snapshot_seal(struct snapshot_header *header);
 void snapshot_encode(uint8_t *sector, const struct snapshot_header *header);
 /* One copy by itself. */
 enum snapshot_verdict snapshot_check_copy(const uint8_t *sector, struct snapshot_header *out);
-/* The SNAPSHOT_DATA_OFFSET bytes at the front of a file: a whole copy is in `out`, else one of another
- * version if there is one. `copies`: how many are whole. */
-enum snapshot_verdict snapshot_check(const uint8_t *bytes, struct snapshot_header *out,
-                                     uint32_t *copies);
+/* The SNAPSHOT_DATA_OFFSET bytes at the front of a file: a whole copy is in `out`, of two different ones
+ * that with this digest if there is one, else one of another version. `copies`: how many are like it. */
+enum snapshot_verdict snapshot_check(const uint8_t *bytes, uint64_t digest,
+                                     struct snapshot_header *out, uint32_t *copies);
 /* What `header` must have as its digest, with these checksums of its chunks. */
 uint64_t snapshot_digest(const struct snapshot_header *header, const uint64_t *checksum);
 /* Of `length` bytes, whole sectors: a chunk and the zeros behind it. */

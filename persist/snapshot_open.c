@@ -142,7 +142,8 @@ static int load_header(struct snapshots *s, const char *name, struct snapshots_f
     for (uint32_t copy = 0; copy < SNAPSHOT_COPIES; copy++)
         (void)read_sector(s, (uint64_t)copy * DISK_SECTOR,
                           s->writer.headers + (size_t)copy * DISK_SECTOR);
-    const enum snapshot_verdict verdict = snapshot_check(s->writer.headers, h, &copies);
+    const enum snapshot_verdict verdict =
+        snapshot_check(s->writer.headers, s->w->manifest.snapshot_digest, h, &copies);
     if (verdict == SNAPSHOT_OTHER_VERSION) {
         SAY(found, "%s was written by format version %u, this is version %u", name, h->version,
             SNAPSHOT_VERSION);
