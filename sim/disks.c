@@ -46,18 +46,12 @@ bool disks_all_have_entries(const struct sim *s)
     return named != 0;
 }
 
-void disks_wipe(struct sim *s, struct prng *p)
+void disks_empty(struct sim *s, struct sim_node *n, uint64_t seed)
 {
-    struct sim_node *n = draw_node(s, p);
     struct disk_sim_options options = s->plan.disk;
 
-    if (n == NULL || s->admin_open > 0 || !disks_all_have_entries(s) ||
-        !check_members_endure(s->members, s->lost | harm_allowed(s) | 1U << n->number))
-        return;
-    take_down(s, n, p);
-    harm_lift_limit(s, n);
-    n->ruined = false;
-    options.seed = prng_next(p);
+    ASSERT(n->replica == NULL);
+    options.seed = seed;
     disk_sim_delete(n->disk);
     n->disk = disk_sim_new(&options);
     ASSERT(n->disk != NULL);
@@ -66,6 +60,19 @@ void disks_wipe(struct sim *s, struct prng *p)
     s->lost_ns = s->now_ns;
     sim_happen(s, SIM_WIPE);
     sim_trace(s, "node %u: disk wiped", sim_id(n));
+}
+
+void disks_wipe(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = draw_node(s, p);
+
+    if (n == NULL || s->admin_open > 0 || !disks_all_have_entries(s) ||
+        !check_members_endure(s->members, s->lost | harm_allowed(s) | 1U << n->number))
+        return;
+    take_down(s, n, p);
+    harm_lift_limit(s, n);
+    n->ruined = false;
+    disks_empty(s, n, prng_next(p));
 }
 
 void disks_swap(struct sim *s, struct prng *p)

@@ -31,8 +31,7 @@ static struct sim_node *draw_asked(struct sim *s, struct prng *p)
     return n->replica != NULL && n->admin.tag == 0 ? n : NULL;
 }
 
-/* False: the door takes nothing now. */
-static bool ask(struct sim *s, struct sim_node *n, const struct admin_request *wanted)
+bool members_ask(struct sim *s, struct sim_node *n, const struct admin_request *wanted)
 {
     struct sim_admin *admin = &n->admin;
     const uint64_t tag = ADMIN_TAG | (s->admin_count + 1);
@@ -250,7 +249,7 @@ void members_ask_change(struct sim *s, struct prng *p, struct sim_node *n)
     if (prng_below(p, 16) == 0 && !lost)
         draw_nonsense(s, p, &request);
     const int kept = __builtin_popcount(b.voters & ~s->lost);
-    if (kept * 2 <= __builtin_popcount(b.voters) || !ask(s, n, &request))
+    if (kept * 2 <= __builtin_popcount(b.voters) || !members_ask(s, n, &request))
         return;
     sim_happen(s, SIM_CHANGE);
     if (request.forced)
@@ -274,7 +273,7 @@ bool members_ask_transfer(struct sim *s, struct sim_node *n, uint16_t target)
 {
     const struct admin_request request = {.kind = ADMIN_TRANSFER, .target = target};
 
-    if (n->replica == NULL || n->admin.tag != 0 || !ask(s, n, &request))
+    if (n->replica == NULL || n->admin.tag != 0 || !members_ask(s, n, &request))
         return false;
     sim_happen(s, SIM_TRANSFER);
     sim_trace(s, "node %u is asked to hand over to %u", sim_id(n), target);
@@ -401,6 +400,8 @@ void members_answer(struct sim *s, struct sim_node *n, const struct answer *answ
     else if (answer->status == ANSWER_OK)
         check_transfer_done(s, n);
     sim_trace(s, "node %u answers its operator: %u %u", sim_id(n), answer->status, answer->refusal);
+    admin->verdict = (struct sim_verdict){.status = (enum answer_status)answer->status,
+                                          .refusal = (enum admin_refusal)answer->refusal};
     admin->tag = 0;
     s->admin_open--;
     n->leaves = admin->leaves;

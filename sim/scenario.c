@@ -135,6 +135,69 @@ void sim_pause(struct sim *s, uint32_t node, bool paused)
     node_of(s, node)->paused_until_ns = paused ? UINT64_MAX : 0;
 }
 
+void sim_pause_with_clock(struct sim *s, uint32_t node)
+{
+    struct sim_node *n = node_of(s, node);
+
+    ASSERT(n->replica != NULL);
+    n->paused_until_ns = UINT64_MAX;
+    n->clock_read_ns = sim_clock_local(&n->clock, s->now_ns);
+    n->busy = true;
+}
+
+void sim_record(struct sim *s)
+{
+    net_record(s->net, true);
+}
+
+uint32_t sim_replay(struct sim *s, uint32_t count)
+{
+    uint32_t arrive = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        arrive += net_replay(s->net, &s->prng);
+    return arrive;
+}
+
+uint32_t sim_join(struct sim *s)
+{
+    ASSERT(s->node_count < s->slot_count);
+    struct sim_node *n = &s->node[s->node_count++];
+    n->seen.led_term = 0;
+    cluster_init(s, n);
+    const bool started = cluster_start(s, n);
+    ASSERT(started);
+    return n->number;
+}
+
+void sim_wipe(struct sim *s, uint32_t node)
+{
+    struct sim_node *n = node_of(s, node);
+
+    if (n->replica != NULL)
+        sim_crash(s, node, SIM_LOSE_UNSYNCED);
+    disks_empty(s, n, prng_next(&s->prng));
+}
+
+bool sim_ask(struct sim *s, uint32_t node, const struct admin_request *request)
+{
+    struct sim_node *n = node_of(s, node);
+
+    return n->replica != NULL && n->admin.tag == 0 && members_ask(s, n, request);
+}
+
+bool sim_told(const struct sim *s, uint32_t node, struct sim_verdict *verdict)
+{
+    ASSERT(node < s->node_count);
+    *verdict = s->node[node].admin.verdict;
+    return s->node[node].admin.tag == 0;
+}
+
+const struct raft_config *sim_members(const struct sim *s)
+{
+    return check_members_committed(s->members);
+}
+
 void sim_cut(struct sim *s, uint32_t from, uint32_t to, bool cut)
 {
     net_cut(s->net, from, to, cut);

@@ -14,11 +14,19 @@
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
+#include "base/admin.h"
+#include "base/request.h"
 #include "sim/check.h"
 #include "sim/check_linear.h"
 #include "sim/plan.h"
 
 struct sim;
+
+/* What an operator was told. */
+struct sim_verdict {
+    enum answer_status status;
+    enum admin_refusal refusal; /* REFUSED */
+};
 
 struct sim_config {
     uint64_t seed;
@@ -151,8 +159,21 @@ raft_index sim_promised(const struct sim *s, uint32_t node);
 void sim_crash(struct sim *s, uint32_t node, enum sim_crash_mode mode);
 bool sim_restart(struct sim *s, uint32_t node);
 void sim_pause(struct sim *s, uint32_t node, bool paused);
+/* Paused when it has read its clock, until sim_pause(false): its next turn has the time of now. */
+void sim_pause_with_clock(struct sim *s, uint32_t node);
 void sim_cut(struct sim *s, uint32_t from, uint32_t to, bool cut);
 void sim_isolate(struct sim *s, uint32_t node, bool isolated);
+/* Frames are kept from here on, and `count` of them, drawn by the seed, arrive once more. */
+void sim_record(struct sim *s);
+uint32_t sim_replay(struct sim *s, uint32_t count);
+/* A new node with a directory and a process, no member yet: its number. */
+uint32_t sim_join(struct sim *s);
+void sim_wipe(struct sim *s, uint32_t node); /* its process dies, its disk is empty from now on */
+/* Of an operator at that node; false: it takes none now. */
+bool sim_ask(struct sim *s, uint32_t node, const struct admin_request *request);
+bool sim_told(const struct sim *s, uint32_t node, struct sim_verdict *verdict); /* false: not yet */
+/* The newest committed configuration; NULL: there is none. */
+const struct raft_config *sim_members(const struct sim *s);
 void sim_disk_hold(struct sim *s, uint32_t node, bool held);
 /* No file can be created; what is there already can be written. */
 void sim_disk_full(struct sim *s, uint32_t node, bool full);

@@ -84,6 +84,7 @@ struct sim_admin {
     raft_index commit; /* newest that anybody had committed then */
     bool leaves;       /* the process is stopped when it is answered */
     struct admin_request request;
+    struct sim_verdict verdict; /* of the last answer */
 };
 
 struct sim_node {
@@ -297,6 +298,7 @@ bool call_parse_piece(struct sim *s, struct sim_slot *slot, const struct answer 
 /* disks.c: strikes, and what comes of them */
 struct superblock;
 void disks_wipe(struct sim *s, struct prng *p);
+void disks_empty(struct sim *s, struct sim_node *n, uint64_t seed); /* of a dead node, for ever */
 void disks_swap(struct sim *s, struct prng *p);
 void disks_copy(struct sim *s, struct prng *p);
 bool disks_may_start(struct sim *s, struct sim_node *n);
@@ -311,6 +313,8 @@ bool disks_all_have_entries(const struct sim *s); /* who may be a member and is 
 /* members.c: strikes of operators, and their answers */
 void members_change(struct sim *s, struct prng *p);
 void members_transfer(struct sim *s, struct prng *p);
+/* False: its door takes nothing now. */
+bool members_ask(struct sim *s, struct sim_node *n, const struct admin_request *wanted);
 void members_ask_change(struct sim *s, struct prng *p, struct sim_node *n);
 bool members_ask_transfer(struct sim *s, struct sim_node *n, uint16_t target); /* 0: to any */
 void members_answer(struct sim *s, struct sim_node *n, const struct answer *answer);

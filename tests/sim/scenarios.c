@@ -1,56 +1,8 @@
 /* Scenarios by hand in the deterministic simulator, each under a few seeds: sizes, timing and both
  * ways of flushing differ. The checkers run after every event; a failure prints the seed. */
-#include "sim/sim.h"
+#include "tests/sim/calm.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-enum { SEEDS = 12, SMALL = 16, LARGE = 9000, FILLING_PUTS = 2000 };
-
-static struct sim *shared;
-
-/* A calm cluster: nothing fails but what the scenario does. */
-static struct sim *open_calm(uint64_t seed, uint32_t nodes)
-{
-    sim_begin(shared,
-              &(struct sim_config){.seed = seed, .nodes = nodes, .events = 4000, .calm = true});
-    return shared;
-}
-
-static uint64_t timeout_ns(const struct sim *s)
-{
-    return sim_plan(s)->options.election_max_ns;
-}
-
-/* Whatever the checkers saw comes first: it explains the rest. */
-static void check_at(const struct sim *s, bool good, const char *what, int line)
-{
-    const struct check_report *report = sim_report(s);
-
-    if (report->invariant == NULL && good)
-        return;
-    sim_print_nodes(s);
-    fail_msg("seed %llu, line %d: %s (%s: %s)", (unsigned long long)sim_plan(s)->seed, line, what,
-             report->invariant != NULL ? report->invariant : "no invariant broken",
-             report->invariant != NULL ? report->detail : "");
-}
-
-#define CHECK(s, expression) check_at(s, expression, #expression, __LINE__)
-
-/* A put by way of `node`, acknowledged. */
-static uint64_t put_done(struct sim *s, uint32_t node, uint8_t key, uint32_t value_bytes)
-{
-    const uint64_t call = sim_put(s, node, key, value_bytes);
-
-    CHECK(s, call != 0);
-    CHECK(s, sim_run_ns(s, 10 * timeout_ns(s)));
-    CHECK(s, sim_answered(s, call));
-    return call;
-}
+enum { FILLING_PUTS = 2000 };
 
 /* Goal:   a cluster begins, elects, takes writes on every node, small ones and large ones, and
  *         everybody ends with the same.
@@ -59,8 +11,8 @@ static void every_node_takes_writes(struct sim *s)
 {
     CHECK(s, sim_elect(s, 0));
     for (uint32_t node = 0; node < sim_plan(s)->nodes; node++) {
-        put_done(s, node, (uint8_t)node, SMALL);
-        put_done(s, node, (uint8_t)(node + 8), LARGE);
+        calm_put(s, node, (uint8_t)node, SMALL);
+        calm_put(s, node, (uint8_t)(node + 8), LARGE);
     }
     CHECK(s, sim_count(s, SIM_CHUNK) > 0);
     CHECK(s, sim_settle(s));
@@ -72,17 +24,17 @@ static void every_node_takes_writes(struct sim *s)
 static void ack_waits_for_sync(struct sim *s)
 {
     CHECK(s, sim_elect(s, 0));
-    put_done(s, 0, 1, SMALL);
+    calm_put(s, 0, 1, SMALL);
     sim_disk_hold(s, 1, true);
     const uint64_t call = sim_put(s, 0, 2, SMALL);
-    CHECK(s, sim_run_ns(s, timeout_ns(s) / 4)); /* too short to suspect anybody */
+    CHECK(s, sim_run_ns(s, calm_timeout_ns(s) / 4)); /* too short to suspect anybody */
     CHECK(s, sim_answered(s, call));
     const raft_index index = sim_call_index(s, call);
     CHECK(s, sim_promised(s, 1) < index);
 
     sim_crash(s, 1, SIM_LOSE_UNSYNCED);
     CHECK(s, sim_restart(s, 1));
-    CHECK(s, sim_run_ns(s, 20 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 20 * calm_timeout_ns(s)));
     CHECK(s, sim_promised(s, 1) >= index);
     CHECK(s, sim_settle(s));
 }
@@ -93,10 +45,10 @@ static void ack_waits_for_sync(struct sim *s)
 static void leader_disk_may_lag(struct sim *s)
 {
     CHECK(s, sim_elect(s, 0));
-    put_done(s, 0, 1, SMALL);
+    calm_put(s, 0, 1, SMALL);
     sim_disk_hold(s, 0, true);
     const uint64_t call = sim_put(s, 0, 2, SMALL);
-    CHECK(s, sim_run_ns(s, timeout_ns(s) / 4));
+    CHECK(s, sim_run_ns(s, calm_timeout_ns(s) / 4));
     CHECK(s, sim_answered(s, call));
     sim_crash(s, 0, SIM_LOSE_UNSYNCED); /* its only copy was in memory */
     CHECK(s, sim_restart(s, 0));
@@ -112,12 +64,12 @@ static void power_cut_of_all(struct sim *s)
 
     CHECK(s, sim_elect(s, 0));
     for (uint32_t round = 0; round < 2; round++) {
-        put_done(s, 1, (uint8_t)round, SMALL);
+        calm_put(s, 1, (uint8_t)round, SMALL);
         for (uint32_t node = 0; node < nodes; node++)
             sim_crash(s, node, SIM_LOSE_UNSYNCED);
         for (uint32_t node = 0; node < nodes; node++)
             CHECK(s, sim_restart(s, node));
-        CHECK(s, sim_run_ns(s, 20 * timeout_ns(s)));
+        CHECK(s, sim_run_ns(s, 20 * calm_timeout_ns(s)));
     }
     CHECK(s, sim_settle(s));
 }
@@ -128,18 +80,18 @@ static void power_cut_of_all(struct sim *s)
 static void deposed_leader(struct sim *s)
 {
     CHECK(s, sim_elect(s, 0));
-    put_done(s, 0, 1, SMALL);
+    calm_put(s, 0, 1, SMALL);
     sim_isolate(s, 0, true);
     if (sim_plan(s)->options.lease_reads) /* until it is over nobody else can have written */
         CHECK(s, sim_run_ns(s, sim_plan(s)->options.election_min_ns));
     const uint64_t stale = sim_get(s, 0, 1);
-    CHECK(s, sim_run_ns(s, 12 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 12 * calm_timeout_ns(s)));
     /* By lease it may still serve what was read before the others could elect anybody. */
     CHECK(s, !sim_answered(s, stale) || sim_plan(s)->options.lease_reads);
     const uint32_t leader = sim_leader(s);
     CHECK(s, leader != 0);
     CHECK(s, leader != UINT32_MAX);
-    put_done(s, leader, 1, SMALL);
+    calm_put(s, leader, 1, SMALL);
     CHECK(s, !sim_answered(s, stale));
     sim_isolate(s, 0, false);
     CHECK(s, sim_settle(s)); /* a late answer would have to show the new value */
@@ -153,9 +105,9 @@ static void return_disturbs_nobody(struct sim *s)
     CHECK(s, sim_elect(s, 0));
     const uint64_t elections = sim_count(s, SIM_ELECTION);
     sim_isolate(s, 2, true);
-    CHECK(s, sim_run_ns(s, 20 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 20 * calm_timeout_ns(s)));
     sim_isolate(s, 2, false);
-    CHECK(s, sim_run_ns(s, 20 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 20 * calm_timeout_ns(s)));
     CHECK(s, sim_count(s, SIM_ELECTION) == elections);
     CHECK(s, sim_leader(s) == 0);
 }
@@ -165,13 +117,13 @@ static void return_disturbs_nobody(struct sim *s)
 static void paused_leader_wakes(struct sim *s)
 {
     CHECK(s, sim_elect(s, 0));
-    put_done(s, 0, 1, SMALL);
+    calm_put(s, 0, 1, SMALL);
     sim_get(s, 0, 1);
     sim_pause(s, 0, true);
-    CHECK(s, sim_run_ns(s, 12 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 12 * calm_timeout_ns(s)));
     const uint32_t leader = sim_leader(s);
     CHECK(s, leader != 0);
-    put_done(s, leader, 1, SMALL);
+    calm_put(s, leader, 1, SMALL);
     sim_pause(s, 0, false);
     CHECK(s, sim_settle(s)); /* the history checker judges the read */
 }
@@ -181,14 +133,14 @@ static void paused_leader_wakes(struct sim *s)
 static void leader_disk_hangs(struct sim *s)
 {
     CHECK(s, sim_elect(s, 0));
-    put_done(s, 0, 1, SMALL);
+    calm_put(s, 0, 1, SMALL);
     sim_disk_hold(s, 0, true);
     sim_put(s, 0, 2, SMALL); /* something that its disk owes */
-    CHECK(s, sim_run_ns(s, 20 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 20 * calm_timeout_ns(s)));
     const uint32_t leader = sim_leader(s);
     CHECK(s, leader != 0);
     CHECK(s, leader != UINT32_MAX);
-    put_done(s, leader, 3, SMALL);
+    calm_put(s, leader, 3, SMALL);
     sim_disk_hold(s, 0, false);
     CHECK(s, sim_settle(s));
 }
@@ -199,15 +151,15 @@ static void fill(struct sim *s, uint32_t node)
     uint64_t call;
 
     for (uint32_t i = 0; i < FILLING_PUTS; i++) {
-        const uint64_t end_ns = sim_now_ns(s) + 20 * timeout_ns(s);
+        const uint64_t end_ns = sim_now_ns(s) + 20 * calm_timeout_ns(s);
         call = sim_put(s, node, (uint8_t)(i % 8), LARGE);
         CHECK(s, call != 0);
         while (!sim_answered(s, call) && sim_now_ns(s) < end_ns)
-            CHECK(s, sim_run_ns(s, timeout_ns(s) / 32));
+            CHECK(s, sim_run_ns(s, calm_timeout_ns(s) / 32));
         if (!sim_answered(s, call))
             return;
     }
-    check_at(s, false, "full disks took all writes", __LINE__);
+    calm_check(s, false, "full disks took all writes", __LINE__);
 }
 
 static void refused_at_once(struct sim *s, uint32_t node)
@@ -215,7 +167,8 @@ static void refused_at_once(struct sim *s, uint32_t node)
     const uint64_t call = sim_put(s, node, 1, SMALL);
 
     CHECK(s, call != 0);
-    CHECK(s, sim_run_ns(s, timeout_ns(s) / 2)); /* a request's timeout is twice that of an election */
+    CHECK(s, sim_run_ns(s, calm_timeout_ns(s) /
+                               2)); /* a request's timeout is twice that of an election */
     CHECK(s, sim_refused(s, call));
 }
 
@@ -225,41 +178,28 @@ static void refused_at_once(struct sim *s, uint32_t node)
 static void majority_is_full(struct sim *s)
 {
     CHECK(s, sim_elect(s, 0));
-    put_done(s, 0, 1, SMALL);
+    calm_put(s, 0, 1, SMALL);
     const raft_term term = sim_term(s, 0);
     for (uint32_t node = 1; node <= 3; node++)
         sim_disk_full(s, node, true);
     fill(s, 0);
-    CHECK(s, sim_run_ns(s, 3 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 3 * calm_timeout_ns(s)));
     for (uint32_t node = 1; node <= 4; node++)
         refused_at_once(s, node);
     const uint64_t read = sim_get(s, 4, 1);
-    CHECK(s, sim_run_ns(s, timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, calm_timeout_ns(s)));
     CHECK(s, sim_answered(s, read));
     CHECK(s, sim_leader(s) == 0);
     CHECK(s, sim_term(s, 0) == term);
 
     for (uint32_t node = 1; node <= 3; node++)
         sim_disk_full(s, node, false);
-    CHECK(s, sim_run_ns(s, 20 * timeout_ns(s)));
+    CHECK(s, sim_run_ns(s, 20 * calm_timeout_ns(s)));
     for (uint32_t node = 0; node <= 4; node++)
-        put_done(s, node, 2, SMALL);
+        calm_put(s, node, 2, SMALL);
     CHECK(s, sim_term(s, 0) == term);
     CHECK(s, sim_settle(s));
 }
-
-static void under_seeds(void (*scenario)(struct sim *), uint32_t nodes)
-{
-    for (uint64_t seed = 1; seed <= SEEDS; seed++)
-        scenario(open_calm(seed, nodes));
-}
-
-#define SCENARIO(name, nodes)             \
-    static void test_##name(void **state) \
-    {                                     \
-        (void)state;                      \
-        under_seeds(name, nodes);         \
-    }
 
 SCENARIO(every_node_takes_writes, 3)
 SCENARIO(ack_waits_for_sync, 3)
@@ -279,27 +219,15 @@ static void test_same_seed_same_run(void **state)
     const uint64_t seeds[3] = {5, 5, 6};
 
     (void)state;
+    struct sim *s = sim_new();
     for (uint32_t i = 0; i < 3; i++) {
-        sim_begin(shared, &(struct sim_config){.seed = seeds[i], .events = 3000});
-        CHECK(shared, sim_run(shared, 3000));
-        hash[i] = sim_hash(shared);
+        sim_begin(s, &(struct sim_config){.seed = seeds[i], .events = 3000});
+        CHECK(s, sim_run(s, 3000));
+        hash[i] = sim_hash(s);
     }
+    sim_delete(s);
     assert_true(hash[0] == hash[1]);
     assert_true(hash[0] != hash[2]);
-}
-
-static int open_all(void **state)
-{
-    (void)state;
-    shared = sim_new();
-    return 0;
-}
-
-static int close_all(void **state)
-{
-    (void)state;
-    sim_delete(shared);
-    return 0;
 }
 
 int main(void)
@@ -316,5 +244,5 @@ int main(void)
         cmocka_unit_test(test_majority_is_full),
         cmocka_unit_test(test_same_seed_same_run),
     };
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    return cmocka_run_group_tests(tests, calm_begin, calm_end);
 }
