@@ -82,6 +82,8 @@ def wrong_code(tree, token):
     if not words[0].endswith(('.c', '.h')) or words[0] not in tree.code:
         return 'no such file: the table says file.c function'
     for name in words[1:]:
+        if not re.fullmatch(r"\w+", name):
+            continue
         # A function, or a field or constant in a header.
         pattern = r'^[a-z][\w ]*[ \*]{0}\(' if words[0].endswith('.c') else r'\b{0}\b'
         if not tree.in_file(tree.code[words[0]], name, pattern):
