@@ -46,7 +46,7 @@ struct control {
     bool no_room;                /* as last said */
     uint64_t holes;              /* likewise */
     uint64_t begun_ns;
-    bool said_waiting, said_foreign;
+    bool said_waiting, said_foreign, said_convicted;
 };
 
 int control_block_signals(void)
@@ -244,14 +244,23 @@ static void watch_beginning(struct control *c)
 /* A typing error in `cluster` looks like a dead peer otherwise. */
 static void watch_strangers(struct control *c)
 {
-    if (c->said_foreign ||
-        published_get(&c->node->counters->frames[FRAME_CLUSTER_VERDICT]) == 0)
+    if (c->said_foreign || published_get(&c->node->counters->frames[FRAME_CLUSTER_VERDICT]) == 0)
         return;
     c->said_foreign = true;
     say(c,
         "a node at the other end of a link is of another cluster than %" PRIu64 ": its frames are "
         "dropped; compare `cluster` in the configurations",
         c->node->config->cluster);
+}
+
+/* Nobody goes back on what it has promised but by a bug or a disk that lies. */
+static void watch_promises(struct control *c)
+{
+    if (c->said_convicted || published_get(&c->node->counters->convicted) == 0)
+        return;
+    c->said_convicted = true;
+    say(c, "a peer contradicted what it had acknowledged, voted or led: its message was dropped; "
+           "look after the disks of the other nodes, and report it");
 }
 
 static void control_turn(struct control *c)
@@ -282,6 +291,7 @@ static void control_turn(struct control *c)
     watch_repair(c);
     watch_beginning(c);
     watch_strangers(c);
+    watch_promises(c);
 }
 
 /* The errno of an lcore that could not begin; 0: none. */

@@ -243,6 +243,10 @@ void core_begin(struct replica *r, const struct wal_recovered *log, raft_seq seq
         role->runs[i] = (struct raft_run){.first = log->run_first[i], .term = log->run_term[i]};
     role->recovered.runs = role->runs;
     role->recovered.run_count = log->run_count;
+    if (role->raft != NULL) { /* it begins anew */
+        role->convicted += raft_convicted(role->raft);
+        role->ignored += raft_ignored(role->raft);
+    }
     core.seq_first = seq_first;
     core.seed = hash_u64(hash_u64(r->options.cluster, r->options.node), seq_first);
     role->raft = raft_init(role->core_memory, &core, &role->recovered, role->now_ns);

@@ -253,6 +253,8 @@ static void publish_counters(struct replica *r)
     published_set(&counters->forwards_sent, role->forwards_sent);
     published_set(&counters->forwards_taken, role->forwards_taken);
     published_set(&counters->foreign_sends, role->foreign_sends);
+    published_set(&counters->convicted, role->convicted + raft_convicted(role->raft));
+    published_set(&counters->ignored, role->ignored + raft_ignored(role->raft));
     published_set(&counters->writes_refused, !room_for_writes(r));
 }
 

@@ -69,6 +69,8 @@ struct replica_counters {
     struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
     struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */
+    struct published convicted; /* raft; messages that contradict what their sender had promised */
+    struct published ignored;   /* raft; messages whose numbers make no sense, or of no member */
 };
 
 /* Slots of the rings; each a power of two, at least 2. */

@@ -105,6 +105,7 @@ struct replica_raft {
     uint64_t counters_ns;   /* when the counters are published next */
     uint64_t verdict_count[FRAME_VERDICT_COUNT];
     uint64_t elections, proposals, forwards_sent, forwards_taken, foreign_sends;
+    uint64_t convicted, ignored; /* by cores before this one */
     raft_term led_term;     /* newest term this node led */
     struct rx_item frame;   /* the one being handled */
     struct raft_entry entry[RAFT_PROPOSE_MAX];

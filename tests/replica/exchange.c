@@ -464,9 +464,28 @@ static void pieces_end_with_their_term(void **state)
     puppets_close(&s);
 }
 
+static void broken_words_are_counted(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    const struct machine *real = &s.w->machine[0];
+    const raft_term term = published_get(&real->view.term);
+    puppet_acknowledge(s.two, term, 100); /* nobody has sent so much */
+    puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT_REPLY}); /* of no term */
+    world_run_ms(s.w, 40);
+    assert_int_equal(published_get(&real->counters.convicted), 1);
+    assert_int_equal(published_get(&real->counters.ignored), 1);
+    assert_int_equal(published_get(&real->view.commit), 1);
+    puppets_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(broken_words_are_counted),
         cmocka_unit_test(credit_is_a_running_total),
         cmocka_unit_test(credit_is_of_a_pair_of_boots),
         cmocka_unit_test(grant_for_an_earlier_boot_is_none),
