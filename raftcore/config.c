@@ -160,16 +160,23 @@ void raft_config_install(struct raft *r, const struct raft_config_at *at, raft_i
     place_peers(r, &before);
 }
 
-struct raft_peer *raft_find_peer(struct raft *r, raft_node node)
+uint32_t raft_place_of(const struct raft *r, raft_node node)
 {
     const uint32_t count = raft_config_in_force(r)->count;
+    uint32_t place = 0;
 
     ASSERT(count <= RAFT_MEMBERS_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        if (r->peer[i].node == node)
-            return &r->peer[i];
-    }
-    return NULL;
+    while (place < count && r->peer[place].node != node)
+        place++;
+    return place < count ? place : RAFT_MEMBERS_MAX;
+}
+
+struct raft_peer *raft_find_peer(struct raft *r, raft_node node)
+{
+    const uint32_t place = raft_place_of(r, node);
+
+    ASSERT(place <= RAFT_MEMBERS_MAX);
+    return place < RAFT_MEMBERS_MAX ? &r->peer[place] : NULL;
 }
 
 /* In either half: who leads a joint configuration may be of the old one only (section 4.3). */

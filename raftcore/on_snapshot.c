@@ -52,12 +52,10 @@ void raft_on_snapshot_ended(struct raft *r, const struct raft_event *ev)
 
 raft_index raft_snapshot_to(const struct raft *r, raft_node peer)
 {
-    const uint32_t count = raft_config_in_force(r)->count;
+    const uint32_t place = raft_place_of(r, peer);
 
-    ASSERT(count <= RAFT_MEMBERS_MAX);
-    for (uint32_t i = 0; i < count && r->role == RAFT_LEADER; i++) {
-        if (r->peer[i].node == peer && r->peer[i].state == RAFT_PEER_SNAPSHOT)
-            return r->peer[i].snapshot;
-    }
-    return 0;
+    ASSERT(place <= RAFT_MEMBERS_MAX);
+    if (r->role != RAFT_LEADER || place == RAFT_MEMBERS_MAX)
+        return 0;
+    return r->peer[place].state == RAFT_PEER_SNAPSHOT ? r->peer[place].snapshot : 0;
 }

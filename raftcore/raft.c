@@ -188,17 +188,13 @@ uint32_t raft_room(const struct raft *r)
 
 raft_index raft_match(const struct raft *r, raft_node peer)
 {
-    const struct raft_config *config = raft_config_in_force(r);
+    const uint32_t place = raft_place_of(r, peer);
 
     if (r->role != RAFT_LEADER)
         return 0;
     if (peer == r->options.node)
         return r->log.durable;
-    for (uint32_t i = 0; i < config->count; i++) {
-        if (config->member[i].node == peer)
-            return r->peer[i].match;
-    }
-    return 0;
+    return place < RAFT_MEMBERS_MAX ? r->peer[place].match : 0;
 }
 
 bool raft_hears(const struct raft *r, raft_node peer)

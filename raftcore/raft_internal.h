@@ -176,7 +176,6 @@ void raft_leader_heard(struct raft *r);
 bool raft_leader_lives(const struct raft *r);
 bool raft_may_vote(const struct raft *r, const struct raft_msg *m);
 bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m); /* or as new as ours */
-void raft_votes_clear(struct raft *r);
 bool raft_votes_win(const struct raft *r);
 
 /* config.c: who the others are. */
@@ -188,6 +187,8 @@ void raft_config_truncate(struct raft *r, raft_index first);
 void raft_config_commit(struct raft *r);
 void raft_config_install(struct raft *r, const struct raft_config_at *at, raft_index index);
 uint32_t raft_config_room(const struct raft *r);
+/* In the configuration in force, and in peer[]; RAFT_MEMBERS_MAX: not a member. */
+uint32_t raft_place_of(const struct raft *r, raft_node node);
 struct raft_peer *raft_find_peer(struct raft *r, raft_node node); /* NULL: not a member */
 bool raft_is_voter(const struct raft *r);                         /* are we? */
 bool raft_is_needed(const struct raft *r); /* or were, until the change is committed? */

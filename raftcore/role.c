@@ -142,7 +142,7 @@ bool raft_is_newer_log(const struct raft *r, const struct raft_msg *m)
     return m->prev_index >= r->log.last;
 }
 
-void raft_votes_clear(struct raft *r)
+static void clear_votes(struct raft *r)
 {
     ASSERT(r->role != RAFT_LEADER);
     for (uint32_t i = 0; i < RAFT_MEMBERS_MAX; i++)
@@ -200,7 +200,7 @@ void raft_campaign(struct raft *r, struct raft_effects *fx)
     ASSERT(r->self <= RAFT_MEMBERS_MAX);
     r->role = RAFT_PRECANDIDATE;
     r->leader = 0;
-    raft_votes_clear(r);
+    clear_votes(r);
     if (r->self < RAFT_MEMBERS_MAX)
         r->peer[r->self].vote = RAFT_VOTE_GRANTED; /* a PreVote promises nothing */
     ask_for_votes(r, RAFT_MSG_PREVOTE, r->term + 1, false, fx);
@@ -233,7 +233,7 @@ void raft_become_candidate(struct raft *r, bool transfer, struct raft_effects *f
     r->verified = 0;
     raft_timer_restart(r);
     raft_emit_hard_state(r, fx);
-    raft_votes_clear(r); /* our own counts when it is durable: raft_on_durable() */
+    clear_votes(r); /* our own counts when it is durable: raft_on_durable() */
     ask_for_votes(r, RAFT_MSG_VOTE, r->term, transfer, fx);
 }
 

@@ -94,11 +94,6 @@ enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
     return FRAME_OK_VERDICT;
 }
 
-bool append_can_take(struct replica *r, const struct frame *f)
-{
-    return step_can(r, f->body_bytes, RAFT_APPEND_ENTRIES_MAX, false);
-}
-
 void append_on_frame(struct replica *r, const struct frame *f)
 {
     admit_count(r, append_records(r, &f->raft, f->body, f->body_bytes));

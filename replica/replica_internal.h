@@ -224,7 +224,6 @@ uint32_t admin_poll(struct replica *r);
 
 /* append.c: records and chunks from peers */
 void append_on_frame(struct replica *r, const struct frame *f);
-bool append_can_take(struct replica *r, const struct frame *f);
 enum frame_verdict append_records(struct replica *r, const struct raft_msg *msg,
                                   const uint8_t *bytes, uint32_t length);
 
