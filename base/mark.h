@@ -142,6 +142,7 @@
     X(GATE_SUPERSEDED, "an acknowledgement is left out: a later one says more")                 \
     X(STEP_WAITS, "a step waits at the log: no buffer, or no segment")                          \
     X(STORE_FED_FROM_LOG, "committed entries are read back for the store")                      \
+    X(LOAD_MEETS_MEMORY, "entries for the store are loaded up to where record memory begins")   \
     X(LOAD_GONE, "entries to be read back were truncated meanwhile")                            \
     X(LOAD_BUSY, "other entries are wanted while a load is under way")                          \
     X(ASKER_BEHIND, "the store waits for an asker to take its answers")                         \

@@ -122,12 +122,17 @@ static bool feed_loaded(struct replica *r, raft_index commit)
     struct replica_raft *role = &r->raft;
     struct load *load = &role->store_load;
 
-    /* Entries below record memory never come back into it, so what was loaded stays next. */
+    /* Only what lies below record memory is loaded, and that never comes back into it: so what was
+     * loaded stays next. */
     ASSERT(load->state != LOAD_READY || load->first == role->fed + 1);
+    ASSERT(role->fed + 1 < role->memory.first);
     if (load->state == LOAD_IDLE) {
-        raft_index run_last;
-        const raft_term term = raft_term_at(role->raft, role->fed + 1, &run_last);
-        load_start(load, role->fed + 1, run_last < commit ? run_last : commit, term);
+        const raft_index below = role->memory.first - 1;
+        raft_index last;
+        const raft_term term = raft_term_at(role->raft, role->fed + 1, &last);
+        last = last < commit ? last : commit;
+        MARK_IF(below < last, LOAD_MEETS_MEMORY);
+        load_start(load, role->fed + 1, last < below ? last : below, term);
         return false;
     }
     if (load->state != LOAD_READY)
