@@ -64,7 +64,6 @@ static void emit_accept(struct raft *r, const struct raft_msg *m, raft_index ver
 
     ASSERT(verified <= r->log.last);
     MARK_IF(written > hard && fx->append.first > fx->append.last, ACK_OF_EARLIER);
-    MARK_IF(hard > written, ACK_AFTER_TERM);
     reply->match = planted(PLANTED_MATCH_IS_LAST) ? r->log.last : verified;
     reply->last = r->log.last;
     /* The entry may have come with an earlier message that is not flushed yet: what counts is who
@@ -173,7 +172,6 @@ void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effect
     if (first <= end && has_room(r, m, first)) {
         replace_from(r, m, first, fx);
     } else if (first <= end) {
-        MARK(APPEND_NO_ROOM);
         verified = first - 1;
     }
 

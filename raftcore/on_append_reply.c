@@ -46,7 +46,6 @@ static void on_refused(struct raft *r, struct raft_peer *p, const struct raft_ms
         return;
     }
     MARK_IF(p->state == RAFT_PEER_PROBE, BACK_UP_AGAIN);
-    MARK_IF(p->state == RAFT_PEER_REPLICATE, CONFLICT_IN_REPLICATE);
     const raft_index agrees = m->prev_index > r->log.base ? back_up(r, m) : 0;
     raft_peer_retreat(r, p, raft_max(agrees, p->match) + 1);
 }

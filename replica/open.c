@@ -201,8 +201,8 @@ static int check_options(const struct replica_options *o, char *error, size_t er
         wrong = "record memory must hold four of the largest records";
     else if (o->record_payload_bytes_max < REQUEST_FRAME_RECORDS_BYTES)
         wrong = "the largest record must be larger than what a frame of requests becomes";
-    else if (o->window < 4 * RAFT_PROPOSE_MAX)
-        wrong = "the window must hold a few proposals";
+    else if (o->window < 2 * RAFT_PROPOSE_MAX)
+        wrong = "the window must hold two full proposals";
     if (wrong == NULL)
         return 0;
     snprintf(error, error_bytes, "%s", wrong);

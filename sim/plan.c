@@ -80,8 +80,9 @@ static void draw_timing(struct plan *plan, struct prng *p)
 {
     struct replica_options *o = &plan->options;
 
-    plan->brisk = coin(p);
-    o->election_min_ns = between_log(p, 20 * MS, 160 * MS);
+    plan->brisk = coin(p) && !plan->crowded;
+    o->election_min_ns = plan->crowded ? between_log(p, 3 * MS, 12 * MS)
+                                       : between_log(p, 20 * MS, 160 * MS);
     o->election_max_ns = o->election_min_ns * prng_between(p, 15, 25) / 10;
     o->heartbeat_ns =
         o->election_min_ns / (plan->brisk ? prng_between(p, 2, 5) : prng_between(p, 4, 12));
@@ -90,17 +91,20 @@ static void draw_timing(struct plan *plan, struct prng *p)
     plan->turn_gap_ns = between_log(p, US, PLAN_TURN_GAP_NS_MAX);
 }
 
-static void draw_sizes(struct plan *plan, struct prng *p)
+static void draw_sizes(struct plan *plan, bool calm, struct prng *p)
 {
     struct replica_options *o = &plan->options;
 
     o->quota_bytes = 4 << 20; /* more than all keys with their largest values */
-    o->record_payload_bytes_max = PLAN_PAYLOAD_BYTES_MAX;
-    o->record_memory_bytes = power_of_two(p, 17, 20);
-    o->window = power_of_two(p, 8, 11); /* the replica wants a few full proposals */
+    /* In half of the runs record memory may be so small that most entries come back from the disk. */
+    const bool small = coin(p) && !calm;
+    o->record_payload_bytes_max = small ? PLAN_SMALL_PAYLOAD_BYTES : PLAN_PAYLOAD_BYTES_MAX;
+    plan->value_bytes_max = small ? PLAN_SMALL_VALUE_BYTES : PLAN_VALUE_BYTES_MAX;
+    o->record_memory_bytes = power_of_two(p, small ? 15 : 17, 20);
+    o->window = power_of_two(p, 7, 11); /* more than a full proposal */
     o->inflight_msgs_max = (uint32_t)between_log(p, 1, 64);
     o->inflight_bytes_max = (uint32_t)between_log(p, 2048, 1 << 20);
-    o->requests_max = power_of_two(p, 4, 8);
+    o->requests_max = power_of_two(p, 2, 8);
     o->credit_window = (uint32_t)between_log(p, 1, 64);
     o->gate_max = (uint32_t)between_log(p, 8, 256);
     plan->ring_shift_max = (uint32_t)prng_between(p, 1, 6);
@@ -295,6 +299,75 @@ static uint64_t draw_leases(struct plan *plan)
     return plan_fault_bit(PLAN_CLOCK_STALL) | plan_fault_bit(PLAN_CLOCK_JUMP);
 }
 
+/* Enough to change the leader. What thins out the requests is left out. */
+static const uint64_t CROWD_FAULTS = UINT64_C(1) << PLAN_HANG | UINT64_C(1) << PLAN_CRASH |
+                                     UINT64_C(1) << PLAN_PARTITION | UINT64_C(1) << PLAN_LINK |
+                                     UINT64_C(1) << PLAN_PAUSE | UINT64_C(1) << PLAN_TRANSFER |
+                                     UINT64_C(1) << PLAN_DISK_FULL;
+
+static bool is_crowded(uint64_t seed)
+{
+    return hash_u64(seed, crc32c(0, "crowd", 5)) % 8 == 0;
+}
+
+static void strike_often(struct plan *plan, uint64_t without, enum plan_fault strike,
+                         uint64_t every_ns)
+{
+    if ((without & plan_fault_bit(strike)) != 0)
+        return;
+    plan->on |= plan_fault_bit(strike);
+    plan->every_ns[strike] = every_ns;
+}
+
+/* By chances of each size alone no table gets full within few events. A crowded run has many quick
+ * clients, quick disks, and little of what requests share: of record memory, and disks hang often; or of
+ * the log, whose disks are full while leadership goes round. */
+static void draw_crowd(struct plan *plan, const struct plan_choice *choice, uint64_t without,
+                       struct prng *p)
+{
+    struct replica_options *o = &plan->options;
+    const bool short_log = prng_below(p, 3) == 0;
+
+    o->window = power_of_two(p, 7, 10);
+    o->requests_max = 256;
+    o->inflight_msgs_max = 64;
+    o->inflight_bytes_max = 1 << 20;
+    o->credit_window = 64;
+    o->resend_ns = o->election_min_ns;
+    o->record_payload_bytes_max = PLAN_SMALL_PAYLOAD_BYTES;
+    o->record_memory_bytes = 1 << 15;
+    o->wal.batch_bytes = WAL_BATCH_BYTES_MIN;
+    o->wal.flights = 1; /* while that one hangs the batch behind it takes all that comes */
+    if (choice->events <= LONG_RUN_EVENTS)
+        o->wal.segment_bytes =
+            wal_segment_bytes_min(&o->wal) + DISK_SECTOR * between_log(p, 1, 64);
+    plan->ring_shift_max = 6;
+    plan->door_slots = 16;
+    plan->clients = choice->clients != 0 ? choice->clients : PLAN_CLIENTS_MAX;
+    plan->think_ns = between_log(p, US, 100 * US);
+    plan->reads = 0;
+    plan->large_values = coin(p) ? 1000000 : 100000;
+    plan->value_bytes_max = PLAN_SMALL_VALUE_BYTES;
+    plan->turn_gap_ns = PLAN_TURN_GAP_NS_MAX; /* so that a turn has much to do */
+    plan->net.delay_min_ns = US;
+    plan->net.delay_max_ns = PLAN_TURN_GAP_NS_MAX;
+    plan->disk.latency_ns_min = 5 * US;
+    plan->disk.latency_ns_max = 50 * US;
+    plan->disk.slow_per_million = 0;
+    plan->down_ns = between_log(p, o->election_min_ns / 4, o->election_max_ns);
+    if (!short_log) {
+        plan->disk.slow_per_million = 50000; /* reads too: what they find may be gone */
+        plan->disk.slow_ns = o->election_min_ns;
+        strike_often(plan, without, PLAN_HANG, o->election_min_ns);
+        strike_often(plan, without, PLAN_LINK, o->election_min_ns / 2);
+        strike_often(plan, without, PLAN_PARTITION, o->election_min_ns * 2);
+        return;
+    }
+    plan->down_ns = o->election_max_ns * 4;
+    strike_often(plan, without, PLAN_DISK_FULL, o->election_min_ns);
+    strike_often(plan, without, PLAN_TRANSFER, o->heartbeat_ns);
+}
+
 void plan_draw(struct plan *plan, const struct plan_choice *choice)
 {
     struct prng p;
@@ -302,12 +375,14 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     memset(plan, 0, sizeof *plan);
     prng_seed(&p, hash_u64(choice->seed, 1));
     plan->seed = choice->seed;
+    const bool calm = choice->without == PLAN_ALL_FAULTS; /* a scenario brings its own load */
+    plan->crowded = !calm && is_crowded(choice->seed);
     plan->nodes = draw_nodes(&p);
     if (choice->nodes != 0)
         plan->nodes = choice->nodes;
     plan->options.cluster = hash_u64(choice->seed, 2);
     draw_timing(plan, &p);
-    draw_sizes(plan, &p);
+    draw_sizes(plan, calm, &p);
     draw_log(plan, &p, choice->events);
     draw_disk(plan, &p);
     draw_net(plan, &p);
@@ -319,6 +394,8 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
         plan->clients = choice->clients;
     const bool faultless = prng_below(&p, 10) == 0;
     uint64_t without = choice->without | draw_leases(plan);
+    if (plan->crowded)
+        without |= ~CROWD_FAULTS;
     if (faultless)
         without = PLAN_ALL_FAULTS;
     draw_members(plan, without, &p);
@@ -326,4 +403,6 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     draw_rates(plan, without);
     draw_scarcity(plan, without);
     draw_harm(plan, without);
+    if (plan->crowded)
+        draw_crowd(plan, choice, without, &p);
 }

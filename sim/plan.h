@@ -18,6 +18,8 @@
 enum {
     PLAN_VALUE_BYTES_MAX = 12 << 10, /* a dozen chunks */
     PLAN_PAYLOAD_BYTES_MAX = 16 << 10,
+    PLAN_SMALL_VALUE_BYTES = 4 << 10,
+    PLAN_SMALL_PAYLOAD_BYTES = 6 << 10,
     PLAN_CLIENTS_MAX = 8, /* a node */
     PLAN_TURN_GAP_NS_MAX = 20000,
     PLAN_PRIORITY_MAX = 3,
@@ -102,6 +104,7 @@ struct plan_choice {
 struct plan {
     uint64_t seed;
     bool brisk;                     /* little happens between two elections */
+    bool crowded;                   /* many requests at once, and little room for them */
     uint32_t nodes;                 /* initial voters */
     uint32_t spares;                /* nodes that may be made and added later */
     bool priorities;                /* of nodes, as leaders */
@@ -124,6 +127,7 @@ struct plan {
     uint32_t clients;        /* a node */
     uint64_t think_ns;       /* mean, between an answer and the next request */
     uint32_t large_values;   /* per million puts */
+    uint32_t value_bytes_max; /* of those */
     uint32_t reads;          /* per million requests; a third of them local */
     uint32_t ring_shift_max; /* rings of 2^1 .. 2^this slots */
     uint32_t door_slots;

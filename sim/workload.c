@@ -80,7 +80,7 @@ static struct history_call draw_call(struct sim *s)
     call.key_end = (uint8_t)(call.key_first + 1);
     call.value =
         call_value(s, (uint32_t)prng_between(&s->prng, SIM_VALUE_BYTES_MIN,
-                                             large ? PLAN_VALUE_BYTES_MAX : VALUE_SMALL_MAX));
+                                             large ? s->plan.value_bytes_max : VALUE_SMALL_MAX));
     return call;
 }
 
