@@ -109,7 +109,7 @@ int inspect_superblock(const struct inspect_request *request)
     struct place p = {0};
     bool damaged = false;
 
-    const int code = place_open(&p, request->directory);
+    const int code = place_open(&p, request->path);
     if (code != EXIT_OK)
         return code;
     const struct superblock *s = &p.superblock;
@@ -344,7 +344,7 @@ static int inspect_files(const struct place *p, const struct inspect_request *re
     const int result = inspect_open(&i, memory, p->disk, &owner);
     const struct inspect_report *report = inspect_report(i);
     if (result != 0) {
-        fprintf(stderr, "skiff: the log in %s can't be read: %s\n", request->directory,
+        fprintf(stderr, "skiff: the log in %s can't be read: %s\n", request->path,
                 report->start.refusal[0] != '\0' ? report->start.refusal : strerror(-result));
         free(memory);
         return EXIT_DATA;
@@ -363,14 +363,14 @@ static int inspect_files(const struct place *p, const struct inspect_request *re
 int inspect_log(const struct inspect_request *request)
 {
     struct place p = {0};
-    int code = place_open(&p, request->directory);
+    int code = place_open(&p, request->path);
 
     if (code != EXIT_OK)
         return code;
     if (p.superblock_result != 0) {
         fprintf(stderr,
                 "skiff: whose log is in %s is not known, its superblock can't be read: %s\n",
-                request->directory, superblock_problem(p.superblock_result));
+                request->path, superblock_problem(p.superblock_result));
         code = EXIT_DATA;
     } else {
         code = inspect_files(&p, request);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct inspect_request {
-    const char *directory;
+    const char *path; /* of the directory; of the file, for inspect_snapshot() */
     bool json;
     bool verify;
 };
@@ -17,5 +17,6 @@ struct inspect_request {
 /* Exit codes. */
 int inspect_log(const struct inspect_request *request);
 int inspect_superblock(const struct inspect_request *request);
+int inspect_snapshot(const struct inspect_request *request);
 
 #endif

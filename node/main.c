@@ -27,7 +27,8 @@ static const char usage[] =
     "  skiff member add NODE                a learner, promoted by itself when it has caught up;\n"
     "                                       --learner: not promoted; --priority N\n"
     "  skiff member replace OLD NEW         NEW is added, and takes the place of OLD then\n"
-    "  skiff member promote|demote|remove NODE...   in one step; --force: even if too few are well\n"
+    "  skiff member promote|demote|remove NODE...   in one step; --force: even if too few are "
+    "well\n"
     "  skiff member priority NODE N         the higher, the rather a leader\n"
     "  skiff transfer [NODE]                leadership to that node, or to the furthest\n"
     "                                       (member, transfer: --config FILE, -o json)\n"
@@ -35,13 +36,15 @@ static const char usage[] =
     "  skiff inspect wal DIR                what the log in a data directory contains: segments,\n"
     "                                       ranges, terms, damage with its place\n"
     "  skiff inspect superblock DIR         whose data directory it is\n"
+    "  skiff inspect snap FILE              a snapshot file, each chunk of it\n"
     "  skiff inspect ... --verify           exit code 3 if anything is damaged\n"
     "  skiff inspect ... -o json            as JSON\n"
     "  skiff --help | --version\n"
     "\n"
     "Three nodes on this machine with one command: scripts/quickstart\n"
     "Exit codes: 0 fine, 1 command line, 2 configuration, 3 data directory, 4 can't start,\n"
-    "5 a node does not answer, 6 not done, 7 not known if it was done, 70 and up: the node stopped for good (node/exit_code.h)\n";
+    "5 a node does not answer, 6 not done, 7 not known if it was done, 70 and up: the node stopped "
+    "for good (node/exit_code.h)\n";
 
 struct arguments {
     const char *config;
@@ -73,14 +76,10 @@ static bool parse_priority(const char *text, uint32_t *out)
 static int parse(int argc, char **argv, struct arguments *out)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"dir", required_argument, NULL, 'd'},
-        {"output", required_argument, NULL, 'o'},
-        {"verify", no_argument, NULL, 'v'},
-        {"learner", no_argument, NULL, 'l'},
-        {"force", no_argument, NULL, 'f'},
-        {"priority", required_argument, NULL, 'p'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},   {"dir", required_argument, NULL, 'd'},
+        {"output", required_argument, NULL, 'o'},   {"verify", no_argument, NULL, 'v'},
+        {"learner", no_argument, NULL, 'l'},        {"force", no_argument, NULL, 'f'},
+        {"priority", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -203,11 +202,12 @@ static int command_member(int argc, char **argv, const struct arguments *argumen
 static int command_inspect(int argc, char **argv, const struct arguments *arguments)
 {
     if (argc - arguments->rest != 2)
-        return complain_usage(
-            "inspect takes what and where: inspect wal DIR, or inspect superblock DIR", "");
+        return complain_usage("inspect takes what and where: inspect wal DIR, inspect superblock "
+                              "DIR, or inspect snap FILE",
+                              "");
     const char *what = argv[arguments->rest];
     const struct inspect_request request = {
-        .directory = argv[arguments->rest + 1],
+        .path = argv[arguments->rest + 1],
         .json = arguments->json,
         .verify = arguments->verify,
     };
@@ -215,7 +215,9 @@ static int command_inspect(int argc, char **argv, const struct arguments *argume
         return inspect_log(&request);
     if (strcmp(what, "superblock") == 0)
         return inspect_superblock(&request);
-    return complain_usage("inspect knows wal and superblock, not ", what);
+    if (strcmp(what, "snap") == 0)
+        return inspect_snapshot(&request);
+    return complain_usage("inspect knows wal, superblock and snap, not ", what);
 }
 
 static int with_config(const struct arguments *arguments, int (*command)(const struct config *))
@@ -269,7 +271,8 @@ int main(int argc, char **argv)
     if (strcmp(command, "inspect") == 0)
         return command_inspect(argc - 1, argv + 1, &arguments);
     if (arguments.rest < argc - 1)
-        return complain_usage("a configuration is named by --config FILE; too many: ", argv[1 + arguments.rest]);
+        return complain_usage("a configuration is named by --config FILE; too many: ",
+                              argv[1 + arguments.rest]);
     if (strcmp(command, "init") == 0)
         return with_config(&arguments, command_init);
     if (strcmp(command, "run") == 0)

@@ -109,12 +109,18 @@ enum snapshot_verdict snapshot_check(const uint8_t *bytes, uint64_t digest,
 uint64_t snapshot_digest(const struct snapshot_header *header, const uint64_t *checksum)
 {
     const uint64_t chunks = snapshot_chunk_count(header->bytes, header->chunk_bytes);
+
+    return snapshot_digest_of(header, crc64(0, checksum, chunks * sizeof *checksum));
+}
+
+uint64_t snapshot_digest_of(const struct snapshot_header *header, uint64_t checksums_crc)
+{
     struct snapshot_header h = *header;
 
     ASSERT(header->magic == SNAPSHOT_MAGIC);
     h.digest = 0;
     h.header_crc = 0;
-    return crc64(crc64(0, checksum, chunks * sizeof *checksum), &h, sizeof h);
+    return crc64(checksums_crc, &h, sizeof h);
 }
 
 uint64_t snapshot_checksum(const uint8_t *chunk, uint32_t length)
@@ -124,13 +130,12 @@ uint64_t snapshot_checksum(const uint8_t *chunk, uint32_t length)
     return crc64(0, chunk, length);
 }
 
-/* How many checksums stand in a row. */
-static uint32_t row_chunks(const struct snapshot_header *h, uint32_t row)
+uint32_t snapshot_row_chunks(const struct snapshot_header *header, uint32_t row)
 {
     const uint32_t rest =
-        snapshot_chunk_count(h->bytes, h->chunk_bytes) - row * SNAPSHOT_ROW_CHUNKS;
+        snapshot_chunk_count(header->bytes, header->chunk_bytes) - row * SNAPSHOT_ROW_CHUNKS;
 
-    ASSERT(row < snapshot_row_count(h->bytes, h->chunk_bytes));
+    ASSERT(row < snapshot_row_count(header->bytes, header->chunk_bytes));
     return rest < SNAPSHOT_ROW_CHUNKS ? rest : SNAPSHOT_ROW_CHUNKS;
 }
 
@@ -147,7 +152,7 @@ void snapshot_row_encode(uint8_t *sector, const struct snapshot_header *header, 
 
     memcpy((uint8_t *)&r + offsetof(struct snapshot_row, checksum),
            checksum + (size_t)row * SNAPSHOT_ROW_CHUNKS,
-           row_chunks(header, row) * sizeof *checksum);
+           snapshot_row_chunks(header, row) * sizeof *checksum);
     r.row_crc = crc64(0, &r, ROW_CHECKED_BYTES);
     memcpy(sector, &r, sizeof r);
 }
@@ -155,7 +160,7 @@ void snapshot_row_encode(uint8_t *sector, const struct snapshot_header *header, 
 bool snapshot_row_decode(const uint8_t *sector, const struct snapshot_header *header, uint32_t row,
                          uint64_t *checksum)
 {
-    const uint32_t chunks = row_chunks(header, row);
+    const uint32_t chunks = snapshot_row_chunks(header, row);
     struct snapshot_row r;
 
     memcpy(&r, sector, sizeof r);
@@ -168,8 +173,7 @@ bool snapshot_row_decode(const uint8_t *sector, const struct snapshot_header *he
     const size_t used = offsetof(struct snapshot_row, checksum) + chunks * sizeof *checksum;
     if (!is_zero(sector + used, ROW_CHECKED_BYTES - used))
         return false;
-    memcpy(checksum + (size_t)row * SNAPSHOT_ROW_CHUNKS,
-           sector + offsetof(struct snapshot_row, checksum), chunks * sizeof *checksum);
+    memcpy(checksum, sector + offsetof(struct snapshot_row, checksum), chunks * sizeof *checksum);
     return true;
 }
 

@@ -80,22 +80,26 @@ enum snapshot_verdict snapshot_check_copy(const uint8_t *sector, struct snapshot
  * that with this digest if there is one, else one of another version. `copies`: how many are like it. */
 enum snapshot_verdict snapshot_check(const uint8_t *bytes, uint64_t digest,
                                      struct snapshot_header *out, uint32_t *copies);
-/* What `header` must have as its digest, with these checksums of its chunks. */
+/* What `header` must have as its digest, with these checksums of its chunks; or with their CRC-64, for
+ * whoever has not got them all at once. */
 uint64_t snapshot_digest(const struct snapshot_header *header, const uint64_t *checksum);
+uint64_t snapshot_digest_of(const struct snapshot_header *header, uint64_t checksums_crc);
 /* Of `length` bytes, whole sectors: a chunk and the zeros behind it. */
 uint64_t snapshot_checksum(const uint8_t *chunk, uint32_t length);
 
 /* A sector of the table, from the checksums of all chunks. */
 void snapshot_row_encode(uint8_t *sector, const struct snapshot_header *header, uint32_t row,
                          const uint64_t *checksum);
-/* The row, if it is valid and of this snapshot: then its part of `checksum`, which is that of all
- * chunks, is filled. */
+/* The row, if it is valid and of this snapshot; at most SNAPSHOT_ROW_CHUNKS checksums, those of its
+ * chunks. */
 bool snapshot_row_decode(const uint8_t *sector, const struct snapshot_header *header, uint32_t row,
                          uint64_t *checksum);
 
 /* The shape of a file follows from `bytes` and `chunk_bytes`. */
 uint32_t snapshot_chunk_count(uint64_t bytes, uint32_t chunk_bytes);
 uint32_t snapshot_row_count(uint64_t bytes, uint32_t chunk_bytes);
+/* How many of the chunks have their checksum in the row. */
+uint32_t snapshot_row_chunks(const struct snapshot_header *header, uint32_t row);
 uint64_t snapshot_file_bytes(uint64_t bytes, uint32_t chunk_bytes);
 uint64_t snapshot_row_offset(const struct snapshot_header *header, uint32_t copy, uint32_t row);
 uint64_t snapshot_chunk_offset(const struct snapshot_header *header, uint32_t chunk);

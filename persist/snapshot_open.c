@@ -124,7 +124,7 @@ static bool load_table(struct snapshots *s, struct snapshots_found *found)
         for (uint32_t copy = 0; copy < SNAPSHOT_COPIES; copy++) {
             const uint64_t offset = snapshot_row_offset(h, copy, row);
             good += snapshot_row_decode(read_sector(s, offset, s->reader.bytes), h, row,
-                                        s->current.checksum);
+                                        s->current.checksum + (size_t)row * SNAPSHOT_ROW_CHUNKS);
         }
         found->lost_copies += SNAPSHOT_COPIES - good;
         if (good == 0)

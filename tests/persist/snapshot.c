@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "persist/snapshot_inspect.h"
 #include "tests/persist/fixture.h"
 
 enum { OLDER = 4, INDEX = 9, ENTRIES = 12, NAMES_MAX = 16, TURN_NS = 50 * 1000 };
@@ -179,6 +180,38 @@ static void every_damaged_sector_is_noticed(void **state)
     }
     print_message("%u damaged sectors\n", tried);
     assert_true(tried > 100);
+}
+
+/* skiff inspect says where. */
+static void inspect_names_the_place(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_with_snapshot(2);
+    void *memory = aligned_alloc(DISK_SECTOR, snapshot_inspect_bytes());
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    snapshot_name(name, INDEX);
+    assert_non_null(file_of(f, INDEX, &length));
+    for (uint64_t at = 0; at <= length; at += DISK_SECTOR) {
+        struct fixture *t = fixture_twin(f);
+        disk_sim_power_cut(t->disk);
+        if (at < length)
+            damage(file_of(t, INDEX, &length), at, HARM_FLIP, NULL);
+        struct snapshot_inspect *i;
+        assert_int_equal(snapshot_inspect_open(&i, memory, t->disk, name), 0);
+        while (snapshot_inspect_poll(i))
+            continue;
+        const struct snapshot_report *r = snapshot_inspect_report(i);
+        assert_int_equal(snapshot_is_sound(r), at == length);
+        assert_int_equal(r->fault_count, at == length ? 0 : 1);
+        assert_true(r->digest_fits);
+        if (at < length)
+            assert_in_range(at, r->fault[0].offset, r->fault[0].offset + r->fault[0].span - 1);
+        fixture_delete(t);
+    }
+    free(memory);
+    fixture_delete(f);
 }
 
 static void forge_header(struct fixture *f, void (*change)(struct snapshot_header *))
@@ -501,6 +534,7 @@ int main(void)
         cmocka_unit_test(log_stands_on_its_snapshot),
         cmocka_unit_test(files_of_all_nodes_are_the_same),
         cmocka_unit_test(every_damaged_sector_is_noticed),
+        cmocka_unit_test(inspect_names_the_place),
         cmocka_unit_test(header_of_another_file),
         cmocka_unit_test(other_version_is_refused_by_its_number),
         cmocka_unit_test(missing_or_cut_file_is_told),
