@@ -57,6 +57,7 @@ static enum reader_step finish(struct wal_reader *r, int result)
 {
     ASSERT(r->read != NULL);
     ASSERT(!r->in_flight);
+    r->wants = false;
     if (result == -ENOENT && r->damage != 0)
         result = r->damage; /* it may have stood there */
     /* What was found before the trouble is good; the next read meets the trouble first. */
@@ -103,6 +104,29 @@ static const uint8_t *window_at(const struct wal_reader *r, uint64_t need)
     return skip + need <= r->window_bytes ? r->window + skip : NULL;
 }
 
+static void end_share(struct wal *w)
+{
+    if (w->reader.shared)
+        share_end(&w->share, SHARE_READS, w->now_ns);
+    w->reader.shared = false;
+}
+
+/* False: not now. */
+static bool submit(struct wal *w, const struct disk_op *op)
+{
+    struct wal_reader *r = &w->reader;
+
+    ASSERT(!r->shared);
+    r->wants = r->read->background && !share_take(&w->share, SHARE_READS, false, w->now_ns);
+    if (r->wants)
+        return false;
+    r->shared = r->read->background;
+    if (disk_submit(w->disk, op) == 0)
+        return true;
+    end_share(w);
+    return false;
+}
+
 /* Brings the batch at r->at, or the beginning of it, into the window. */
 static enum reader_step fetch(struct wal *w, uint64_t need)
 {
@@ -114,6 +138,8 @@ static enum reader_step fetch(struct wal *w, uint64_t need)
         length = READ_ON;
     length = length > need && !r->careful ? length : need;
     length = length < w->options.batch_bytes ? length : w->options.batch_bytes;
+    if (r->read->background && length > SHARE_BYTES_MAX)
+        length = need > SHARE_BYTES_MAX ? need : SHARE_BYTES_MAX;
     length = length < rest ? length : rest;
     ASSERT(length >= DISK_SECTOR);
     const struct disk_op op = {
@@ -124,7 +150,7 @@ static enum reader_step fetch(struct wal *w, uint64_t need)
         .length = length,
         .cookie = wal_cookie(WAL_OP_READ, 0),
     };
-    if (disk_submit(w->disk, &op) != 0)
+    if (!submit(w, &op))
         return READER_WAITS; /* the next poll tries again */
     disk_send(w->disk);
     r->in_flight = true;
@@ -141,6 +167,7 @@ void wal_reader_on_done(struct wal *w, int64_t result)
 
     ASSERT(r->in_flight);
     r->in_flight = false;
+    end_share(w);
     if (result == (int64_t)r->wanted_bytes) {
         r->window_bytes = r->wanted_bytes;
     } else if (r->wanted_bytes > r->needed_bytes) {
@@ -218,6 +245,12 @@ static enum reader_step step(struct wal *w)
     if (bytes == NULL)
         return fetch(w, total);
     return take_records(w, bytes + BATCH_HEADER_BYTES, &h);
+}
+
+uint64_t wal_reader_next_ns(const struct wal *w)
+{
+    ASSERT(!w->reader.wants || !w->reader.in_flight);
+    return w->reader.wants ? share_next_ns(&w->share) : UINT64_MAX;
 }
 
 bool wal_read_poll(struct wal *w)

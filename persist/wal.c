@@ -671,11 +671,13 @@ bool wal_has_room(const struct wal *w)
 uint64_t wal_next_ns(const struct wal *w)
 {
     const uint64_t prepare = wal_prepare_next_ns(w);
+    const uint64_t reader = wal_reader_next_ns(w);
+    const uint64_t background = prepare < reader ? prepare : reader;
     const bool marks = w->mark_wanted && free_bytes(w) > reserve_bytes(w);
     const uint64_t mark = marks ? w->idle_since_ns + WAL_IDLE_MARK_NS : UINT64_MAX;
 
     ASSERT(w->segment_count > 0);
-    return mark < prepare ? mark : prepare;
+    return mark < background ? mark : background;
 }
 
 uint64_t wal_oldest_unflushed_ns(const struct wal *w)

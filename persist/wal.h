@@ -170,6 +170,8 @@ struct wal_read {
     raft_term term; /* all of [first, last] is of this term; other records are passed over */
     uint8_t *bytes; /* DISK_SECTOR aligned is not needed */
     uint32_t size;  /* at least one largest record */
+    bool background; /* nobody here waits for it: it has a share of the disk (share.h), and reads no more at
+                        once than SHARE_BYTES_MAX or one batch */
     /* set by wal_read_poll(): */
     uint32_t count;
     uint32_t length;

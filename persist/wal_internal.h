@@ -214,6 +214,8 @@ struct wal_reader {
     raft_index last;       /* read to here at most: what follows stands elsewhere */
     bool in_flight;
     int damage;   /* why something on the way could not be read; 0: everything could */
+    bool shared;  /* what is in flight has the share of the disk */
+    bool wants;   /* it was refused, and asks again */
     bool careful; /* a disk read failed: no more than needed is read at once */
     uint8_t *window;
     struct wal_place window_place;
@@ -366,6 +368,7 @@ void wal_recycle_pop(struct wal *w);
 
 /* reader.c */
 void wal_reader_on_done(struct wal *w, int64_t result);
+uint64_t wal_reader_next_ns(const struct wal *w);
 /* The first segment leaves the table; no read may be in flight. */
 void wal_reader_shift(struct wal *w);
 

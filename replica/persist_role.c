@@ -22,6 +22,8 @@ static uint32_t begin_read(struct replica *r)
         .term = load->term,
         .bytes = load->bytes,
         .size = load->size,
+        .background =
+            load != &r->raft.store_load, /* reads of our own clients may wait for that one */
     };
     const int begun = wal_read_begin(role->wal, &role->read);
     ASSERT(begun == 0); /* none is under way */

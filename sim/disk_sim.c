@@ -41,10 +41,21 @@ static bool file_wanted(const struct disk *d, uint32_t file)
             return true;
     }
     for (uint32_t i = 0; i < d->pending_end; i++) {
-        if (d->pending[i].state != PENDING_FREE && d->pending[i].file == file)
+        const struct pending *p = &d->pending[i];
+        if (p->state != PENDING_FREE && p->state != PENDING_CACHED && p->file == file)
             return true;
     }
     return false;
+}
+
+/* Of a file that nobody can reach. */
+static void drop_cached(struct disk *d, uint32_t file)
+{
+    for (uint32_t i = d->pending_end; i > 0; i--) {
+        struct pending *p = &d->pending[i - 1];
+        if (p->state == PENDING_CACHED && p->file == file)
+            disk_sim_pending_free(d, p);
+    }
 }
 
 void disk_sim_file_collect(struct disk *d)
@@ -53,6 +64,7 @@ void disk_sim_file_collect(struct disk *d)
         struct sim_file *f = &d->file[i];
         if (!f->used || file_wanted(d, i))
             continue;
+        drop_cached(d, i);
         d->bytes_used -= f->length;
         disk_harm_forget_file(d, i);
         free(f->stable);

@@ -20,6 +20,7 @@ static struct wal_read read_of(struct fixture *f, raft_index first, raft_index l
     static alignas(8) uint8_t bytes[2 * FIXTURE_BATCH_BYTES];
     struct wal_read read = {.first = first, .last = last, .term = term, .bytes = bytes};
 
+    read.background = prng_chance(&f->prng, 500000);
     read.size = FIXTURE_BATCH_BYTES + (uint32_t)prng_below(&f->prng, FIXTURE_BATCH_BYTES) / 8 * 8;
     assert_int_equal(wal_read_begin(f->wal, &read), 0);
     while (!wal_read_poll(f->wal))
@@ -73,6 +74,50 @@ static void random_ranges_while_the_log_grows(void **state)
         }
         fixture_delete(f);
     }
+}
+
+/* Somebody reads the log from end to end, again and again, beside a log that never rests. */
+static void reads_for_others_keep_to_their_share(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(700);
+    static alignas(8) uint8_t bytes[2 * FIXTURE_BATCH_BYTES];
+
+    f->options.segment_bytes = 2000 * DISK_SECTOR;
+    f->options.zeros_bytes = 8 * DISK_SECTOR;
+    f->options.share_percent = 10;
+    assert_int_equal(fixture_open(f), 0);
+    fixture_settle(f);
+    for (uint32_t i = 0; i < 20; i++)
+        fixture_extend(f, 8, 1000);
+    fixture_idle(f);
+    const uint64_t begun_ns = f->now_ns;
+    struct wal_read read = {0};
+    bool reads = false;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < 300; i++) {
+        if (!reads)
+            read = (struct wal_read){.first = 1 + i % 100,
+                                     .last = 160,
+                                     .term = 1,
+                                     .bytes = bytes,
+                                     .size = FIXTURE_BATCH_BYTES,
+                                     .background = true};
+        if (!reads)
+            assert_int_equal(wal_read_begin(f->wal, &read), 0);
+        fixture_extend(f, 1, 100);
+        for (uint32_t turn = 0; turn < 3; turn++)
+            fixture_turn(f, 50 * 1000);
+        reads = !wal_read_poll(f->wal);
+        done += !reads;
+        if (!reads)
+            assert_int_equal(read.result, 0);
+    }
+    const uint64_t busy_ns = wal_share(f->wal)->busy_ns[SHARE_READS];
+    assert_true(done > 10); /* it is served all the same */
+    assert_true(busy_ns > 0);
+    assert_true(busy_ns * 100 <= 10 * (f->now_ns - begun_ns));
+    fixture_delete(f);
 }
 
 static void what_is_not_there_is_not_served(void **state)
@@ -200,6 +245,7 @@ static void long_log_is_found_through_a_thinned_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_for_others_keep_to_their_share),
         cmocka_unit_test(random_ranges_while_the_log_grows),
         cmocka_unit_test(what_is_not_there_is_not_served),
         cmocka_unit_test(nothing_is_served_before_it_is_durable),
