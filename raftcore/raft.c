@@ -199,13 +199,10 @@ raft_index raft_match(const struct raft *r, raft_node peer)
 
 bool raft_hears(const struct raft *r, raft_node peer)
 {
-    const struct raft_config *config = raft_config_in_force(r);
+    const uint32_t place = raft_place_of(r, peer);
 
-    for (uint32_t i = 0; i < config->count && r->role == RAFT_LEADER; i++) {
-        if (config->member[i].node == peer)
-            return raft_peer_is_heard(r, &r->peer[i]);
-    }
-    return false;
+    return r->role == RAFT_LEADER && place < RAFT_MEMBERS_MAX &&
+           raft_peer_is_heard(r, &r->peer[place]);
 }
 
 raft_node raft_transfer_target(const struct raft *r)
