@@ -43,7 +43,6 @@ enum {
     X(flights, 1, 1, 8,                                                                      \
       false) /* flushes under way beside which a small batch waits for company */            \
     X(registered_kib, 2048, 0, 65536, false) /* of the batch buffers, with the kernel */        \
-    X(term_runs, 65536, 64, 65536, false)                                                    \
     X(segments_ahead, 2, 1, 8, false)                                                        \
     X(segment_spares, 16, 0, 64, false)                                                      \
     X(background_percent, 25, 1, 100, false) /* of the disk's time: SHARE_PERCENT_DEFAULT */
