@@ -58,6 +58,7 @@ static struct {
     uint32_t writes;
     uint32_t in_flight_most; /* writes */
     uint32_t submits;        /* calls, whether watching or not */
+    uint32_t reads;          /* likewise */
     uint32_t fixed, plain;   /* reads and writes, by registered memory and without; likewise */
     bool has_statx;          /* what statx() shall say about O_DIRECT */
     struct statx statx;
@@ -141,6 +142,7 @@ int io_uring_submit(struct io_uring *ring)
         const bool fixed =
             sqe->opcode == IORING_OP_WRITE_FIXED || sqe->opcode == IORING_OP_READ_FIXED;
         seam.fixed += fixed;
+        seam.reads += sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_READ_FIXED;
         seam.plain += !fixed && sqe->opcode != IORING_OP_FSYNC;
         if (seam.watch)
             watch_sqe(sqe);
@@ -557,6 +559,29 @@ static void buffers_are_registered(void **state)
     bench_remove(b.directory);
 }
 
+/* Requests of 64 KiB, each from where the last ended, cost one read of the disk per megabyte: a store
+ * that is filled after a start lives on it. */
+static void reading_on_reads_ahead(void **state)
+{
+    struct bench b = bench_new();
+
+    (void)state;
+    b.options.batch_bytes = 1 << 20;
+    b.options.segment_bytes = 32 << 20; /* the one of the start is smaller, and takes all of it */
+    bench_open(&b, false, true);
+    for (uint32_t i = 0; i < 3000; i++)
+        bench_append(&b);
+    bench_settle(&b);
+    const uint64_t bytes = wal_counters(b.wal)->bytes;
+    assert_true(bytes > 3 << 20);
+    bench_read_all(&b);
+    assert_true(seam.reads > 0);
+    assert_true(seam.reads <=
+                (bytes >> 20) + 3); /* the first one is short, and so may the last be */
+    bench_close(&b);
+    bench_remove(b.directory);
+}
+
 /* Whoever has CAP_IPC_LOCK may lock as much as he likes. True: it is what was asked for. */
 static bool may_lock(bool may)
 {
@@ -566,8 +591,8 @@ static bool may_lock(bool may)
 
     if (syscall(SYS_capget, &header, data) != 0)
         return false;
-    data[0].effective = may ? data[0].effective | (data[0].permitted & bit)
-                            : data[0].effective & ~bit;
+    data[0].effective =
+        may ? data[0].effective | (data[0].permitted & bit) : data[0].effective & ~bit;
     return syscall(SYS_capset, &header, data) == 0;
 }
 
@@ -633,6 +658,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(flush_follows_its_write, reset),
         cmocka_unit_test_setup(buffers_rest_while_in_flight, reset),
         cmocka_unit_test_setup(buffers_are_registered, reset),
+        cmocka_unit_test_setup(reading_on_reads_ahead, reset),
         cmocka_unit_test_setup(registration_may_be_refused, reset),
         cmocka_unit_test_setup(one_call_for_all, reset),
     };
