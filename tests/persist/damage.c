@@ -360,6 +360,59 @@ static void damaged_copy_without_a_mark(void **state)
     fixture_delete(f);
 }
 
+/* Flips a bit in the header of the last batch of the first life that has records, and of all behind it:
+ * nothing in that segment tells any more where the log went on. */
+static void damage_end_of_first_life(struct fixture *t)
+{
+    static char names[NAMES_MAX][DISK_NAME_BYTES];
+    const int64_t count = disk_list(t->disk, SEGMENT_NAME_PREFIX, names, NAMES_MAX);
+    int64_t first = 0;
+    uint64_t length;
+    uint64_t last = 0;
+
+    assert_in_range(count, 2, NAMES_MAX);
+    for (int64_t i = 1; i < count; i++)
+        if (segment_generation(names[i]) < segment_generation(names[first]))
+            first = i;
+    uint8_t *bytes = disk_sim_bytes(t->disk, names[first], &length);
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint64_t at = SEGMENT_DATA_OFFSET; at < length; at += DISK_SECTOR) {
+            struct batch_header h;
+            memcpy(&h, bytes + at, sizeof h);
+            if (h.magic == BATCH_MAGIC && pass == 0 && h.record_count > 0)
+                last = at;
+            if (h.magic == BATCH_MAGIC && pass == 1 && at >= last)
+                bytes[at + 8] ^= 1;
+        }
+    }
+    assert_true(last > 0);
+}
+
+/* The segment of a later start goes on where that one ended, so what is lost in front of it is a hole like
+ * any other, though no good batch stands behind it where it was written. */
+static void damage_in_front_of_a_recovery_is_a_hole(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(16);
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 3, 100);
+    fixture_settle(f);
+    fixture_extend(f, 2, 100);
+    fixture_idle(f); /* a start copies what no mark covers */
+    disk_sim_power_cut(f->disk);
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 2, 100);
+    fixture_idle(f);
+    disk_sim_power_cut(f->disk);
+    struct fixture *intact = fixture_twin(f);
+    assert_int_equal(fixture_open(intact), 0);
+    damage_end_of_first_life(f);
+    assert_int_equal(start_and_repair(f, intact), FIXTURE_HOLES);
+    fixture_delete(intact);
+    fixture_delete(f);
+}
+
 /* A batch of the right number at the right place that continues another history. */
 static void batch_of_another_predecessor_is_not_taken(void **state)
 {
@@ -490,6 +543,7 @@ int main(void)
         cmocka_unit_test(rot_below_a_running_log_is_not_served),
         cmocka_unit_test(damaged_header_of_the_newest_segment),
         cmocka_unit_test(damaged_copy_without_a_mark),
+        cmocka_unit_test(damage_in_front_of_a_recovery_is_a_hole),
         cmocka_unit_test(batch_of_another_predecessor_is_not_taken),
         cmocka_unit_test(batch_is_bound_to_its_place),
         cmocka_unit_test(files_from_elsewhere_are_refused),
