@@ -107,6 +107,13 @@ static void swap_back(struct sim_node *a)
     a->swapped = b->swapped = NULL;
 }
 
+/* An old copy of whoever can do without all others asks nobody: none of them could tell it that it is
+ * one. That is out of the claim. */
+static bool needs_others(const struct sim *s, const struct sim_node *n)
+{
+    return check_members_endure(s->members, s->lost | 1U << n->number);
+}
+
 /* All who run have heard this start of it, so they know later than any copy made before. */
 static bool all_have_heard(const struct sim *s, const struct sim_node *n)
 {
@@ -171,7 +178,7 @@ void disks_copy(struct sim *s, struct prng *p)
         return;
     }
     struct sim_node *n = draw_node(s, p);
-    if (n == NULL || n->replica == NULL)
+    if (n == NULL || n->replica == NULL || !needs_others(s, n))
         return;
     if (n->copy == NULL)
         make_copy(s, n, p);

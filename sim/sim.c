@@ -74,6 +74,7 @@ static void forget_nodes(struct sim *s)
         disks_forget(n);
         n->replica = NULL;
         n->inits = 0;
+        n->seen.led_term = 0; /* of those too that join later in the run */
         n->admin.tag = 0;
         for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++) {
             n->slot[c].call = 0;
@@ -123,7 +124,6 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     net_set_limits(s->net, s->plan.net_tx_buffers, s->plan.net_queue_frames);
     net_advance(s->net, s->now_ns);
     for (uint32_t i = 0; i < s->node_count; i++) {
-        s->node[i].seen.led_term = 0;
         cluster_init(s, &s->node[i]);
         s->node[i].down_until_ns = s->now_ns + prng_below(&s->prng, s->plan.options.heartbeat_ns);
     }
