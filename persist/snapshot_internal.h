@@ -9,7 +9,7 @@
  *
  *   NONE --begin--> CREATE --> TAKE --end--> TABLE --> HEADER --> SYNC --> NAME --> WAIT --> NONE
  *                   CLEAR --> CREATE            a damaged current file of the same index goes first
- *   any of these --failure, abandon--> DRAIN (what is in flight) --> DROP --> DROP_NAMED --> NONE
+ *   any of these --no room, abandon--> DRAIN (what is in flight) --> DROP --> DROP_NAMED --> NONE
  */
 #ifndef PERSIST_SNAPSHOT_INTERNAL_H
 #define PERSIST_SNAPSHOT_INTERNAL_H

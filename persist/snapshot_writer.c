@@ -453,8 +453,12 @@ void snapshot_writer_on_step(struct snapshots *s, int64_t result)
         return;
     }
     const bool removes = w->step == SNAPSHOT_STEP_CLEAR;
-    if (w->step == SNAPSHOT_STEP_DRAIN || planted_past_name(w))
-        return; /* it came to its end, as the drop had to wait for */
+    if (w->step == SNAPSHOT_STEP_DRAIN || planted_past_name(w)) {
+        /* It came to its end, as the drop had to wait for; a disk that breaks is told all the same. */
+        if (result < 0 && result != -ENOENT)
+            (void)snapshot_lacks_room(s, result);
+        return;
+    }
     if (!removes && result != step_result_expected(s)) {
         if (snapshot_lacks_room(s, result))
             drop(s, (int)result);

@@ -9,6 +9,7 @@
  *   view.c      what the log contains: last entry, term runs, configurations
  *   places.c    where an entry lies: sparse, bounded
  *   reader.c    old records back from disk
+ *   snapshot_*  the files that a base names: snapshot_internal.h
  *
  * A batch is a number; its buffer is number % buffer_count:
  *

@@ -506,6 +506,36 @@ static void abandoned_one_leaves_nothing(void **state)
     }
 }
 
+/* A write, a flush, a file or a name that fails for another reason than room: the log lies on that disk. */
+static void broken_disk_stops_the_log(void **state)
+{
+    (void)state;
+    static const enum disk_op_kind kinds[] = {DISK_OP_CREATE, DISK_OP_WRITE, DISK_OP_SYNC,
+                                              DISK_OP_RENAME};
+    static const int64_t results[] = {-EIO, -ECANCELED, DISK_SIM_SHORT};
+
+    for (uint32_t i = 0; i < 12; i++) {
+        struct fixture *f = fixture_with_snapshot(12);
+        struct fixture_state *next = &f->state[f->state_count];
+        *next = *fixture_now(f);
+        disk_sim_fail(f->disk, &(struct disk_sim_fault){.kind = kinds[i / 3],
+                                                        .nth = 1,
+                                                        .result = results[i % 3],
+                                                        .prefix = SNAPSHOT_NAME_PREFIX});
+        int made = -EAGAIN;
+        while (made == -EAGAIN) {
+            made = fixture_snapshot_make(f, INDEX + 1, next);
+            fixture_turn(f, TURN_NS);
+        }
+        assert_int_equal(made, -EIO);
+        assert_int_not_equal(wal_failed(f->wal), 0);
+        assert_int_equal(snapshots_poll(f->snapshots, f->now_ns), 0);
+        assert_int_equal(condition_after_start(f), SNAPSHOT_WHOLE);
+        assert_int_equal(count_files(f), 1);
+        fixture_delete(f);
+    }
+}
+
 /* More than the room is not taken; more than the options allow is not begun. */
 static void room_is_kept(void **state)
 {
@@ -542,6 +572,7 @@ int main(void)
         cmocka_unit_test(lost_file_is_written_anew),
         cmocka_unit_test(damaged_chunk_is_put_right),
         cmocka_unit_test(full_disk_drops_it_and_one_comes_later),
+        cmocka_unit_test(broken_disk_stops_the_log),
         cmocka_unit_test(abandoned_one_leaves_nothing),
         cmocka_unit_test(room_is_kept),
     };
