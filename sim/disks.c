@@ -10,7 +10,9 @@
  *            number that was used before. Peers that have heard a later one must not count it and
  *            have it stop. What no living peer remembers is out of the claim: so only a copy that
  *            all running nodes have heard a later boot of is started, and no other node starts while
- *            it runs. Afterwards the true disk comes back.
+ *            it runs. Afterwards the true disk comes back. A copy that starts under the number that
+ *            the true disk started with last is known by what that had acknowledged, and to the
+ *            leader of that time only: not by chance here, but in tests/sim/scenarios.c.
  */
 #include "base/assert.h"
 #include "persist/superblock.h"
@@ -126,9 +128,10 @@ static bool all_have_heard(const struct sim *s, const struct sim_node *n)
     return true;
 }
 
-static void make_copy(struct sim *s, struct sim_node *n, struct prng *p)
+void disks_make_copy(struct sim *s, struct sim_node *n, uint64_t seed)
 {
-    n->copy = disk_sim_fork(n->disk, prng_next(p));
+    ASSERT(n->copy == NULL);
+    n->copy = disk_sim_fork(n->disk, seed);
     ASSERT(n->copy != NULL);
     disk_sim_fail(n->copy, &(struct disk_sim_fault){.kind = DISK_OP_WRITE});
     disk_sim_hold(n->copy, false);
@@ -138,9 +141,10 @@ static void make_copy(struct sim *s, struct sim_node *n, struct prng *p)
     sim_trace(s, "node %u: disk copied at boot %u", sim_id(n), n->boot);
 }
 
-static void start_copy(struct sim *s, struct sim_node *n, struct prng *p)
+void disks_start_copy(struct sim *s, struct sim_node *n)
 {
-    take_down(s, n, p);
+    ASSERT(n->replica == NULL);
+    ASSERT(n->copy != NULL);
     harm_lift_limit(s, n);
     n->kept = n->disk;
     n->disk = n->copy;
@@ -180,10 +184,12 @@ void disks_copy(struct sim *s, struct prng *p)
     struct sim_node *n = draw_node(s, p);
     if (n == NULL || n->replica == NULL || !needs_others(s, n))
         return;
-    if (n->copy == NULL)
-        make_copy(s, n, p);
-    else if (n->boot > n->copy_boot + 1 && all_have_heard(s, n))
-        start_copy(s, n, p);
+    if (n->copy == NULL) {
+        disks_make_copy(s, n, prng_next(p));
+    } else if (n->boot > n->copy_boot + 1 && all_have_heard(s, n)) {
+        take_down(s, n, p);
+        disks_start_copy(s, n);
+    }
 }
 
 bool disks_may_start(struct sim *s, struct sim_node *n)

@@ -271,6 +271,28 @@ uint32_t sim_damage(struct sim *s, uint32_t node, raft_index index)
     return damaged;
 }
 
+void sim_copy_disk(struct sim *s, uint32_t node)
+{
+    struct sim_node *n = node_of(s, node);
+
+    disk_sim_advance(n->disk, s->now_ns);
+    disks_make_copy(s, n, prng_next(&s->prng));
+}
+
+bool sim_start_copy(struct sim *s, uint32_t node)
+{
+    struct sim_node *n = node_of(s, node);
+
+    disks_start_copy(s, n);
+    return cluster_start(s, n);
+}
+
+uint32_t sim_boot(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return s->node[node].boot;
+}
+
 bool sim_is_faulty(const struct sim *s, uint32_t node)
 {
     const struct sim_node *n = &s->node[node];

@@ -179,6 +179,11 @@ void sim_disk_hold(struct sim *s, uint32_t node, bool held);
 void sim_disk_full(struct sim *s, uint32_t node, bool full);
 /* Rot on a dead node's disk: the beginning of each batch that holds entry `index`; how many. */
 uint32_t sim_damage(struct sim *s, uint32_t node, raft_index index);
+/* A copy of a node's disk as a power cut would leave it; later that is started in the dead node's place,
+ * until the node is told to stop: then the true disk is started. */
+void sim_copy_disk(struct sim *s, uint32_t node);
+bool sim_start_copy(struct sim *s, uint32_t node);
+uint32_t sim_boot(const struct sim *s, uint32_t node);
 /* Entries of this node's log can't be read. */
 bool sim_is_faulty(const struct sim *s, uint32_t node);
 

@@ -301,6 +301,8 @@ void disks_wipe(struct sim *s, struct prng *p);
 void disks_empty(struct sim *s, struct sim_node *n, uint64_t seed); /* of a dead node, for ever */
 void disks_swap(struct sim *s, struct prng *p);
 void disks_copy(struct sim *s, struct prng *p);
+void disks_make_copy(struct sim *s, struct sim_node *n, uint64_t seed);
+void disks_start_copy(struct sim *s, struct sim_node *n); /* in the place of a dead node's disk */
 bool disks_may_start(struct sim *s, struct sim_node *n);
 /* True: as it must, a start was refused that found this superblock, or failed to read one. */
 bool disks_start_refused(struct sim *s, struct sim_node *n, int failed,

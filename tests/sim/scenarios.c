@@ -201,6 +201,37 @@ static void majority_is_full(struct sim *s)
     CHECK(s, sim_settle(s));
 }
 
+/* Goal:   an old copy of a directory is found out though it runs under the very boot number that the
+ *         true one had, by what that had acknowledged: it is told, stops, and the true one comes back.
+ * Method: copy node 1's disk; let it acknowledge more, start once more and be heard; then kill it and
+ *         start the copy, whose boot is the same. */
+static void copy_of_the_same_boot(struct sim *s)
+{
+    CHECK(s, sim_elect(s, 0));
+    calm_put(s, 1, 1, SMALL);
+    sim_copy_disk(s, 1);
+    const raft_index copied = sim_last(s, 1);
+    calm_put(s, 0, 2, SMALL);
+    calm_put(s, 0, 3, LARGE);
+    CHECK(s, sim_promised(s, 1) > copied);
+
+    sim_crash(s, 1, SIM_LOSE_UNSYNCED);
+    CHECK(s, sim_restart(s, 1));
+    const uint32_t boot = sim_boot(s, 1);
+    calm_put(s, 0, 4, SMALL);
+    sim_crash(s, 1, SIM_LOSE_UNSYNCED);
+    const raft_term term = sim_term(s, 0);
+    CHECK(s, sim_start_copy(s, 1));
+    CHECK(s, sim_boot(s, 1) == boot);
+    CHECK(s, sim_last(s, 1) <= copied);
+    CHECK(s, sim_run_ns(s, 20 * calm_timeout_ns(s)));
+    CHECK(s, sim_count(s, SIM_OLD_COPY_STOPPED) == 1);
+    CHECK(s, sim_leader(s) == 0);
+    CHECK(s, sim_term(s, 0) == term);
+    calm_put(s, 1, 5, SMALL);
+    CHECK(s, sim_settle(s));
+}
+
 SCENARIO(every_node_takes_writes, 3)
 SCENARIO(ack_waits_for_sync, 3)
 SCENARIO(leader_disk_may_lag, 3)
@@ -210,6 +241,7 @@ SCENARIO(return_disturbs_nobody, 3)
 SCENARIO(paused_leader_wakes, 3)
 SCENARIO(leader_disk_hangs, 3)
 SCENARIO(majority_is_full, 5)
+SCENARIO(copy_of_the_same_boot, 3)
 
 /* Goal:   the same seed gives the same run, to the last frame; another seed gives another.
  * Method: full runs with faults, compared by their hashes. */
@@ -242,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_paused_leader_wakes),
         cmocka_unit_test(test_leader_disk_hangs),
         cmocka_unit_test(test_majority_is_full),
+        cmocka_unit_test(test_copy_of_the_same_boot),
         cmocka_unit_test(test_same_seed_same_run),
     };
     return cmocka_run_group_tests(tests, calm_begin, calm_end);
