@@ -105,6 +105,7 @@
     X(TIMER_BLOCKED, "a timer is due and there is no room for its step")                        \
     X(TX_RING_FULL, "what a step sends does not fit into the ring to tx")                       \
     X(PERSIST_RING_FULL, "a step waits for the ring to persist")                                \
+    X(TRANSFER_FOR_ROOM, "a leader whose disk is full hands over to a voter that has room")     \
     X(LOG_FULL, "entries wait for room in the log, votes go on")                                \
     X(PROPOSAL_WINDOW_FULL, "proposals wait for unflushed ones")                                \
     X(MEMORY_FULL, "record memory has no room: a reader is behind")                             \

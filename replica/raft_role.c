@@ -129,6 +129,10 @@ static void handle_frame(struct replica *r, const struct frame *f)
             append_on_frame(r, f);
             return;
         }
+        if (f->raft.type == RAFT_MSG_TIMEOUT_NOW && !room_to_lead(r, f->source)) {
+            admit_count(r, FRAME_UNEXPECTED_VERDICT);
+            return;
+        }
         step_message(r, &f->raft, NULL);
         break;
     case FRAME_HELLO:

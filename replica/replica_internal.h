@@ -82,6 +82,8 @@ struct replica_raft {
     uint64_t probe_ns;      /* next round of credit probes */
     uint64_t room_ns;       /* when the log last had room for the largest step */
     bool no_room;           /* that is long ago: see room.c */
+    uint64_t needed_ns;     /* when another leader would have been no better */
+    uint64_t handover_ns;   /* no handing over for want of room before */
     bool refuses_writes;    /* as a leader: too few voters could store them */
     uint64_t given_bytes;   /* persist_cost() of all steps given to persist */
     uint64_t config_changes; /* raft_config_changes() that the peers were told of */
@@ -240,6 +242,8 @@ bool forward_take_one(struct replica *r, struct peer *peer, const struct frame_c
 void room_poll(struct replica *r);
 /* Writes may be taken, as far as this node and its leader know. */
 bool room_for_writes(struct replica *r);
+/* The leader `from` may hand over to this node. */
+bool room_to_lead(struct replica *r, raft_node from);
 
 /* chunks.c */
 void chunks_on_frame(struct replica *r, const struct frame *f);

@@ -5,10 +5,19 @@
  * that a leader knows whether what it proposes can be stored, and says in its own frames when it
  * refuses writes. So every node refuses at its own door, and nothing is left in doubt.
  *
+ * A leader that alone is in the way hands over to a voter with room. It waits a while, for full disks
+ * often come, and go, together; and it does so rarely, so that leadership does not wander while disks
+ * are full in turn.
+ *
  * None of it is a promise. A late frame may bring an old report; the next heartbeat corrects it, and
  * meanwhile a write is refused that could have been stored, or waits that might have been refused.
  */
 #include "replica/replica_internal.h"
+
+enum {
+    HANDOVER_AFTER = 4,  /* longest election timeouts in which the leader alone is in the way */
+    HANDOVER_AGAIN = 32, /* and between two attempts */
+};
 
 static bool says_full(struct replica *r, raft_node node)
 {
@@ -41,6 +50,53 @@ static bool majority_has_room(struct replica *r, bool old)
     return full == 0 || 2 * with_room > voters;
 }
 
+/* Of all voters, as far as is known. */
+static bool majorities_have_room(struct replica *r)
+{
+    return majority_has_room(r, false) &&
+           (!raft_config(r->raft.raft)->joint || majority_has_room(r, true));
+}
+
+/* The voter that is furthest of those that can be heard and have room; 0: there is none. */
+static raft_node best_with_room(struct replica *r)
+{
+    const struct raft_config *config = raft_config(r->raft.raft);
+    raft_index match = 0;
+    raft_node best = 0;
+
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct raft_member *m = &config->member[i];
+        if (!m->voter || m->node == r->options.node || says_full(r, m->node) ||
+            !raft_hears(r->raft.raft, m->node) || raft_match(r->raft.raft, m->node) < match)
+            continue;
+        match = raft_match(r->raft.raft, m->node);
+        best = m->node;
+    }
+    return best;
+}
+
+static void hand_over(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    const uint64_t timeout_ns = r->options.election_max_ns;
+
+    if (raft_role(role->raft) != RAFT_LEADER || !role->no_room || !majorities_have_room(r)) {
+        role->needed_ns = role->now_ns;
+        return;
+    }
+    if (role->now_ns - role->needed_ns <= HANDOVER_AFTER * timeout_ns ||
+        role->now_ns < role->handover_ns || raft_transfer_target(role->raft) != 0 ||
+        !step_can(r, 0, 0, true))
+        return;
+    const raft_node target = best_with_room(r);
+    if (target == 0)
+        return;
+    role->handover_ns = role->now_ns + HANDOVER_AGAIN * timeout_ns;
+    MARK(TRANSFER_FOR_ROOM);
+    struct raft_event ev = {.type = RAFT_EV_TRANSFER, .peer = target};
+    step_event(r, &ev);
+}
+
 void room_poll(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
@@ -51,8 +107,8 @@ void room_poll(struct replica *r)
     /* Without room of its own a leader can propose nothing, whoever else has some. */
     role->refuses_writes =
         raft_role(role->raft) == RAFT_LEADER &&
-        (role->no_room || !majority_has_room(r, false) ||
-         (raft_config(role->raft)->joint && !majority_has_room(r, true)));
+        (role->no_room || !majorities_have_room(r));
+    hand_over(r);
 }
 
 bool room_for_writes(struct replica *r)
@@ -64,4 +120,14 @@ bool room_for_writes(struct replica *r)
     if (role->no_room || role->refuses_writes)
         return false;
     return leader == NULL || !leader->refuses_writes;
+}
+
+/* A leader that takes writes gives way to nobody who could not: a wish of its configuration, or of its
+ * operator, to have this node lead must wait until there is room. */
+bool room_to_lead(struct replica *r, raft_node from)
+{
+    const struct peer *leader = peer_of(r, from);
+
+    ASSERT(leader != NULL); /* admitted */
+    return !r->raft.no_room || leader->refuses_writes;
 }

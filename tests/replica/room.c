@@ -1,5 +1,5 @@
-/* Goal:   while the disks of a majority are full, or the leader's own, writes are refused at every node
- *         at once with ANSWER_NO_ROOM; reads go on, nobody is elected, and writes are taken again by
+/* Goal:   while the disks of a majority are full, writes are refused at every node at once with
+ *         ANSWER_NO_ROOM, and a leader that alone is full hands over; reads go on, nobody is elected, and writes are taken again by
  *         themselves when there is room. One full follower of three stops nobody but itself.
  * Method: three replicas of world.h, on whose disks no segment can be prepared; writes use up what was
  *         there already. */
@@ -21,6 +21,7 @@ enum {
     ANSWER_MS = 300,      /* of a write that is stored; an election takes 200 at most */
     AT_ONCE_MS = 5,       /* of a refusal: no round over the net, no timeout */
     NOTICED_MS = 300,     /* an election's time without room, a heartbeat, and some more */
+    HANDOVER_MS = 1500,   /* four elections' times without room, and one for the new leader */
     NO_ANSWER = 1000,
 };
 
@@ -110,10 +111,34 @@ static void both_followers_are_full(void **state)
     refuses_until_there_is_room(6);
 }
 
+/* It hands over, once, and refuses for itself; who leads now takes writes. */
 static void the_leader_is_full(void **state)
 {
+    struct world *w = world_open(NODES, NODES);
+    const uint32_t full = world_leader(w);
+
     (void)state;
-    refuses_until_there_is_room(1);
+    set_full(w, full, true);
+    fill(w, full);
+    world_run_ms(w, HANDOVER_MS);
+    const uint32_t leader = world_leader(w);
+    const uint64_t term = published_get(&w->machine[leader].view.term);
+    assert_int_not_equal(leader, full);
+    assert_int_equal(put_within_ms(w, leader, 1, ANSWER_MS), ANSWER_OK);
+    assert_int_equal(put_within_ms(w, 3 - leader - full, 1, ANSWER_MS), ANSWER_OK);
+    assert_int_equal(put_within_ms(w, full, 1, AT_ONCE_MS), ANSWER_NO_ROOM);
+    world_run_ms(w, 10000);
+    /* It is not given back by an operator's wish either. */
+    const struct admin_request wish = {.kind = ADMIN_TRANSFER, .target = (uint16_t)(full + 1)};
+    assert_int_equal(world_ask(w, leader, REQUEST_ADMIN, &wish, sizeof wish)->status,
+                     ANSWER_REFUSED);
+    assert_int_equal(put_within_ms(w, leader, 1, ANSWER_MS), ANSWER_OK);
+    assert_int_equal(world_leader(w), leader);
+    set_full(w, full, false);
+    world_run_ms(w, 5000); /* it has much to catch up with */
+    all_take_writes(w);
+    assert_int_equal(published_get(&w->machine[leader].view.term), term);
+    world_close(w);
 }
 
 static void the_leader_and_another_are_full(void **state)
