@@ -11,7 +11,7 @@
  *   recv from=N TYPE term=T ...        fields as send lines of the trace show them
  *   tick [MS] | wait MS                time passes (tick alone: until the next is due)
  *   durable SEQ|all | propose COUNT [bytes=] | send [to=2,3] [memory_first=] | read NUMBER
- *   loaded peer=N first=I entries=(...) | campaign | boot N [older] | bootstrap members=1,2,3
+ *   loaded peer=N first=I entries=(...) | campaign | renew | boot N [older] | bootstrap members=1,2,3
  *   compact at=I | begun peer=N at=I | ended peer=N at=I [ok]     the transfer of a snapshot
  *   keep                               shows raft_keep_from()
  *   install at=I@T [leader_term=] [config=] [config_index=]

@@ -333,6 +333,8 @@ static void run_other(struct golden *g, const char *line, const char *verb)
         ev.type = RAFT_EV_ALIVE;
         ev.peer = (raft_node)number_of(line, "from", 0);
         ev.term = number_of(line, "term", 0);
+    } else if (strcmp(verb, "renew") == 0) {
+        ev.type = RAFT_EV_RENEW;
     } else if (strcmp(verb, "campaign") == 0) {
         ev.type = RAFT_EV_CAMPAIGN;
     } else if (strcmp(verb, "boot") == 0) {
