@@ -58,9 +58,9 @@ struct wal_options {
     uint32_t runs_max; /* term runs that recovery can report */
     uint32_t segments_ahead; /* prepared before they are needed, 1 .. WAL_AHEAD_MAX */
     uint32_t spares_max;     /* old segments kept to be used again, 0 .. WAL_SPARES_MAX */
-    uint32_t
-        zeros_bytes; /* a new segment is filled in writes of so much: a multiple of DISK_SECTOR, at
-                             most SHARE_BYTES_MAX */
+    /* A new segment is filled in writes of so much: a multiple of DISK_SECTOR, at most
+     * SHARE_BYTES_MAX. */
+    uint32_t zeros_bytes;
     uint32_t share_percent; /* of the disk's time for what is not the log: share.h */
     bool sync_by_fsync;     /* fdatasync after the write has completed, instead of RWF_DSYNC */
 };
