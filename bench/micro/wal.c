@@ -105,13 +105,16 @@ static void cut_if_due(struct bench_log *log, uint64_t *cut_at)
 }
 
 /* Until no new file is made any more. */
-static void warm_up(struct bench_log *log, uint32_t count, uint64_t *cut_at)
+static void warm_up(struct bench_log *log, uint64_t *cut_at)
 {
+    const uint32_t count = records_for(log, LARGE_KIB);
+
     bench_log_encode(log, count);
     while (wal_counters(log->wal)->recycled < RECYCLED_MIN && wal_failed(log->wal) == 0) {
         bench_log_feed(log, count);
         cut_if_due(log, cut_at);
     }
+    bench_log_turn(log, count); /* those that were made */
     histogram_reset(&log->flush_ns);
 }
 
@@ -120,12 +123,13 @@ void bench_wal_flush_recycled(struct gbench_state *state)
     uint64_t cut_at = CUT_BYTES;
 
     bench_log_options(&bench);
-    const uint32_t count = records_for(&bench, gbench_arg(state));
     if (!bench_log_open(&bench)) {
         gbench_skip(state, bench.error);
         return;
     }
-    warm_up(&bench, count, &cut_at);
+    warm_up(&bench, &cut_at);
+    const uint32_t count = records_for(&bench, gbench_arg(state));
+    bench_log_encode(&bench, count);
     const raft_index before = bench.last;
     while (gbench_next(state, 1)) {
         for (const uint64_t end = end_ns(); bench_now_ns() < end;) {

@@ -187,6 +187,8 @@ static void append(struct bench_log *log, uint32_t count)
     while (wal_append(log->wal, &step) != 0 && wal_failed(log->wal) == 0)
         poll_once(log);
     log->last = step.last;
+    log->last_chain =
+        record_at(log->records + step.length - record_bytes(log->payload_bytes))->header_crc;
 }
 
 static void wait_durable(struct bench_log *log, raft_seq seq)
@@ -225,7 +227,7 @@ void bench_log_cut(struct bench_log *log)
     const struct wal_base base = {
         .index = log->last,
         .term = 1,
-        .chain = log->chain,
+        .chain = log->last_chain,
         .snapshot_index = log->last,
     };
 

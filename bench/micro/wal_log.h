@@ -35,8 +35,9 @@ struct bench_log {
     struct disk *disk;
     struct wal *wal;
     void *memory;
-    raft_index last; /* appended */
-    uint32_t chain;  /* of the last record made */
+    raft_index last;     /* appended */
+    uint32_t last_chain; /* of that record */
+    uint32_t chain;      /* of the last record made */
     raft_seq seq;
     struct histogram flush_ns; /* of turns that stayed in their segment; fed: from submission on */
     struct histogram roll_ns;  /* of those that began another */
