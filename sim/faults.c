@@ -145,13 +145,13 @@ static uint64_t pause_length(struct sim *s, struct prng *p)
     return sim_around(p, mean_ns);
 }
 
-/* Half of the pauses strike when it has just read its clock: what came meanwhile it then meets with
- * the time of before. */
-void faults_pause(struct sim *s, struct prng *p, struct sim_node *n, uint64_t until_ns)
+/* `clock_read`: just after it has read its clock. What came meanwhile it then meets with the time of
+ * before. */
+void faults_pause(struct sim *s, struct sim_node *n, uint64_t until_ns, bool clock_read)
 {
     ASSERT(until_ns >= s->now_ns);
     n->paused_until_ns = until_ns;
-    n->clock_read_ns = prng_below(p, 2) == 0 ? sim_clock_local(&n->clock, s->now_ns) : 0;
+    n->clock_read_ns = clock_read ? sim_clock_local(&n->clock, s->now_ns) : 0;
     n->busy = true; /* it was in the middle of a turn */
     sim_happen(s, SIM_PAUSE);
     sim_trace(s, "node %u: paused", sim_id(n));
@@ -161,8 +161,10 @@ static void pause_one(struct sim *s, struct prng *p)
 {
     struct sim_node *n = draw_living(s, p);
 
-    if (n != NULL)
-        faults_pause(s, p, n, s->now_ns + pause_length(s, p));
+    if (n == NULL)
+        return;
+    const uint64_t until_ns = s->now_ns + pause_length(s, p);
+    faults_pause(s, n, until_ns, prng_below(p, 2) == 0);
 }
 
 static void stall_clock(struct sim *s, struct prng *p)

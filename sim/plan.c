@@ -184,7 +184,7 @@ static void draw_strikes(struct plan *plan, uint64_t without)
         [PLAN_HANG] = 32,     [PLAN_DISK_ERROR] = 64,  [PLAN_WIPE] = 64,
         [PLAN_SWAP] = 64,     [PLAN_OLD_COPY] = 32,    [PLAN_CHANGE] = 8,
         [PLAN_TRANSFER] = 16, [PLAN_DISK_FULL] = 64,   [PLAN_ROT] = 64,
-        [PLAN_SIEGE] = 16,
+        [PLAN_SIEGE] = 8,
     };
     const uint64_t timeout = plan->options.election_max_ns;
     struct prng p;

@@ -71,17 +71,18 @@ static void cut_off(struct sim *s, struct prng *p)
 {
     struct sim_siege *siege = &s->siege;
     struct sim_node *n = &s->node[siege->node];
+    const bool watched = siege->stage == SIEGE_WATCH;
     enum siege_way way = (enum siege_way)prng_below(p, SIEGE_WAY_COUNT);
 
     ASSERT(n->replica != NULL);
-    if (siege->stage == SIEGE_WATCH)
+    if (watched)
         way = siege->watched == RAFT_MSG_TIMEOUT_NOW ? SIEGE_DEAF : SIEGE_PAUSED;
     if (siege->stage == SIEGE_NARROW && prng_below(p, 2) == 0)
         restart_followers(s, p);
     siege->stage = SIEGE_CUT;
     siege->next_ns = s->now_ns + sim_around(p, 2 * s->plan.options.election_max_ns);
     if (way == SIEGE_PAUSED)
-        faults_pause(s, p, n, siege->next_ns);
+        faults_pause(s, n, siege->next_ns, watched || prng_below(p, 2) == 0);
     else
         set_links(s, siege->node, way == SIEGE_APART, true);
     workload_hold(s, n);
@@ -117,7 +118,8 @@ void siege_lay(struct sim *s, struct prng *p)
         break;
     case 2: /* a round of heartbeats, for reads */
         watch(s, RAFT_MSG_HEARTBEAT);
-        workload_now(s, &s->node[leader]);
+        workload_hold(s, &s->node[leader]);
+        workload_now(s, &s->node[leader], false);
         break;
     case 3: /* what it is asked for now it appends when nobody hears it any more */
         if (s->plan.every_ns[PLAN_CHANGE] != 0)
@@ -171,13 +173,13 @@ void siege_on_election(struct sim *s, const struct sim_node *n)
         return;
     for (uint32_t i = 0; i < s->node_count; i++)
         if (i != s->siege.node)
-            workload_now(s, &s->node[i]);
+            workload_now(s, &s->node[i], true);
 }
 
 void siege_on_write(struct sim *s, const struct sim_node *n)
 {
     if (s->siege.stage == SIEGE_CUT && s->siege.node != n->number)
-        workload_now(s, &s->node[s->siege.node]);
+        workload_now(s, &s->node[s->siege.node], true);
 }
 
 bool siege_wants_reads(const struct sim *s, const struct sim_node *n)

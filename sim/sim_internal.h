@@ -282,7 +282,7 @@ void workload_crash(struct sim *s, struct sim_node *n);
 void workload_tick(struct sim *s);
 void workload_quiet(struct sim *s); /* no new calls from here on but those made by hand */
 void workload_answers(struct sim *s, struct sim_node *n);
-void workload_now(struct sim *s, struct sim_node *n);     /* who has no call under way makes one */
+void workload_now(struct sim *s, struct sim_node *n, bool held_too); /* who has no call makes one */
 void workload_hold(struct sim *s, struct sim_node *n);    /* some wait for workload_now() */
 void workload_release(struct sim *s, struct sim_node *n); /* they wait no longer */
 uint32_t workload_open(const struct sim *s); /* calls under way on living nodes */
@@ -330,7 +330,7 @@ void faults_fire(struct sim *s);
 void faults_plan_next(struct sim *s);
 void faults_heal(struct sim *s);
 void faults_crash(struct sim *s, struct prng *p, struct sim_node *n, uint64_t down_ns);
-void faults_pause(struct sim *s, struct prng *p, struct sim_node *n, uint64_t until_ns);
+void faults_pause(struct sim *s, struct sim_node *n, uint64_t until_ns, bool clock_read);
 /* One good copy of each committed entry and a healthy majority remain: progress may be asked for. */
 bool faults_within_atlas(const struct sim *s);
 

@@ -167,10 +167,11 @@ void workload_crash(struct sim *s, struct sim_node *n)
     plan_next(s);
 }
 
-void workload_now(struct sim *s, struct sim_node *n)
+void workload_now(struct sim *s, struct sim_node *n, bool held_too)
 {
     for (uint32_t c = 0; c < s->plan.clients && !s->quiet; c++)
-        n->slot[c].next_ns = s->now_ns;
+        if (held_too || n->slot[c].next_ns != UINT64_MAX)
+            n->slot[c].next_ns = s->now_ns;
     plan_next(s);
 }
 
