@@ -163,7 +163,6 @@ uint32_t sim_join(struct sim *s)
 {
     ASSERT(s->node_count < s->slot_count);
     struct sim_node *n = &s->node[s->node_count++];
-    n->seen.led_term = 0;
     cluster_init(s, n);
     const bool started = cluster_start(s, n);
     ASSERT(started);
