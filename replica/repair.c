@@ -122,7 +122,8 @@ static void place_record(struct replica *r)
     p->ask_ns = r->raft.now_ns;
 }
 
-/* Everybody is asked; who answered gets the next question alone, until he is silent. */
+/* Everybody is asked, another one first each time; who answered gets the next question alone, until he
+ * is silent. */
 static void ask(struct replica *r)
 {
     struct repair *p = &r->raft.repair;
@@ -136,10 +137,13 @@ static void ask(struct replica *r)
     const bool skipped =
         planted(PLANTED_REPAIR_SKIPPED) && p->hole.next <= raft_commit(r->raft.raft);
 
+    p->ask_first = p->ask_first + 1 < r->raft.peer_count ? p->ask_first + 1 : 0;
     for (uint32_t i = 0; i < r->raft.peer_count && !skipped; i++) {
-        struct peer *peer = &r->raft.peer[i];
+        const uint32_t place = p->ask_first + i;
+        const uint32_t at = place < r->raft.peer_count ? place : place - r->raft.peer_count;
+        struct peer *peer = &r->raft.peer[at];
         const bool meant = p->from == 0 || p->from == peer->node;
-        if (i != r->raft.self && peer->boot != 0 && meant)
+        if (at != r->raft.self && peer->boot != 0 && meant)
             emit_frame(r, peer, &f, 0, NULL);
     }
     MARK_IF(p->have > 0 && p->from == 0, HOLE_ASKED_AGAIN);

@@ -29,6 +29,7 @@ struct repair {
     uint64_t given;       /* steps given to persist */
     raft_node from;       /* who answered last; 0: everybody is asked */
     uint64_t ask_ns;      /* not before */
+    uint32_t ask_first;   /* the peer that is asked first: a small ring to tx may take no more */
     uint8_t *record;      /* the one that is arriving */
     uint32_t have, total; /* bytes of it; total 0: nothing yet */
     uint8_t *fill;        /* whole records, placed from its end downwards */
