@@ -81,6 +81,7 @@ struct replica_raft {
     uint64_t hello_ns;      /* next round of HELLO */
     uint64_t probe_ns;      /* next round of credit probes */
     uint64_t room_ns;       /* when the log last had room for the largest step */
+    bool had_room;          /* it had, since the start */
     bool no_room;           /* that is long ago: see room.c */
     uint64_t needed_ns;     /* when another leader would have been no better */
     uint64_t handover_ns;   /* no handing over for want of room before */

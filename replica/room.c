@@ -15,6 +15,7 @@
 #include "replica/replica_internal.h"
 
 enum {
+    FIRST_ROOM = 16, /* longest election timeouts that a start may take over its first segment */
     HANDOVER_AFTER = 4,  /* longest election timeouts in which the leader alone is in the way */
     HANDOVER_AGAIN = 32, /* and between two attempts */
 };
@@ -101,9 +102,13 @@ void room_poll(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
 
-    if (step_disk_room(r, wal_step_bytes_max(&r->options.wal)))
+    if (step_disk_room(r, wal_step_bytes_max(&r->options.wal))) {
         role->room_ns = role->now_ns;
-    role->no_room = role->now_ns - role->room_ns > r->options.election_max_ns;
+        role->had_room = true;
+    }
+    /* A start fills its first segment with zeros at the background's pace: that is no full disk yet. */
+    const uint32_t patience = role->had_room ? 1 : FIRST_ROOM;
+    role->no_room = role->now_ns - role->room_ns > patience * r->options.election_max_ns;
     /* Without room of its own a leader can propose nothing, whoever else has some. */
     role->refuses_writes =
         raft_role(role->raft) == RAFT_LEADER &&
