@@ -26,6 +26,7 @@ void raft_effects_clear(struct raft_effects *fx)
     fx->read.index = 0;
     fx->read.until_ns = 0;
     fx->refusal = RAFT_REFUSAL_NONE;
+    fx->convicted = 0;
     fx->install.seq = 0;
     fx->install.index = 0;
     fx->install.term = 0;

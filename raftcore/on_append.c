@@ -148,7 +148,7 @@ void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effect
     }
     if (denies_known(r, m)) {
         if (!raft_convict_second_leader(r, m))
-            r->convicted++;
+            raft_convict(r, m->from, fx);
         return;
     }
     if (!raft_follow(r, m, fx)) /* refused appends refresh the timer too */

@@ -63,7 +63,7 @@ void raft_on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_
         return;
     }
     if (m->match > r->log.last) { /* acknowledges what nobody sent */
-        r->convicted++;
+        raft_convict(r, m->from, fx);
         return;
     }
     if (m->match < p->match) {

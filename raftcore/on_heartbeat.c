@@ -50,7 +50,7 @@ void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct ra
         return;
     ASSERT(m->term == r->term);
     if (m->round > r->round) { /* answers what nobody asked */
-        r->convicted++;
+        raft_convict(r, m->from, fx);
         return;
     }
     /* A probe far beyond its log would only be refused. */

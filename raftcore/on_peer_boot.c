@@ -14,8 +14,7 @@ void raft_on_peer_boot(struct raft *r, raft_node node, bool forgot)
     if (r->role != RAFT_LEADER || p == NULL)
         return; /* who becomes leader knows nothing of its peers anyway */
     if (forgot) {
-        raft_peer_reset(r, p);
-        p->heard_ns = 0;
+        raft_peer_forgot(r, p);
         return;
     }
     MARK_IF(p->inflight_count > 0, PEER_BOOT_IN_FLIGHT);

@@ -48,6 +48,12 @@ void raft_peer_reset(struct raft *r, struct raft_peer *p)
     ASSERT(p->next > 0);
 }
 
+void raft_peer_forgot(struct raft *r, struct raft_peer *p)
+{
+    raft_peer_reset(r, p);
+    p->heard_ns = 0;
+}
+
 void raft_peer_probe(struct raft *r, struct raft_peer *p, raft_index next)
 {
     ASSERT(next > p->match);

@@ -21,7 +21,8 @@
  * Thread     The raft lcore only.
  * Memory     raft_bytes() of it, lent by the caller for ever.
  * Errors     None. What a peer sends is checked by the decoder for form and here for sense: a
- *            contradiction of the sender's own promises is refused and counted in `convicted`.
+ *            contradiction of the sender's own promises is refused, counted in `convicted`, and
+ *            the effects name who it was.
  */
 #ifndef RAFTCORE_RAFT_H
 #define RAFTCORE_RAFT_H
@@ -195,6 +196,7 @@ struct raft_effects {
                               less *after* it was read; if not, ask again under a new number */
     } read;
     enum raft_refusal refusal; /* RAFT_EV_TRANSFER, RAFT_EV_CHANGE */
+    raft_node convicted;       /* 0: nobody. It broke its word: pass nothing more of it */
     struct {
         raft_seq seq;     /* 0: nothing. A RAFT_EV_INSTALL is not taken if it is no newer than what
                              is committed here, or malformed. Persist makes log base and snapshot

@@ -200,6 +200,8 @@ void raft_commit_by_count(struct raft *r, struct raft_effects *fx);
 
 /* progress.c: how far a peer is. */
 void raft_peer_reset(struct raft *r, struct raft_peer *p); /* a new leader's view */
+/* It acknowledged nothing that counts, and was not heard. */
+void raft_peer_forgot(struct raft *r, struct raft_peer *p);
 void raft_peer_probe(struct raft *r, struct raft_peer *p, raft_index next);
 void raft_peer_retreat(struct raft *r, struct raft_peer *p, raft_index next);
 void raft_peer_sent(struct raft *r, struct raft_peer *p, raft_index last, uint32_t bytes);
@@ -264,6 +266,8 @@ void raft_on_read_index(struct raft *r, const struct raft_msg *m, struct raft_ef
 void raft_on_read_index_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m, struct raft_effects *fx);
 
+/* The sender broke its word: it is counted, named in the effects, and counts for nothing here. */
+void raft_convict(struct raft *r, raft_node sender, struct raft_effects *fx);
 /* Is m of another leader of our term than the one we know, or are? It is convicted then. */
 bool raft_convict_second_leader(struct raft *r, const struct raft_msg *m);
 /* The leader of m's term speaks: true if it may. Refreshes the timer, takes it as our leader. */

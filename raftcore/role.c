@@ -65,18 +65,6 @@ void raft_become_follower(struct raft *r, raft_term term, raft_node leader, stru
     ASSERT(r->term == term);
 }
 
-/* Two leaders of one term: Election Safety is broken, and nobody can tell on which side. The leader
- * that sees it stops (the caller does that); everybody else goes on with the first. */
-bool raft_convict_second_leader(struct raft *r, const struct raft_msg *m)
-{
-    ASSERT(m->term >= r->term);
-    if (m->term > r->term || r->leader == 0 || r->leader == m->from)
-        return false;
-    r->rival = r->rival || r->role == RAFT_LEADER;
-    r->convicted++;
-    return true;
-}
-
 bool raft_follow(struct raft *r, const struct raft_msg *m, struct raft_effects *fx)
 {
     if (raft_convict_second_leader(r, m))

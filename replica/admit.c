@@ -80,6 +80,7 @@ static enum frame_verdict judge_incarnation(struct peer *peer, const struct fram
     peer->incarnation = f->source_incarnation; /* no configuration names it: it is new, or anew */
     peer->boot = 0;
     peer->convicted_boot = 0;
+    peer->liar_boot = 0;
     peer->accused_boot = 0; /* that was another one */
     return FRAME_OK_VERDICT;
 }
@@ -107,6 +108,8 @@ static enum frame_verdict judge_boots(struct replica *r, struct peer *peer, cons
         peer->accused_boot = f->source_boot;
         return FRAME_STALE_BOOT_VERDICT;
     }
+    if (f->source_boot == peer->liar_boot)
+        return FRAME_STRANGER_VERDICT;
     if (f->source_boot > peer->boot)
         new_boot(r, peer, f->source_boot);
     if (!hello && !peer->heard_hello) {

@@ -78,6 +78,7 @@ struct peer {
     raft_term boot_term;   /* ours, when we first heard this boot */
     raft_index boot_match; /* what it had acknowledged to us by then, as the leader of that term */
     uint32_t convicted_boot; /* this boot has lost what it acknowledged: it does not count; 0: none */
+    uint32_t liar_boot;   /* this boot broke its word: nothing of it is heard; 0: none */
     bool hello_due;       /* an answer */
     bool hello_ask;       /* this round's question has not left yet */
     uint32_t accused_boot; /* an earlier boot of it that still talks; 0: none */

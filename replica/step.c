@@ -108,6 +108,11 @@ static void after_step(struct replica *r)
             continue; /* a member without a link: as if nothing arrived there */
         load_start(&peer->load, fx->load[i].first, fx->load[i].last, fx->load[i].term);
     }
+    if (fx->convicted != 0) {
+        struct peer *liar = peer_of(r, fx->convicted);
+        if (liar != NULL)
+            liar->liar_boot = liar->boot;
+    }
     if (fx->read.number != 0) {
         struct read_table *reads = &role->reads;
         for (; reads->confirmed < reads->tail && reads->confirmed <= fx->read.number;

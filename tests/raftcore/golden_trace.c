@@ -190,6 +190,14 @@ static void trace_snapshots(struct golden *g, const struct golden_seen *before,
                      raft_term_at(g->raft, now->base, NULL));
 }
 
+static void trace_conviction(struct golden *g)
+{
+    golden_trace(g, "convicted");
+    if (g->fx.convicted != 0)
+        golden_trace(g, " node=%u", g->fx.convicted);
+    golden_trace(g, "%s\n", raft_saw_rival(g->raft) ? " rival" : "");
+}
+
 void golden_trace_step(struct golden *g, const struct golden_seen *before)
 {
     const struct raft_effects *fx = &g->fx;
@@ -220,7 +228,7 @@ void golden_trace_step(struct golden *g, const struct golden_seen *before)
     if (now.commit != before->commit)
         golden_trace(g, "commit %" PRIu64 "\n", now.commit);
     if (now.convicted != before->convicted)
-        golden_trace(g, "convicted%s\n", raft_saw_rival(g->raft) ? " rival" : "");
+        trace_conviction(g);
     if (now.ignored != before->ignored)
         golden_trace(g, "ignored\n");
     if (fx->more)

@@ -474,7 +474,7 @@ static void broken_words_are_counted(void **state)
     const struct machine *real = &s.w->machine[0];
     const raft_term term = published_get(&real->view.term);
     puppet_acknowledge(s.two, term, 100); /* nobody has sent so much */
-    puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT_REPLY}); /* of no term */
+    puppet_say(s.three, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT_REPLY}); /* of no term */
     world_run_ms(s.w, 40);
     assert_int_equal(published_get(&real->counters.convicted), 1);
     assert_int_equal(published_get(&real->counters.ignored), 1);

@@ -398,6 +398,31 @@ static void older_disk_is_convicted(void **state)
     puppets_close(&s);
 }
 
+/* Who broke its word counts no more and is not told to stop; its next boot is another matter. */
+static void who_broke_its_word_counts_no_more(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    elect_and_put(&s);
+    puppet_greet(s.two, 2);
+    const raft_term term = raft_term_now(real_raft(&s));
+    puppet_acknowledge(s.two, term, 100); /* nobody has sent so much */
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_match(real_raft(&s), 2), 0);
+    puppet_acknowledge(s.two, term, 2);
+    world_run_ms(s.w, 1);
+    assert_int_equal(counted(&s, FRAME_STRANGER_VERDICT), 1);
+    assert_int_equal(raft_commit(real_raft(&s)), 1);
+    puppet_restart(s.two);
+    puppet_greet(s.two, 2);
+    puppet_acknowledge(s.two, term, 2);
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_match(real_raft(&s), 2), 2);
+    assert_int_equal(raft_commit(real_raft(&s)), 2);
+    puppets_close(&s);
+}
+
 /* What was under way to it is lost: it is asked at once where to go on, not when an answer is late. */
 static void new_boot_is_probed_at_once(void **state)
 {
@@ -476,6 +501,7 @@ int main(void)
         cmocka_unit_test(refused_node_stops),
         cmocka_unit_test(nothing_of_a_boot_counts_before_its_hello),
         cmocka_unit_test(older_disk_is_convicted),
+        cmocka_unit_test(who_broke_its_word_counts_no_more),
         cmocka_unit_test(new_boot_is_probed_at_once),
         cmocka_unit_test(leader_that_sees_another_stops),
         cmocka_unit_test(follower_that_sees_two_goes_on),
