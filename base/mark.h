@@ -87,7 +87,6 @@
     X(LARGE_ALONE, "a record that fits no frame waits until nothing is in flight")              \
     X(LOAD_FOR_SILENT, "no disk is read for a peer that is silent")                             \
     X(LOAD_OUTDATED, "loaded entries are not what the peer needs next any more")                \
-    X(LOAD_TRUNCATED, "loaded entries were truncated meanwhile")                                \
     X(COMMIT_SENT_ALONE, "an empty append tells a commit index")                                \
     /* raftcore: reads */                                                                       \
     X(READ_WAITS_FOR_ROUND, "a read arrives while a round runs, and waits for the next")        \

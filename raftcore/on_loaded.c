@@ -29,7 +29,6 @@ void raft_on_loaded(struct raft *r, const struct raft_event *ev, struct raft_eff
     if (ev->first != p->next || ev->first <= r->log.base)
         return; /* it was asked for before the peer went back, or on */
     const uint32_t count = count_ours(r, ev);
-    MARK_IF(count < ev->count, LOAD_TRUNCATED);
     for (uint32_t i = 0; i < count; i++) {
         ASSERT(ev->entries[i].bytes > 0);
         bytes[i] = ev->entries[i].bytes;

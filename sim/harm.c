@@ -23,6 +23,7 @@
 
 enum {
     ROT_TRIES = 16, /* to find a sector that was ever written */
+    TAIL_SECTORS = 8,
     FULL_ALL_ONE_IN = 4,
 };
 
@@ -212,6 +213,37 @@ static bool was_written(const uint8_t *sector)
     return false;
 }
 
+static void rot(struct sim *s, struct prng *p, const struct sim_node *n, const char *name,
+                uint64_t offset)
+{
+    const enum disk_harm kind = (enum disk_harm)prng_below(p, DISK_HARM_KINDS);
+    const bool done = disk_harm_sector(n->disk, name, offset, kind);
+
+    ASSERT(done);
+    sim_happen(s, SIM_ROT);
+    sim_trace(s, "node %u: %s rots at %llu, kind %d", sim_id(n), name, (unsigned long long)offset,
+              (int)kind);
+}
+
+void harm_tail(struct sim *s, struct prng *p, struct sim_node *n)
+{
+    struct mark_search search = {.n = n};
+    const uint32_t count =
+        (uint32_t)disk_list(n->disk, SEGMENT_NAME_PREFIX, s->names, DISK_FILES_MAX);
+
+    ASSERT(n->replica == NULL);
+    if ((s->plan.harmed >> n->number & 1) == 0 || n->swapped != NULL)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        (void)look_at_segment(&search, n->disk, s->names[i], note_last);
+    const uint64_t back = (1 + prng_below(p, TAIL_SECTORS)) * DISK_SECTOR;
+    if (search.last_offset < SEGMENT_DATA_OFFSET + back)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        if (segment_generation(s->names[i]) == search.last_generation)
+            rot(s, p, n, s->names[i], search.last_offset - back);
+}
+
 void harm_rot(struct sim *s, struct prng *p)
 {
     struct sim_node *n = draw_harmed(s, p);
@@ -227,12 +259,7 @@ void harm_rot(struct sim *s, struct prng *p)
         const uint64_t offset = prng_below(p, length / DISK_SECTOR) * DISK_SECTOR;
         if (!was_written(bytes + offset))
             continue;
-        const enum disk_harm kind = (enum disk_harm)prng_below(p, DISK_HARM_KINDS);
-        const bool done = disk_harm_sector(n->disk, name, offset, kind);
-        ASSERT(done);
-        sim_happen(s, SIM_ROT);
-        sim_trace(s, "node %u: %s rots at %llu, kind %d", sim_id(n), name,
-                  (unsigned long long)offset, (int)kind);
+        rot(s, p, n, name, offset);
         return;
     }
 }

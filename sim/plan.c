@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MILLION = 1000000, LONG_RUN_EVENTS = 20000 };
+enum { MILLION = 1000000, LONG_RUN_EVENTS = 20000, HARMED_LARGE_VALUES = 60000 };
 
 #define US UINT64_C(1000)
 #define MS (1000 * US)
@@ -256,6 +256,8 @@ static void draw_harm(struct plan *plan, uint64_t without)
     h->read_stale = draw_rate(plan, without, PLAN_READ_STALE, 10, 20000);
     if ((plan->on & harm) == 0)
         plan->harmed = 0;
+    if (plan->harmed != 0) /* so that lost entries come back in many pieces, too */
+        plan->large_values += HARMED_LARGE_VALUES;
 }
 
 static void draw_scarcity(struct plan *plan, uint64_t without)

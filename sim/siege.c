@@ -14,7 +14,8 @@
  * just then. By chance that is rare, so here it is arranged. Its followers may be restarted in the
  * moment in which it loses them; it may be asked for a change that it will append alone; it may go
  * deaf as soon as its TIMEOUT_NOW has left, or be paused when a round of heartbeats has. Its clients
- * ask for nothing but reads, some of them only when another node has served a write.
+ * ask for nothing but reads, some of them only when another node has served a write. Or they go on
+ * writing, and a leader whose disk may be harmed dies in the end and loses of what it has alone.
  */
 #include "base/assert.h"
 #include "sim/sim_internal.h"
@@ -81,11 +82,16 @@ static void cut_off(struct sim *s, struct prng *p)
         restart_followers(s, p);
     siege->stage = SIEGE_CUT;
     siege->next_ns = s->now_ns + sim_around(p, 2 * s->plan.options.election_max_ns);
+    if (siege->loses_tail)
+        way = SIEGE_APART;
     if (way == SIEGE_PAUSED)
         faults_pause(s, n, siege->next_ns, watched || prng_below(p, 2) == 0);
     else
         set_links(s, siege->node, way == SIEGE_APART, true);
-    workload_hold(s, n);
+    if (siege->loses_tail)
+        workload_now(s, n, true);
+    else
+        workload_hold(s, n);
     sim_happen(s, SIM_SIEGE);
     sim_trace(s, "siege: leader %u is %s", sim_id(n),
               way == SIEGE_APART  ? "alone"
@@ -108,7 +114,7 @@ void siege_lay(struct sim *s, struct prng *p)
     if (siege->stage != SIEGE_NONE || leader == UINT32_MAX)
         return;
     *siege = (struct sim_siege){.node = leader};
-    switch (prng_below(p, 5)) {
+    switch (prng_below(p, 6)) {
     case 0:
         narrow(s, p);
         break;
@@ -124,6 +130,10 @@ void siege_lay(struct sim *s, struct prng *p)
     case 3: /* what it is asked for now it appends when nobody hears it any more */
         if (s->plan.every_ns[PLAN_CHANGE] != 0)
             members_ask_change(s, p, &s->node[leader]);
+        cut_off(s, p);
+        break;
+    case 4:
+        siege->loses_tail = (s->plan.harmed >> leader & 1) != 0;
         cut_off(s, p);
         break;
     default:
@@ -144,6 +154,17 @@ void siege_lift(struct sim *s)
     sim_trace(s, "siege: leader %u is let go", siege.node + 1);
 }
 
+/* It is back when the others have another leader, or nearly. */
+static void lose_tail(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = &s->node[s->siege.node];
+
+    if (n->replica == NULL)
+        return;
+    faults_crash(s, p, n, prng_below(p, 2 * s->plan.options.election_max_ns));
+    harm_tail(s, p, n);
+}
+
 void siege_go_on(struct sim *s, struct prng *p)
 {
     const struct sim_siege *siege = &s->siege;
@@ -151,6 +172,8 @@ void siege_go_on(struct sim *s, struct prng *p)
     if (siege->stage == SIEGE_NONE || siege->next_ns > s->now_ns)
         return;
     const bool leads = s->node[siege->node].replica != NULL && sim_leader(s) == siege->node;
+    if (siege->stage == SIEGE_CUT && siege->loses_tail)
+        lose_tail(s, p);
     if (siege->stage == SIEGE_CUT || !leads)
         siege_lift(s);
     else
@@ -186,5 +209,5 @@ bool siege_wants_reads(const struct sim *s, const struct sim_node *n)
 {
     const bool cut_off = s->siege.stage == SIEGE_CUT || s->siege.stage == SIEGE_WATCH;
 
-    return cut_off && s->siege.node == n->number;
+    return cut_off && !s->siege.loses_tail && s->siege.node == n->number;
 }

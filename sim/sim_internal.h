@@ -152,6 +152,7 @@ struct sim_siege {
     enum siege_stage stage;
     uint32_t node;    /* who led when it was laid */
     uint32_t strayed; /* followers that hear it no more, as a set */
+    bool loses_tail;  /* it dies of it, and what it has written alone is harmed */
     enum raft_msg_type watched;
     uint64_t next_ns; /* when the next stage is due */
 };
@@ -342,6 +343,8 @@ bool harm_met(const struct sim_node *n); /* its disk is harmed, or harmed a read
 /* That a start over this disk of its ends with this error is what should happen. */
 bool harm_excuses(struct sim *s, const struct sim_node *n, struct disk *disk, int error);
 void harm_rot(struct sim *s, struct prng *p);
+/* A sector in front of the last batch of a dead node whose disk may be harmed. */
+void harm_tail(struct sim *s, struct prng *p, struct sim_node *n);
 void harm_fill(struct sim *s, struct prng *p);
 void harm_make_room(struct sim *s); /* where it is time */
 void harm_lift_limit(struct sim *s, struct sim_node *n); /* before its disk is another */
