@@ -41,7 +41,8 @@ static void begin(struct wal *w, uint64_t number, const struct wal_base *base, b
         .config_index = base->config_index,
         .config_bytes = base->config_bytes,
     };
-    memcpy(m->config, base->config, base->config_bytes);
+    if (base->config_bytes > 0)
+        memcpy(m->config, base->config, base->config_bytes);
     w->base.state = WAL_BASE_WAITS;
     w->base.barrier = number;
     w->base.cut = cut;
