@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { TERM = 5, RESEND_MS = 50 };
+enum { TERM = 5, RESEND_MS = 50, QUERY_BYTES = 128 };
 
 static const struct raft *real_raft(const struct puppets *s)
 {
@@ -402,7 +402,7 @@ static void too_large_and_too_many_are_refused(void **state)
 static void read_waits_for_its_index(void **state)
 {
     struct puppets s;
-    uint8_t bytes[64];
+    uint8_t bytes[QUERY_BYTES];
     const uint32_t length = command_encode(
         &(struct command){.kind = QUERY_RANGE, .key = {(const uint8_t *)"k", 1}}, bytes);
 
