@@ -32,7 +32,7 @@ struct mark_search {
     const struct sim_node *n;
     uint64_t mark;       /* the highest there is */
     uint64_t generation; /* of the newest file with a new batch of the marked ones or the next */
-    uint64_t last_generation, last_offset; /* of the last good new batch of all */
+    uint64_t last_generation, last_offset; /* of the last good new batch that is marked */
 };
 
 typedef void (*on_batch)(struct mark_search *search, const struct batch_header *h, uint64_t *end);
@@ -60,6 +60,8 @@ static void note_last(struct mark_search *search, const struct batch_header *h, 
     (void)end;
     if (h->kind != BATCH_NEW || h->generation < search->last_generation)
         return;
+    if (h->number > search->mark)
+        return; /* it may never have been finished, and says nothing then */
     search->last_generation = h->generation; /* offsets ascend within a segment */
     search->last_offset = h->offset;
 }
@@ -161,6 +163,10 @@ static bool may_be_refused(struct sim *s, const struct sim_node *n, struct disk 
     char(*const names)[DISK_NAME_BYTES] = s->names;
     const uint32_t count = (uint32_t)disk_list(disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
 
+    for (uint32_t i = 0; i < count; i++) {
+        note_header(&search, disk, names[i]);
+        (void)look_at_segment(&search, disk, names[i], note_mark);
+    }
     for (uint32_t i = 0; i < count; i++)
         (void)look_at_segment(&search, disk, names[i], note_last);
     for (uint32_t i = 0; i < disk_harm_count(disk); i++)
@@ -227,7 +233,7 @@ static void rot(struct sim *s, struct prng *p, const struct sim_node *n, const c
 
 void harm_tail(struct sim *s, struct prng *p, struct sim_node *n)
 {
-    struct mark_search search = {.n = n};
+    struct mark_search search = {.n = n, .mark = UINT64_MAX};
     const uint32_t count =
         (uint32_t)disk_list(n->disk, SEGMENT_NAME_PREFIX, s->names, DISK_FILES_MAX);
 
