@@ -53,6 +53,7 @@ struct arguments {
     bool verify;
     bool learner;
     bool force;
+    bool help;
     uint32_t priority;
     int rest; /* index of the first argument behind the options */
 };
@@ -79,12 +80,13 @@ static int parse(int argc, char **argv, struct arguments *out)
         {"config", required_argument, NULL, 'c'},   {"dir", required_argument, NULL, 'd'},
         {"output", required_argument, NULL, 'o'},   {"verify", no_argument, NULL, 'v'},
         {"learner", no_argument, NULL, 'l'},        {"force", no_argument, NULL, 'f'},
-        {"priority", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0},
+        {"priority", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
     *out = (struct arguments){.folder = "run"};
-    while ((option = getopt_long(argc, argv, "c:d:o:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:d:o:h", options, NULL)) != -1) {
         switch (option) {
         case 'c':
             out->config = optarg;
@@ -109,6 +111,9 @@ static int parse(int argc, char **argv, struct arguments *out)
         case 'p':
             if (!parse_priority(optarg, &out->priority))
                 return complain_usage("--priority takes 0 to 255, not ", optarg);
+            break;
+        case 'h':
+            out->help = true;
             break;
         default: /* getopt has said what it does not know */
             return complain_usage("that is no option of this command", "");
@@ -246,14 +251,26 @@ static int command_check(const struct config *config)
     return EXIT_OK;
 }
 
+/* The command that takes one configuration and nothing else; NULL: there is none of that name. */
+static int (*configured(const char *command))(const struct config *)
+{
+    if (strcmp(command, "init") == 0)
+        return command_init;
+    if (strcmp(command, "run") == 0)
+        return command_run;
+    if (strcmp(command, "check") == 0)
+        return command_check;
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments;
     const char *command = argc > 1 ? argv[1] : "";
 
-    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || argc < 2) {
-        fputs(usage, argc < 2 ? stderr : stdout);
-        return argc < 2 ? EXIT_USAGE : EXIT_OK;
+    if (argc < 2) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
     }
     if (strcmp(command, "--version") == 0) {
         printf("skiff %s\n", SKIFF_VERSION);
@@ -262,6 +279,10 @@ int main(int argc, char **argv)
     const int code = parse(argc - 1, argv + 1, &arguments);
     if (code != 0)
         return code;
+    if (arguments.help || strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
+        fputs(usage, stdout);
+        return EXIT_OK;
+    }
     if (strcmp(command, "status") == 0)
         return command_status(argc - 1, argv + 1, &arguments);
     if (strcmp(command, "member") == 0)
@@ -270,14 +291,11 @@ int main(int argc, char **argv)
         return command_member(argc - 1, argv + 1, &arguments, member_transfer);
     if (strcmp(command, "inspect") == 0)
         return command_inspect(argc - 1, argv + 1, &arguments);
+    int (*const with)(const struct config *) = configured(command);
+    if (with == NULL)
+        return complain_usage("unknown command ", command);
     if (arguments.rest < argc - 1)
         return complain_usage("a configuration is named by --config FILE; too many: ",
                               argv[1 + arguments.rest]);
-    if (strcmp(command, "init") == 0)
-        return with_config(&arguments, command_init);
-    if (strcmp(command, "run") == 0)
-        return with_config(&arguments, command_run);
-    if (strcmp(command, "check") == 0)
-        return with_config(&arguments, command_check);
-    return complain_usage("unknown command ", command);
+    return with_config(&arguments, with);
 }

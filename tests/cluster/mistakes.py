@@ -28,6 +28,7 @@ def run(c, i=1):
 def command_line(c):
     expect(c.skiff(), USAGE, 'skiff init', 'skiff run')
     expect(c.skiff('frobnicate'), USAGE, 'unknown command frobnicate', '--help')
+    expect(c.skiff('frobnicate', 'it'), USAGE, 'unknown command frobnicate')
     expect(c.skiff('run'), USAGE, '--config')
     expect(c.skiff('run', c.config(1)), USAGE, 'a configuration is named by --config FILE')
     expect(c.skiff('status', '-o', 'xml'), USAGE, 'table or json')
@@ -43,6 +44,7 @@ def command_line(c):
     expect(c.skiff('transfer', 'n2', *config), NO_ANSWER, 'node 1 (n1) is not running')
     expect(c.skiff('--version'), 0, 'skiff ')
     expect(c.skiff('--help'), 0, 'skiff status')
+    expect(c.skiff('inspect', '--help'), 0, 'skiff inspect wal DIR')
     expect(c.skiff('status', '--dir', '/nonexistent'), USAGE, 'scripts/quickstart')
 
 
