@@ -117,7 +117,6 @@ enum raft_event_type {
                                what it had acknowledged, for its disk is an older one */
     RAFT_EV_ALIVE,     /* peer, term: a piece of a record came from it as the leader of that term */
     RAFT_EV_RENEW,     /* now_ns was read after the leader's last message was passed */
-    RAFT_EV_CAMPAIGN,  /* start an election now, unless a leader was just heard */
     RAFT_EV_TRANSFER,  /* peer: the leader hands over to it; 0: to the most caught-up voter */
     RAFT_EV_CHANGE,    /* config, forced: the leader makes it the configuration; not joint */
     RAFT_EV_COMPACT,   /* index: the log base moves up to it; see raft_event */

@@ -171,18 +171,18 @@ static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term ter
 static bool may_campaign(const struct raft *r)
 {
     ASSERT(r->term <= RAFT_WORD_MAX);
-    return r->role != RAFT_LEADER && !r->faulty && raft_is_needed(r) &&
-           !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN) && r->term < RAFT_WORD_MAX;
+    return !r->faulty && raft_is_needed(r) && !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN) &&
+           r->term < RAFT_WORD_MAX;
 }
 
 void raft_campaign(struct raft *r, struct raft_effects *fx)
 {
-    if (r->role != RAFT_LEADER)
-        raft_timer_restart(r);
+    ASSERT(r->role != RAFT_LEADER);
+    raft_timer_restart(r);
     MARK_IF(r->role == RAFT_CANDIDATE, CAMPAIGN_AGAIN);
     MARK_IF(raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN), CAMPAIGN_ON_LATE_DISK);
-    /* Our own vote is promised like any other: a timeout is over later than that, but a call to
-     * campaign may come at any time. */
+    /* Our own vote is promised like any other. A timeout mostly ends later than the promise, but not
+     * if the leader was deposed by a higher term and RENEW moved the promise only. */
     if (!may_campaign(r) || raft_leader_lives(r))
         return;
     ASSERT(r->self <= RAFT_MEMBERS_MAX);

@@ -189,9 +189,6 @@ static void on_event(struct raft *r, const struct raft_event *ev, struct raft_ef
     case RAFT_EV_RENEW:
         raft_on_renew(r);
         break;
-    case RAFT_EV_CAMPAIGN:
-        raft_campaign(r, fx);
-        break;
     case RAFT_EV_TRANSFER:
         raft_on_transfer(r, ev->peer, fx);
         break;

@@ -133,8 +133,6 @@ static void work(uint32_t i)
             entry[k] = (struct raft_entry){.bytes = prng_chance(&cluster.prng, 20000) ? 5000 : 200};
         step(i, (struct raft_event){.type = RAFT_EV_PROPOSE, .entries = entry, .count = count});
     }
-    if (cluster.faults && prng_chance(&cluster.prng, 1000))
-        step(i, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
     if (raft_next_tick(n->raft) <= clock_of(i))
         step(i, (struct raft_event){.type = RAFT_EV_TICK});
     /* Credit: not every peer may be sent entries in every turn. */

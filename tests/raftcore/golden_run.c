@@ -11,12 +11,12 @@
  *   recv from=N TYPE term=T ...        fields as send lines of the trace show them
  *   tick [MS] | wait MS                time passes (tick alone: until the next is due)
  *   durable SEQ|all | propose COUNT [bytes=] | send [to=2,3] [memory_first=] | read NUMBER
- *   loaded peer=N first=I entries=(...) | campaign | renew | boot N [older] | bootstrap members=1,2,3
+ *   loaded peer=N first=I entries=(...) | renew | boot N [older] | bootstrap members=1,2,3
  *   compact at=I | begun peer=N at=I | ended peer=N at=I [ok]     the transfer of a snapshot
  *   keep                               shows raft_keep_from()
  *   install at=I@T [leader_term=] [config=] [config_index=]
  *   transfer N (0: to the best) | change members=1,2,4 [forced] [incarnation= of the first]
- *   lead                               campaign and win with everybody's vote, without a trace
+ *   lead                               time out and win with everybody's vote, without a trace
  * Script and trace write a member as its node id, then nothing (voter), l (learner), a (learner that
  * is promoted by itself), and in a joint configuration b (votes in both halves), o (in the old one,
  * then leaves), d (in the old one, then a learner), x (learner that leaves); then :PRIORITY, /REPLACES.

@@ -240,10 +240,21 @@ static void run_recv(struct golden *g, const char *line)
     step(g, (struct raft_event){.type = RAFT_EV_MESSAGE, .msg = &m});
 }
 
+static void run_tick(struct golden *g, const char *line)
+{
+    const uint64_t due = raft_next_tick(g->raft);
+
+    if (strchr(line, ' ') != NULL)
+        g->now_ns += first_number(line) * GOLDEN_MS;
+    else if (due > g->now_ns)
+        g->now_ns = due;
+    step(g, (struct raft_event){.type = RAFT_EV_TICK});
+}
+
 static void run_lead(struct golden *g)
 {
     g->quiet = true;
-    step(g, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+    run_tick(g, "tick");
     for (int round = 0; round < 2; round++) {
         step(g, (struct raft_event){.type = RAFT_EV_DURABLE, .seq = raft_seq_last(g->raft)});
         for (uint32_t i = 0; i < g->config.count; i++) {
@@ -269,17 +280,6 @@ static void run_propose(struct golden *g, const char *line)
         g->entries[i] =
             (struct raft_entry){.bytes = (uint32_t)number_of(line, "bytes", GOLDEN_ENTRY_BYTES)};
     step(g, (struct raft_event){.type = RAFT_EV_PROPOSE, .entries = g->entries, .count = count});
-}
-
-static void run_tick(struct golden *g, const char *line)
-{
-    const uint64_t due = raft_next_tick(g->raft);
-
-    if (strchr(line, ' ') != NULL)
-        g->now_ns += first_number(line) * GOLDEN_MS;
-    else if (due > g->now_ns)
-        g->now_ns = due;
-    step(g, (struct raft_event){.type = RAFT_EV_TICK});
 }
 
 /* False if the line is none of these. */
@@ -335,8 +335,6 @@ static void run_other(struct golden *g, const char *line, const char *verb)
         ev.term = number_of(line, "term", 0);
     } else if (strcmp(verb, "renew") == 0) {
         ev.type = RAFT_EV_RENEW;
-    } else if (strcmp(verb, "campaign") == 0) {
-        ev.type = RAFT_EV_CAMPAIGN;
     } else if (strcmp(verb, "boot") == 0) {
         ev.type = RAFT_EV_PEER_BOOT;
         ev.peer = (raft_node)first_number(line);
