@@ -26,8 +26,8 @@ void raft_on_loaded(struct raft *r, const struct raft_event *ev, struct raft_eff
         return;
     p->load_waiting = false;
     MARK_IF(ev->first != p->next, LOAD_OUTDATED);
-    if (ev->first != p->next || ev->first <= r->log.base)
-        return; /* it was asked for before the peer went back, or on */
+    if (p->state != RAFT_PEER_REPLICATE || ev->first != p->next)
+        return; /* it was asked for before the peer went back, or on, or was lost */
     const uint32_t count = count_ours(r, ev);
     for (uint32_t i = 0; i < count; i++) {
         ASSERT(ev->entries[i].bytes > 0);

@@ -19,6 +19,22 @@ static raft_index first_at_hand(const struct raft *r)
     return raft_max(r->memory_first, r->log.sized_first);
 }
 
+/* One append at a time asks whether our logs agree below `next`. It brings entries if it may as well:
+ * small ones, at hand. To read others from disk, or to send a record in pieces, only to have it
+ * refused would be a waste: an empty one asks first, at the price of a round trip. */
+static enum send_kind kind_of_probe(const struct raft *r, const struct raft_peer *p)
+{
+    ASSERT(p->state == RAFT_PEER_PROBE);
+    if (p->inflight_count > 0)
+        return SEND_NOTHING;
+    if (p->next > r->log.last) /* after its restart: is our last entry its last? */
+        return SEND_EMPTY;
+    if (p->next < first_at_hand(r))
+        return SEND_EMPTY;
+    return raft_log_entry_bytes(&r->log, p->next) > r->options.append_bytes_max ? SEND_EMPTY
+                                                                                : SEND_ENTRIES;
+}
+
 static enum send_kind kind_of_load(const struct raft *r, const struct raft_peer *p)
 {
     ASSERT(p->next <= r->log.last);
@@ -50,20 +66,17 @@ static enum send_kind next_send(const struct raft *r, const struct raft_peer *p)
     if (p->state == RAFT_PEER_SNAPSHOT)
         return kind_of_snapshot(r, p);
     ASSERT(p->next > r->log.base);
-    if (p->state == RAFT_PEER_PROBE && p->inflight_count > 0)
-        return SEND_NOTHING;
+    if (p->state == RAFT_PEER_PROBE)
+        return kind_of_probe(r, p);
     if (p->next <= r->log.last) {
         if (p->next < first_at_hand(r))
             kind = kind_of_load(r, p);
         else if (raft_peer_has_room(r, p, raft_log_entry_bytes(&r->log, p->next)))
             kind = SEND_ENTRIES;
-    } else if (p->state == RAFT_PEER_PROBE) {
-        kind = SEND_EMPTY; /* after its restart: is our last entry its last? */
     }
     /* Nothing is about to go, but it could commit more: a follower that must answer a client
      * should not wait for the heartbeat. */
-    if (kind == SEND_NOTHING && p->state == RAFT_PEER_REPLICATE && !p->large &&
-        p->commit_told < raft_min(r->commit, p->next - 1))
+    if (kind == SEND_NOTHING && !p->large && p->commit_told < raft_min(r->commit, p->next - 1))
         kind = SEND_EMPTY;
     return kind;
 }

@@ -12,7 +12,8 @@
  *   SNAPSHOT ----------- its restart: lost; transferred: raft_peer_probe ---------------> PROBE
  *   SNAPSHOT ----------- accepted at or above our base: raft_peer_acked ----------------> REPLICATE
  *
- * In PROBE `next` stays at the first entry of the one append in flight; in REPLICATE it runs ahead.
+ * In PROBE `next` stays right behind the prev of the one append in flight, which may bring entries or
+ * only ask (on_send.c); in REPLICATE it runs ahead.
  * In both it lies above our log base. Only the peer's own word, a refusal, sends it to SNAPSHOT: who
  * is merely away, or has more than it has acknowledged, is asked first. That costs a round trip
  * where a snapshot may cost hours.

@@ -54,7 +54,7 @@ struct raft_peer {
 
     enum raft_peer_state state;
     raft_index match;       /* acknowledged, hence durable there, in this term */
-    raft_index next;        /* the first entry to send; in PROBE the first of the one in flight; in
+    raft_index next;        /* the first entry to send; in PROBE it stays while one is in flight; in
                                SNAPSHOT match + 1, which is gone */
     raft_index commit_told; /* the commit index that it learns from what was sent */
     uint64_t heard_ns;
