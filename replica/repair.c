@@ -141,6 +141,7 @@ static void ask(struct replica *r)
     for (uint32_t i = 0; i < r->raft.peer_count && !skipped; i++) {
         const uint32_t place = p->ask_first + i;
         const uint32_t at = place < r->raft.peer_count ? place : place - r->raft.peer_count;
+        ASSERT(at < r->raft.peer_count);
         struct peer *peer = &r->raft.peer[at];
         const bool meant = p->from == 0 || p->from == peer->node;
         if (at != r->raft.self && peer->boot != 0 && meant)

@@ -302,6 +302,26 @@ static void learner_takes_many_changes_at_once(void **state)
     world_close(w);
 }
 
+/* Members are kept in the order of their ids, in whatever order they come and go. */
+static void members_stand_in_order(void **state)
+{
+    struct world *w = world_open(5, 3);
+
+    (void)state;
+    world_leader(w);
+    world_start(w, 3);
+    world_start(w, 4);
+    world_run_ms(w, 200);
+    change(w, &(struct admin_edit){.kind = ADMIN_ADD, .node = 5}, 1);
+    change(w, &(struct admin_edit){.kind = ADMIN_ADD, .node = 4}, 1);
+    const struct raft_config *config = raft_config(replica_raft(w->machine[world_leader(w)].replica));
+    assert_int_equal(config->count, 5);
+    for (uint32_t i = 0; i < config->count; i++)
+        assert_int_equal(config->member[i].node, i + 1);
+    put_everywhere(w);
+    world_close(w);
+}
+
 static void members_survive_a_restart(void **state)
 {
     struct world *w = world_open(5, 3);
@@ -334,6 +354,7 @@ int main(void)
         cmocka_unit_test(strangers_are_answered),
         cmocka_unit_test(leader_is_removed),
         cmocka_unit_test(members_survive_a_restart),
+        cmocka_unit_test(members_stand_in_order),
         cmocka_unit_test(change_is_undone_after_a_restart),
         cmocka_unit_test(learner_takes_many_changes_at_once),
     };

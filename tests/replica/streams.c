@@ -345,6 +345,36 @@ static void record_must_follow(void **state)
     puppets_close(&s);
 }
 
+/* So does each record of a frame the one before it, also where the log says nothing of the first one's. */
+static void records_of_a_frame_follow_each_other(void **state)
+{
+    struct puppets s;
+    _Alignas(RECORD_ALIGN) uint8_t bytes[2 * RECORD_HEADER_BYTES];
+    struct record_spec spec = {.type = RECORD_EMPTY, .cluster = 7, .index = 1, .term = TERM};
+    const struct frame f = {
+        .type = FRAME_RAFT,
+        .raft = {.type = RAFT_MSG_APPEND, .term = TERM, .count = 2, .bytes = sizeof bytes},
+        .body = bytes,
+        .body_bytes = sizeof bytes,
+    };
+
+    (void)state;
+    follow_and_put(&s);
+    record_encode(&spec, bytes);
+    const uint32_t chain = record_at(bytes)->header_crc;
+    for (uint32_t wrong = 2; wrong-- > 0;) {
+        spec.index = 2;
+        spec.chain = chain + wrong;
+        record_encode(&spec, bytes + RECORD_HEADER_BYTES);
+        puppet_drop(s.two);
+        puppet_send(s.two, &f);
+        const bool taken = puppet_next(s.two, FRAME_RAFT, RAFT_MSG_APPEND_REPLY, 5) != NULL;
+        assert_int_equal(taken, wrong == 0);
+        assert_int_equal(raft_last(real_raft(&s)), wrong == 0 ? 2 : 0);
+    }
+    puppets_close(&s);
+}
+
 /* The entry before is on the disk alone, and its checksum is remembered. */
 static void record_must_follow_what_a_start_found(void **state)
 {
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test(what_came_through_is_not_sent_again),
         cmocka_unit_test(entries_of_an_earlier_boot_answer_nobody),
         cmocka_unit_test(record_must_follow),
+        cmocka_unit_test(records_of_a_frame_follow_each_other),
         cmocka_unit_test(record_must_follow_what_a_start_found),
         cmocka_unit_test(too_large_and_too_many_are_refused),
         cmocka_unit_test(read_waits_for_its_index),
