@@ -59,8 +59,9 @@ struct snapshot_file {
 
 struct snapshot_writer {
     enum snapshot_step step;
-    bool submitted;    /* the operation of this step */
-    bool may_be_named; /* NAME was submitted */
+    enum snapshot_step dropped_at; /* from DRAIN on: the step that was given up */
+    bool submitted;                /* the operation of this step */
+    bool may_be_named;             /* NAME was submitted */
     bool digest_known;
     bool is_last; /* no chunk comes after the one that was not full */
     bool ended;   /* snapshot_end() was called */

@@ -128,6 +128,7 @@ static void drop(struct snapshots *s, int failure)
     if (w->step >= SNAPSHOT_STEP_DRAIN)
         return;
     w->failure = failure;
+    w->dropped_at = w->step;
     w->step = SNAPSHOT_STEP_DRAIN;
 }
 
@@ -425,13 +426,19 @@ static void on_named(struct snapshots *s)
         snapshot_promote(s);
 }
 
-static int64_t step_result_expected(const struct snapshots *s)
+/* Whether the operation of a step did all of it. A file that goes is no part of the next one. */
+static bool step_is_whole(const struct snapshots *s, enum snapshot_step step, int64_t result)
 {
-    const struct snapshot_writer *w = &s->writer;
-
-    if (w->step == SNAPSHOT_STEP_CREATE)
-        return (int64_t)snapshot_file_bytes(w->room, s->options.chunk_bytes);
-    return w->step == SNAPSHOT_STEP_HEADER ? SNAPSHOT_DATA_OFFSET : 0;
+    switch (step) {
+    case SNAPSHOT_STEP_CLEAR:
+        return true;
+    case SNAPSHOT_STEP_CREATE:
+        return result == (int64_t)snapshot_file_bytes(s->writer.room, s->options.chunk_bytes);
+    case SNAPSHOT_STEP_HEADER:
+        return result == SNAPSHOT_DATA_OFFSET;
+    default:
+        return result == 0;
+    }
 }
 
 /* Only for a planted bug, which does not wait for the name. */
@@ -452,18 +459,15 @@ void snapshot_writer_on_step(struct snapshots *s, int64_t result)
         end_drop(s);
         return;
     }
-    const bool removes = w->step == SNAPSHOT_STEP_CLEAR;
-    if (w->step == SNAPSHOT_STEP_DRAIN || planted_past_name(w)) {
-        /* It came to its end, as the drop had to wait for; a disk that breaks is told all the same. */
-        if (result < 0 && result != -ENOENT)
-            (void)snapshot_lacks_room(s, result);
+    if (planted_past_name(w))
         return;
-    }
-    if (!removes && result != step_result_expected(s)) {
-        if (snapshot_lacks_room(s, result))
-            drop(s, (int)result);
+    const bool drains = w->step == SNAPSHOT_STEP_DRAIN;
+    const bool whole = step_is_whole(s, drains ? w->dropped_at : w->step, result);
+    /* A disk that breaks is told also of a file that is not wanted any more. */
+    if (!whole && snapshot_lacks_room(s, result) && !drains)
+        drop(s, (int)result);
+    if (!whole || drains)
         return;
-    }
     switch (w->step) {
     case SNAPSHOT_STEP_CLEAR:
         w->step = SNAPSHOT_STEP_CREATE;
