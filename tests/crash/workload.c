@@ -16,6 +16,7 @@ struct script {
     uint32_t idle_in_16; /* chances of silence after a step, so that the mark is written */
     uint32_t full_in_16; /* chances of a disk that has no room for a file for a while */
     bool snapshots;      /* bases name snapshots that were written */
+    bool beside;         /* and other steps are taken while one is being written */
 };
 
 enum {
@@ -25,7 +26,8 @@ enum {
     TURNS_MAX = 100000,
     FULL_CREATES = 3,
     AHEAD_MAX = 3,
-    SPARES_MAX = 3
+    SPARES_MAX = 3,
+    BESIDE_SHARE_PERCENT = 60,
 };
 
 static const struct script scripts[SCRIPTS] = {
@@ -99,7 +101,8 @@ static const struct script scripts[SCRIPTS] = {
       .configs = 1,
       .tail_max = 6,
       .bases = 1,
-      .installs = 4},
+      .installs = 4,
+      .jump_max = 6},
      20,
      5,
      11,
@@ -113,7 +116,8 @@ static const struct script scripts[SCRIPTS] = {
       .replaces = 1,
       .tail_max = 4,
       .bases = 5,
-      .installs = 1},
+      .installs = 1,
+      .jump_max = 6},
      14,
      4,
      10,
@@ -130,7 +134,13 @@ static const struct script scripts[SCRIPTS] = {
      0,
      true},
     {"snapshot installs",
-     {.count_max = 3, .payload_max = 300, .votes = 1, .tail_max = 4, .bases = 2, .installs = 4},
+     {.count_max = 3,
+      .payload_max = 300,
+      .votes = 1,
+      .tail_max = 4,
+      .bases = 2,
+      .installs = 4,
+      .jump_max = 6},
      10,
      4,
      12,
@@ -148,13 +158,57 @@ static const struct script scripts[SCRIPTS] = {
      0,
      true},
     {"snapshots, disk full",
-     {.count_max = 4, .payload_max = 900, .votes = 1, .bases = 6, .installs = 1},
+     {.count_max = 4, .payload_max = 900, .votes = 1, .bases = 6, .installs = 1, .jump_max = 6},
      14,
      4,
      10,
      2,
      1,
      3,
+     true},
+    {"beside snapshots",
+     {.count_max = 4,
+      .payload_max = 900,
+      .votes = 1,
+      .replaces = 1,
+      .configs = 1,
+      .tail_max = 4,
+      .bases = 6,
+      .commits = 12},
+     30,
+     12,
+     12,
+     1,
+     1,
+     0,
+     true,
+     true},
+    {"recycling beside snapshots",
+     {.count_max = 6, .payload_max = 1500, .votes = 1, .bases = 6, .commits = 14},
+     24,
+     12,
+     10,
+     2,
+     1,
+     0,
+     true,
+     true},
+    {"beside installs",
+     {.count_max = 2,
+      .payload_max = 500,
+      .votes = 2,
+      .tail_max = 4,
+      .bases = 1,
+      .installs = 4,
+      .jump_max = 30,
+      .commits = 8},
+     20,
+     12,
+     12,
+     2,
+     1,
+     0,
+     true,
      true},
 };
 
@@ -184,6 +238,8 @@ struct workload *workload_prepare(uint32_t shape, uint64_t variant)
     w->f->options.segments_ahead = 1 + (uint32_t)prng_below(&w->f->prng, AHEAD_MAX);
     w->f->options.spares_max = (uint32_t)prng_below(&w->f->prng, SPARES_MAX + 1);
     w->f->with_snapshots = w->script->snapshots;
+    if (w->script->beside) /* so that more than one snapshot comes to its end */
+        w->f->options.share_percent = BESIDE_SHARE_PERCENT;
     w->steps_left = w->script->steps;
     w->lives_left = w->script->lives;
     w->polled = true;
@@ -231,6 +287,7 @@ static bool next_life(struct workload *w)
     w->turns = 0;
     w->steps_left = w->script->steps;
     w->has_step = false;
+    w->has_base = false;
     w->polled = true;
     return workload_start(w) == 0;
 }
@@ -253,13 +310,57 @@ static void draw_pause(struct workload *w)
                       .kind = DISK_OP_CREATE, .nth = 1, .result = -ENOSPC, .count = FULL_CREATES});
 }
 
+/* While a base waits for its snapshot no other is drawn: at once it is a step like all others. */
+static void draw_step(struct workload *w)
+{
+    struct fixture_mix mix = w->script->mix;
+
+    if (w->has_base)
+        mix.bases = mix.installs = 0;
+    w->step = fixture_draw(w->f, &mix);
+    w->has_step = true;
+    if (!w->script->beside || w->step.base == 0)
+        return;
+    w->base = w->step;
+    w->has_base = true;
+    w->has_step = false;
+}
+
+/* Its snapshot goes on by one thing, or the log is told. */
+static void go_on_with_base(struct workload *w)
+{
+    struct fixture *f = w->f;
+    const struct fixture_state *now = fixture_now(f);
+
+    ASSERT(w->has_base);
+    w->base_seen = true;
+    if (w->base.cut && w->base.base <= now->last) {
+        /* The log has got there by itself. */
+        if (f->making != 0)
+            snapshot_abandon(f->snapshots);
+        f->making = 0;
+        w->has_base = false;
+        return;
+    }
+    if (w->base.term <= now->term) { /* others were taken meanwhile */
+        w->base.term = now->term;
+        w->base.vote = now->vote;
+    }
+    const int taken = fixture_append(f, &w->base);
+    if (taken == 0 && w->base.cut)
+        w->has_step = false; /* it was to follow entries that are gone */
+    w->has_base = taken != 0 && taken != -ECANCELED;
+}
+
 /* True: a step was taken, and time need not pass for it. */
 static bool take_step(struct workload *w)
 {
     struct fixture *f = w->f;
 
     if (!w->has_step)
-        w->step = fixture_draw(f, &w->script->mix);
+        draw_step(w);
+    if (!w->has_step)
+        return true; /* the base */
     const int taken = fixture_append(f, &w->step);
     /* A snapshot for which there is no room is given up, and its base with it. */
     w->has_step = taken != 0 && taken != -ECANCELED;
@@ -280,6 +381,11 @@ static bool go_on(struct workload *w)
     if (!w->polled) {
         fixture_poll(f);
         w->polled = true;
+        w->base_seen = false;
+        return true;
+    }
+    if (w->has_base && !w->base_seen) {
+        go_on_with_base(w);
         return true;
     }
     if (w->turns_left == 0 && w->steps_left > 0 && take_step(w))

@@ -8,7 +8,7 @@
 
 #include "tests/persist/fixture.h"
 
-enum { WORKLOAD_SHAPES = 80 };
+enum { WORKLOAD_SHAPES = 92 };
 
 struct workload {
     struct fixture *f;
@@ -23,6 +23,9 @@ struct workload {
     bool full;           /* the disk was told to have no room for a while */
     bool has_step;       /* drawn, and not taken yet */
     struct fixture_step step;
+    bool has_base;            /* a step whose snapshot is being written beside others */
+    bool base_seen;           /* since the last poll */
+    struct fixture_step base; /* that one */
 };
 
 /* Fresh disk, open log. NULL: the first start failed (with a fault ordered it may). */

@@ -10,7 +10,7 @@
 #include "base/record.h"
 #include "persist/segment.h"
 
-enum { READ_BYTES = FIXTURE_BATCH_BYTES, CONFIG_BYTES = 16, INSTALL_JUMP_MAX = 6 };
+enum { READ_BYTES = FIXTURE_BATCH_BYTES, CONFIG_BYTES = 16 };
 
 /* Of a state only what it has entries for: the whole table is megabytes. */
 static void copy_state(struct fixture_state *to, const struct fixture_state *from)
@@ -418,8 +418,8 @@ static void move_base(const struct fixture_step *step, struct fixture_state *nex
     if (step->cut) {
         for (raft_index i = next->last + 1; i <= step->base; i++)
             next->entry[i].config = false;
-        next->entry[step->base].term = step->term;
-        next->entry[step->base].chain = (uint32_t)hash_u64(step->base, step->term);
+        next->entry[step->base].term = step->base_term;
+        next->entry[step->base].chain = (uint32_t)hash_u64(step->base, step->base_term);
         next->last = step->base;
     }
     next->base = step->base;
@@ -465,6 +465,8 @@ int fixture_append(struct fixture *f, const struct fixture_step *step)
 
     if (step->base > 0)
         move_base(step, next);
+    if (next->commit < step->commit)
+        next->commit = step->commit;
     next->seq = f->seq + 1;
     next->term = step->term;
     next->vote = step->vote;
@@ -516,19 +518,27 @@ void fixture_set_base(struct fixture *f, raft_index base, bool cut)
 {
     const struct fixture_state *now = fixture_now(f);
     const struct fixture_step step = {
-        .base = base, .snapshot = base, .cut = cut, .term = now->term, .vote = now->vote};
+        .base = base,
+        .snapshot = base,
+        .cut = cut,
+        .base_term = now->term,
+        .term = now->term,
+        .vote = now->vote,
+    };
 
     fixture_append_wait(f, &step);
 }
 
 /* A base among what is in the log; or, for an install, mostly behind its end. */
-static void draw_base(struct fixture *f, struct fixture_step *step, bool installs)
+static void draw_base(struct fixture *f, const struct fixture_mix *mix, bool installs,
+                      struct fixture_step *step)
 {
     const struct fixture_state *now = fixture_now(f);
+    const raft_index most = mix->commits > 0 ? now->commit : now->last;
 
     step->count = 0;
     if (installs) {
-        step->base = now->last + prng_below(&f->prng, INSTALL_JUMP_MAX);
+        step->base = now->last + prng_below(&f->prng, mix->jump_max);
         step->base = step->base > now->snapshot ? step->base : now->snapshot + 1;
         step->snapshot = step->base;
         step->cut = true;
@@ -536,10 +546,11 @@ static void draw_base(struct fixture *f, struct fixture_step *step, bool install
             step->term = now->term + 1;
             step->vote = 0;
         }
-    } else if (now->last > now->base) {
-        step->base = prng_between(&f->prng, now->base + 1, now->last);
+        step->base_term = step->term;
+    } else if (most > now->base) {
+        step->base = prng_between(&f->prng, now->base + 1, most);
         const raft_index least = step->base > now->snapshot ? step->base : now->snapshot;
-        step->snapshot = prng_between(&f->prng, least, now->last);
+        step->snapshot = prng_between(&f->prng, least, most);
     }
 }
 
@@ -568,7 +579,9 @@ struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mi
     } else if (kind < mix->votes + mix->replaces + mix->configs) {
         step.config = true;
     } else if (kind < mix->votes + mix->replaces + mix->configs + mix->bases + mix->installs) {
-        draw_base(f, &step, kind >= mix->votes + mix->replaces + mix->configs + mix->bases);
+        draw_base(f, mix, kind >= mix->votes + mix->replaces + mix->configs + mix->bases, &step);
+    } else if (prng_below(&f->prng, 16) < mix->commits) {
+        step.commit = prng_between(&f->prng, now->commit, now->last);
     }
     return step;
 }

@@ -103,9 +103,11 @@ struct fixture_step {
     raft_term term;
     raft_node vote;
     bool config;         /* the first record is a CONFIG */
+    raft_index commit;   /* 0: as it was */
     raft_index base;     /* not 0: no records, but wal_set_base() to this index */
     raft_index snapshot; /* with it */
     bool cut;            /* with it: a snapshot takes the place of the log */
+    raft_term base_term; /* with that: the base's own, which is unknown here */
 };
 /* wal_append() or wal_set_base() of it; 0, or its refusal, which leaves the model unchanged. */
 int fixture_append(struct fixture *f, const struct fixture_step *step);
@@ -123,6 +125,8 @@ struct fixture_mix {
     uint32_t tail_max; /* so many entries are replaced at most */
     uint32_t bases;    /* the log is cut up to some entry */
     uint32_t installs; /* a snapshot takes its place */
+    uint32_t jump_max; /* which ends less than this behind the log */
+    uint32_t commits;  /* a step tells that more is committed, and only that gets into snapshots */
 };
 struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mix);
 /* A step drawn at random, waited for: mostly some records. */
