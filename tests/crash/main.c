@@ -29,6 +29,7 @@ enum {
     STRIDE = 1000003, /* prime, and larger than the images of a variant: permutes them */
     HEAP_KEPT_BYTES = 32 << 20,
     PROGRESS_IMAGES = 1024,
+    BUG_SLICE_IMAGES = 1000,
 };
 
 struct arguments {
@@ -186,12 +187,11 @@ static bool check_variant(struct run *run, uint32_t shape, uint64_t variant, uin
     return good;
 }
 
-/* The images [first, first + images) that belong to one shape. */
-static bool check_shape(struct run *run, uint32_t shape)
+/* The images [first, end_image) that belong to one shape. */
+static bool check_shape(struct run *run, uint32_t shape, uint64_t first, uint64_t end_image)
 {
-    const struct arguments *a = run->arguments;
-    const uint64_t from = (a->first + WORKLOAD_SHAPES - 1 - shape) / WORKLOAD_SHAPES;
-    const uint64_t to = (a->first + a->images + WORKLOAD_SHAPES - 1 - shape) / WORKLOAD_SHAPES;
+    const uint64_t from = (first + WORKLOAD_SHAPES - 1 - shape) / WORKLOAD_SHAPES;
+    const uint64_t to = (end_image + WORKLOAD_SHAPES - 1 - shape) / WORKLOAD_SHAPES;
     uint64_t begin = 0;
 
     for (uint64_t variant = 0; from < to && begin < to; variant++) {
@@ -207,11 +207,23 @@ static bool check_shape(struct run *run, uint32_t shape)
     return true;
 }
 
+/* Shape by shape, since that is quick. For a bug a few of all shapes first, then twice as many, so that
+ * the number by which it is found says how rare it is, not how late its shape comes. */
 static bool check_images(struct run *run)
 {
-    for (uint32_t shape = 0; shape < WORKLOAD_SHAPES; shape++) {
-        if (!check_shape(run, shape))
-            return false;
+    const struct arguments *a = run->arguments;
+    const uint64_t end = a->first + a->images;
+    uint64_t slice = a->bug != NULL ? BUG_SLICE_IMAGES : a->images;
+    uint64_t first = a->first;
+
+    while (first < end) {
+        const uint64_t slice_end = slice < end - first ? first + slice : end;
+        for (uint32_t shape = 0; shape < WORKLOAD_SHAPES; shape++) {
+            if (!check_shape(run, shape, first, slice_end))
+                return false;
+        }
+        first = slice_end;
+        slice *= 2;
     }
     return true;
 }
