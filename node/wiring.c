@@ -162,7 +162,6 @@ static struct replica_options make_options(const struct node *n)
                 .node = c->node,
                 .buffer_count = (uint32_t)c->log.batch_buffers,
                 .flights = (uint32_t)c->log.flights,
-                .runs_max = RAFT_TERM_RUNS_MAX,
                 .segments_ahead = (uint32_t)c->log.segments_ahead,
                 .spares_max = (uint32_t)c->log.segment_spares,
                 .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,

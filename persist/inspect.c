@@ -9,7 +9,6 @@
 enum {
     /* No batch is larger than the window, whoever configured its writer. */
     BUFFERS = WAL_BUFFERS_MAX,
-    RUNS_MAX = 1 << 16,
 };
 
 struct inspect {
@@ -37,7 +36,6 @@ static struct wal_options options_of(const struct segment_owner *owner)
         .boot = UINT32_MAX, /* later than all that wrote */
         .buffer_count = BUFFERS,
         .flights = WAL_FLIGHTS_DEFAULT,
-        .runs_max = RUNS_MAX,
         .segments_ahead = WAL_AHEAD_DEFAULT,
         .zeros_bytes = DISK_SECTOR,
         .share_percent = SHARE_PERCENT_DEFAULT,

@@ -95,7 +95,7 @@ static int add_record(struct recovery *r, const struct record_header *record)
         wal_holes_cut(&r->w->holes, record->index - 1, record->chain);
     const int added = wal_view_add(v, record);
     if (added != 0)
-        return REFUSE(r, added, "the log has more than %u term runs", v->runs_max);
+        return REFUSE(r, added, "the log has more than %d term runs", RAFT_TERM_RUNS_MAX);
     return 0;
 }
 

@@ -9,7 +9,6 @@
 
 void wal_view_begin(struct wal_view *v, raft_index base, raft_term term, uint32_t chain)
 {
-    ASSERT(v->runs_max > 0);
     v->base = v->last = base;
     v->base_term = v->last_term = term;
     v->base_chain = v->first_chain = v->last_chain = chain;
@@ -42,7 +41,7 @@ int wal_view_add(struct wal_view *v, const struct record_header *record)
     if (record->index == v->base + 1)
         v->first_chain = record->chain;
     if (v->run_count == 0 || v->run_term[v->run_count - 1] != record->term) {
-        if (v->run_count == v->runs_max)
+        if (v->run_count == RAFT_TERM_RUNS_MAX)
             return -EOVERFLOW;
         v->run_first[v->run_count] = record->index;
         v->run_term[v->run_count] = record->term;
@@ -70,7 +69,7 @@ static uint32_t run_of(const struct wal_view *v, raft_index index)
 static int insert_run(struct wal_view *v, uint32_t at, raft_index first, raft_term term)
 {
     ASSERT(at <= v->run_count);
-    if (v->run_count == v->runs_max)
+    if (v->run_count == RAFT_TERM_RUNS_MAX)
         return -EOVERFLOW;
     memmove(v->run_first + at + 1, v->run_first + at, (v->run_count - at) * sizeof *v->run_first);
     memmove(v->run_term + at + 1, v->run_term + at, (v->run_count - at) * sizeof *v->run_term);

@@ -35,7 +35,6 @@ static void check_options(const struct wal_options *o)
     ASSERT(o->buffer_count >= 2);
     ASSERT(o->buffer_count <= WAL_BUFFERS_MAX);
     ASSERT(o->flights >= 1);
-    ASSERT(o->runs_max >= 1);
     ASSERT(o->segments_ahead >= 1);
     ASSERT(o->segments_ahead <= WAL_AHEAD_MAX);
     ASSERT(o->spares_max <= WAL_SPARES_MAX);
@@ -60,8 +59,8 @@ static struct layout layout_of(const struct wal_options *o)
     l.zeros = l.sector + DISK_SECTOR;
     l.names = l.zeros + o->zeros_bytes;
     l.run_first = l.names + align_up((WAL_SEGMENTS_MAX + 1) * (size_t)DISK_NAME_BYTES);
-    l.run_term = l.run_first + align_up(o->runs_max * sizeof(raft_index));
-    l.config = l.run_term + align_up(o->runs_max * sizeof(raft_term));
+    l.run_term = l.run_first + align_up(RAFT_TERM_RUNS_MAX * sizeof(raft_index));
+    l.config = l.run_term + align_up(RAFT_TERM_RUNS_MAX * sizeof(raft_term));
     l.end = l.config + align_up(WAL_CONFIGS_MAX * SEGMENT_CONFIG_BYTES_MAX);
     return l;
 }
@@ -97,7 +96,6 @@ struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *
     w->names = (char(*)[DISK_NAME_BYTES])(bytes + l.names);
     w->view.run_first = (raft_index *)(bytes + l.run_first);
     w->view.run_term = (raft_term *)(bytes + l.run_term);
-    w->view.runs_max = options->runs_max;
     w->config_payload = bytes + l.config;
     return w;
 }

@@ -55,7 +55,6 @@ struct wal_options {
     raft_node node;
     uint32_t buffer_count; /* batches being filled or written, 2 .. WAL_BUFFERS_MAX */
     uint32_t flights;  /* flushes in flight beside which a batch that is not full waits no more */
-    uint32_t runs_max; /* term runs that recovery can report */
     uint32_t segments_ahead; /* prepared before they are needed, 1 .. WAL_AHEAD_MAX */
     uint32_t spares_max;     /* old segments kept to be used again, 0 .. WAL_SPARES_MAX */
     /* A new segment is filled in writes of so much: a multiple of DISK_SECTOR, at most
@@ -126,7 +125,7 @@ struct wal_recovered {
     uint32_t last_chain; /* header checksum of the last record */
     raft_index commit;
     struct wal_base base; /* its configuration lies there until the next wal_set_base() */
-    uint32_t run_count;   /* above the base */
+    uint32_t run_count;   /* above the base, at most RAFT_TERM_RUNS_MAX; with more it is refused */
     const raft_index *run_first;
     const raft_term *run_term;
     /* Those above `commit`, which may have to be undone, and the newest at or below; ascending. */

@@ -124,7 +124,6 @@ struct wal_view {
     raft_term last_term;
     uint32_t last_chain;
     uint32_t run_count;
-    uint32_t runs_max;
     raft_index *run_first;
     raft_term *run_term;
     uint32_t config_count;
@@ -375,7 +374,7 @@ void wal_reader_shift(struct wal *w);
 
 /* view.c. Empty, on this base. */
 void wal_view_begin(struct wal_view *v, raft_index base, raft_term term, uint32_t chain);
-/* 0, or -EOVERFLOW when there are more term runs than runs_max. */
+/* 0, or -EOVERFLOW when there are more than RAFT_TERM_RUNS_MAX. */
 int wal_view_add(struct wal_view *v, const struct record_header *record);
 void wal_view_cut(struct wal_view *v, raft_index last);
 /* Entries first .. last are of `term`, whatever was known of them. Likewise. */

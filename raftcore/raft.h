@@ -39,8 +39,6 @@ enum {
                                                  next one asks them in the same step, or answers
                                                  them again if we are the only voter, and a
                                                  successor is told to take over */
-    RAFT_TERM_RUNS_MAX = 1 << 16, /* 1 MiB; each is a change of leader the log remembers. A node
-                                     whose table is full takes no entry of another term */
     RAFT_PROPOSE_MAX = 64,        /* entries one RAFT_EV_PROPOSE may bring */
 
     /* The committed configuration and those above it. A leader appends one only when the last is

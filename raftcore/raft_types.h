@@ -14,6 +14,9 @@ enum {
     RAFT_MEMBERS_MAX = 9, /* seven voters and room for a replacement and a learner */
     RAFT_SEQ_COUNTER_BITS = 40,
     RAFT_APPEND_ENTRIES_MAX = 32, /* a 1500 B frame holds at most 21 records */
+    RAFT_TERM_RUNS_MAX = 1 << 16, /* 1 MiB; each is a change of leader the log remembers. A node
+                                     whose table is full takes no entry of another term, so that
+                                     what it wrote can be told by its next start (persist/wal.h) */
 
     /* The payload of a CONFIG record (docs/formats.md). The core must know the length of the one
      * record that a new leader appends by itself. */

@@ -145,7 +145,7 @@ static struct replica *lay_out(struct carve *c, const struct replica_options *o,
         memset(r, 0, sizeof *r);
     areas->wal = carve(c, wal_bytes(&o->wal), DISK_SECTOR);
     void *core_memory = carve(c, raft_bytes(&core), CACHE_LINE_BYTES);
-    void *runs = carve(c, o->wal.runs_max * sizeof *r->raft.runs, CACHE_LINE_BYTES);
+    void *runs = carve(c, RAFT_TERM_RUNS_MAX * sizeof *r->raft.runs, CACHE_LINE_BYTES);
     carve_rings(c, r, o);
     carve_peers(c, r, o);
     carve_repair(c, r, o);

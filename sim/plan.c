@@ -143,7 +143,6 @@ static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
     wal->batch_bytes = power_of_two(p, 15, 18);
     wal->buffer_count = (uint32_t)prng_between(p, 2, WAL_BUFFERS_MAX);
     wal->flights = (uint32_t)prng_between(p, 1, wal->buffer_count);
-    wal->runs_max = 1 << 14;
     wal->sync_by_fsync = coin(p);
     wal->segments_ahead = (uint32_t)prng_between(p, 1, 3);
     wal->spares_max = (uint32_t)prng_between(p, 0, 4);

@@ -218,7 +218,6 @@ int main(int argc, char **argv)
         .node = 1,
         .buffer_count = 4,
         .flights = WAL_FLIGHTS_DEFAULT,
-        .runs_max = 16,
         .segments_ahead = WAL_AHEAD_DEFAULT,
         .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
         .share_percent = SHARE_PERCENT_DEFAULT,

@@ -34,7 +34,6 @@ void bench_log_options(struct bench_log *log)
         .node = 1,
         .buffer_count = 4,
         .flights = WAL_FLIGHTS_DEFAULT,
-        .runs_max = 16,
         .segments_ahead = WAL_AHEAD_DEFAULT,
         .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
         .share_percent = SHARE_PERCENT_DEFAULT,

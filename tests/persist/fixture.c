@@ -42,7 +42,6 @@ struct fixture *fixture_new(uint64_t seed)
         .node = FIXTURE_NODE,
         .buffer_count = 4,
         .flights = 2,
-        .runs_max = FIXTURE_RUNS_MAX,
         .segments_ahead = 1,
         .spares_max = 4,
         .zeros_bytes = 2 * DISK_SECTOR,

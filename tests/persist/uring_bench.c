@@ -133,7 +133,6 @@ struct bench bench_new(void)
                     .node = 1,
                     .buffer_count = 4,
                     .flights = 1,
-                    .runs_max = 16,
                     .segments_ahead = 2,
                     .spares_max = 4,
                     .zeros_bytes = 16 * DISK_SECTOR,

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdalign.h>
 
+#include "base/record.h"
 #include "tests/persist/fixture.h"
 
 static void empty_log_opens_and_reopens(void **state)
@@ -293,6 +295,63 @@ static void hanging_disk_is_told_by_age(void **state)
     fixture_delete(f);
 }
 
+/* Another open and no comparison: the model is too small for so many entries. */
+static int open_again(struct fixture *f)
+{
+    disk_sim_power_cut(f->disk);
+    f->options.boot++;
+    f->seq = (raft_seq)f->options.boot << RAFT_SEQ_COUNTER_BITS;
+    return wal_open(&f->wal, f->memory, f->disk, &f->options, &f->recovered);
+}
+
+/* Entries first .. last, each of a term of its own, behind the one whose header checksum is `chain`;
+ * returns that of the last. */
+static uint32_t append_terms(struct fixture *f, raft_index first, raft_index last, uint32_t chain)
+{
+    alignas(RECORD_ALIGN) uint8_t bytes[RECORD_HEADER_BYTES];
+
+    for (raft_index index = first; index <= last; index++) {
+        const struct record_spec spec = {.type = RECORD_EMPTY,
+                                         .cluster = FIXTURE_CLUSTER,
+                                         .index = index,
+                                         .term = index,
+                                         .chain = chain};
+        chain = record_encode(&spec, bytes);
+        const struct wal_step step = {.seq = ++f->seq,
+                                      .term = index,
+                                      .first = index,
+                                      .last = index,
+                                      .bytes = bytes,
+                                      .length = sizeof bytes};
+        while (wal_append(f->wal, &step) != 0)
+            fixture_turn(f, 100 * 1000);
+    }
+    while (wal_durable(f->wal) < f->seq)
+        fixture_turn(f, 100 * 1000);
+    return chain;
+}
+
+/* The core takes entries of so many terms, and no more: just these a start can report. */
+static void each_entry_of_a_term_of_its_own(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(8);
+    const struct wal_recovered *found = &f->recovered;
+    const uint32_t most = RAFT_TERM_RUNS_MAX;
+
+    f->options.segment_bytes = 4 << 20;
+    assert_int_equal(fixture_open(f), 0);
+    const uint32_t chain = append_terms(f, 1, most, 0);
+    assert_int_equal(open_again(f), 0);
+    assert_int_equal(found->run_count, most);
+    assert_int_equal(found->run_first[most - 1], most);
+    assert_int_equal(found->run_term[most - 1], most);
+    append_terms(f, most + 1, most + 1, chain);
+    assert_int_equal(open_again(f), -EOVERFLOW);
+    assert_string_equal(found->refusal, "the log has more than 65536 term runs");
+    fixture_delete(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +366,7 @@ int main(void)
         cmocka_unit_test(segment_that_is_not_made_waits_or_stops),
         cmocka_unit_test(failed_write_stops_the_log),
         cmocka_unit_test(hanging_disk_is_told_by_age),
+        cmocka_unit_test(each_entry_of_a_term_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,6 @@ static void open_log(struct life *l)
         .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
         .share_percent = SHARE_PERCENT_DEFAULT,
         .flights = l->o.flights,
-        .runs_max = 1 << 16,
         .sync_by_fsync = l->o.sync_by_fsync,
     };
     const size_t bytes = (wal_bytes(&l->wal_options) + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;

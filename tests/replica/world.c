@@ -58,7 +58,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .rings = {.control = 64, .data = 256, .persist = 64, .store = 64, .tx = 256},
         .wal = {.cluster = 7, .incarnation = block->incarnation, .segment_bytes = 16 << 20,
                 .batch_bytes = 4 << 20, .boot = block->boot, .node = (raft_node)(n + 1),
-                .buffer_count = 4, .flights = WAL_FLIGHTS_DEFAULT, .runs_max = 1024,
+                .buffer_count = 4, .flights = WAL_FLIGHTS_DEFAULT,
                 .segments_ahead = 1, .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
                 .share_percent = SHARE_PERCENT_DEFAULT},
         .port = net_port(w->net, n),
