@@ -22,6 +22,16 @@ void admit_count(struct replica *r, enum frame_verdict verdict)
     r->raft.verdict_count[verdict]++;
 }
 
+void admit_incarnation(struct peer *peer, uint64_t incarnation)
+{
+    ASSERT(incarnation != 0);
+    peer->incarnation = incarnation;
+    peer->boot = 0;
+    peer->convicted_boot = 0;
+    peer->liar_boot = 0;
+    peer->accused_boot = 0;
+}
+
 /* The peer restarted: what it had not stored is gone, and so is what we had under way to it. */
 static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
 {
@@ -77,11 +87,7 @@ static enum frame_verdict judge_incarnation(struct peer *peer, const struct fram
         peer->refused = true; /* it is told at the next HELLO round */
         return FRAME_STRANGER_VERDICT;
     }
-    peer->incarnation = f->source_incarnation; /* no configuration names it: it is new, or anew */
-    peer->boot = 0;
-    peer->convicted_boot = 0;
-    peer->liar_boot = 0;
-    peer->accused_boot = 0; /* that was another one */
+    admit_incarnation(peer, f->source_incarnation); /* no configuration names it: it is new, or anew */
     return FRAME_OK_VERDICT;
 }
 

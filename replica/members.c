@@ -38,12 +38,8 @@ void members_learn(struct replica *r)
             return;
         }
         peer->member = true;
-        if (peer->incarnation != config->member[i].incarnation) {
-            peer->incarnation = config->member[i].incarnation;
-            peer->boot = 0;
-            peer->convicted_boot = 0;
-            peer->accused_boot = 0;
-        }
+        if (peer->incarnation != config->member[i].incarnation)
+            admit_incarnation(peer, config->member[i].incarnation);
     }
 }
 

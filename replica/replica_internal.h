@@ -202,6 +202,8 @@ bool step_deliver(struct replica *r);
 
 /* admit.c: who sent this frame, and may it count */
 bool admit_frame(struct replica *r, const struct frame *f);
+/* Another one has the peer's name now: no boot of it was heard, and nothing is held against any. */
+void admit_incarnation(struct peer *peer, uint64_t incarnation);
 void admit_count(struct replica *r, enum frame_verdict verdict);
 struct peer *peer_of(struct replica *r, raft_node node); /* NULL: no member */
 

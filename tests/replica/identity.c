@@ -3,6 +3,7 @@
  *         theirs are empty; a copy of a directory, an older disk and an impostor are found out and
  *         told, and nobody else stops.
  * Method: one real node, whose peers are puppets. */
+#include "replica/config_record.h"
 #include "tests/replica/puppet.h"
 
 #include <setjmp.h>
@@ -423,6 +424,48 @@ static void who_broke_its_word_counts_no_more(void **state)
     puppets_close(&s);
 }
 
+/* The first record of a log, of `term`: EMPTY, or this configuration. */
+static const struct record_header *first_record(raft_term term, const struct raft_config *config)
+{
+    static _Alignas(RECORD_ALIGN) uint8_t bytes[RECORD_HEADER_BYTES + CONFIG_PAYLOAD_BYTES_MAX];
+    uint8_t payload[CONFIG_PAYLOAD_BYTES_MAX];
+    struct record_spec spec = {.type = RECORD_EMPTY, .cluster = 7, .index = 1, .term = term};
+
+    if (config != NULL) {
+        spec.type = RECORD_CONFIG;
+        spec.payload = payload;
+        spec.payload_bytes = config_record_encode(config, 1, payload);
+    }
+    record_encode(&spec, bytes);
+    return record_at(bytes);
+}
+
+/* What is held against a boot is held against that incarnation: another one that a configuration puts
+ * in its place, and that has never been heard, may be at the same boot. */
+static void another_incarnation_answers_for_itself(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    puppet_append(s.two, 5, first_record(5, NULL), 0, 0);
+    puppet_append(s.two, 5, first_record(4, NULL), 0, 0); /* it has just given us another one */
+    puppet_append(s.two, 5, first_record(5, NULL), 0, 1);
+    world_run_ms(s.w, 2);
+    assert_int_equal(counted(&s, FRAME_STRANGER_VERDICT), 1);
+    assert_int_equal(raft_commit(real_raft(&s)), 0);
+
+    s.two->incarnation++;
+    struct raft_config config = *raft_config(real_raft(&s));
+    config.member[1].incarnation = s.two->incarnation;
+    puppet_append(s.three, 6, first_record(6, &config), 0, 0);
+    world_run_ms(s.w, 2);
+    assert_int_equal(raft_config_index(real_raft(&s)), 1);
+    puppet_greet(s.two, 0);
+    puppets_close(&s);
+}
+
 /* What was under way to it is lost: it is asked at once where to go on, not when an answer is late. */
 static void new_boot_is_probed_at_once(void **state)
 {
@@ -502,6 +545,7 @@ int main(void)
         cmocka_unit_test(nothing_of_a_boot_counts_before_its_hello),
         cmocka_unit_test(older_disk_is_convicted),
         cmocka_unit_test(who_broke_its_word_counts_no_more),
+        cmocka_unit_test(another_incarnation_answers_for_itself),
         cmocka_unit_test(new_boot_is_probed_at_once),
         cmocka_unit_test(leader_that_sees_another_stops),
         cmocka_unit_test(follower_that_sees_two_goes_on),
