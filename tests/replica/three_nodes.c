@@ -2,7 +2,13 @@
  *         elect a leader, every node takes writes and answers them with rising revisions, values
  *         of 1 MiB go through followers, reads on every node see what was acknowledged, also in
  *         several pieces, and after a restart of all nodes the store is what it was.
- * Method: three replicas of world.h. */
+ *         A record that can't be read back any more is no record: the node stops and says why, and
+ *         the others go on.
+ * Method: three replicas of world.h; the whole log of one of them gone once it is open, and
+ *         before its store was filled from it.
+ */
+#include "persist/segment.h"
+#include "sim/disk_harm.h"
 #include "tests/replica/world.h"
 
 #include <setjmp.h>
@@ -11,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { NODES = 3, BIG = WORLD_BIG - 1024 };
+enum { NODES = 3, BIG = WORLD_BIG - 1024, SEGMENTS_MAX = 8, MORE_THAN_A_WINDOW = 6 };
 
 /* A result larger than a piece comes in pieces, whole and in order. */
 static void read_in_pieces(struct world *w, uint32_t n)
@@ -71,8 +77,46 @@ static void writes_and_reads_on_every_node(void **state)
     world_close(w);
 }
 
+static void lose_the_whole_log(struct disk *d)
+{
+    char name[DISK_NAME_BYTES];
+    uint32_t harmed = 0;
+
+    for (uint64_t segment = 1; segment <= SEGMENTS_MAX; segment++) {
+        segment_name(name, segment);
+        for (uint64_t at = SEGMENT_DATA_OFFSET; disk_harm_sector(d, name, at, DISK_HARM_ZERO);
+             at += DISK_SECTOR)
+            harmed++;
+    }
+    assert_true(harmed > 0);
+}
+
+static void damage_read_back_stops_the_node(void **state)
+{
+    static uint8_t value[BIG];
+    struct world *w = world_open(NODES, NODES);
+    struct machine *one = &w->machine[0];
+
+    (void)state;
+    for (uint32_t i = 0; i < MORE_THAN_A_WINDOW; i++) /* of the log's reader, which a start has used */
+        world_put(w, 0, "key", value, sizeof value);
+    const uint64_t applied = published_get(&one->view.applied);
+    restart_all(w);
+    lose_the_whole_log(one->disk);
+    w->may_stop = true;
+    world_put(w, 1, "key", value, 100);
+    world_run_ms(w, 1000);
+    assert_int_equal(published_get(&one->view.stop), REPLICA_STOP_LOG_DAMAGED);
+    assert_true(published_get(&one->view.applied) < applied); /* nothing was taken from there */
+    world_read_is(w, 2, "key", 100);
+    world_close(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(writes_and_reads_on_every_node)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writes_and_reads_on_every_node),
+        cmocka_unit_test(damage_read_back_stops_the_node),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
