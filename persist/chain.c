@@ -204,6 +204,8 @@ static int follow_chain(struct recovery *r, uint32_t newest)
     memmove(w->segment, w->segment + WAL_SEGMENTS_MAX - count, count * sizeof w->segment[0]);
     w->segment_count = count;
     wal_scan_forget(&r->scan);
+    /* So far one file after the other was the only one of the table: those were no places of the log. */
+    r->scan.unreadable_last = (struct wal_place){0};
     return 0;
 }
 

@@ -401,10 +401,16 @@ static int judge(struct recovery *r)
         r->mark_number = r->highest_behind;
     if (r->number <= r->mark_number)
         return 1;
-    /* The mark may stand in a sector that can't be read: then nobody knows what was durable. */
-    if (r->scan.unreadable > 0)
-        return REFUSE(r, -EIO, "%u sectors of the log can't be read: where it ends is not known",
-                      r->scan.unreadable);
+    /* A mark for this batch may stand in a sector from here on that can't be read: then nobody knows if it
+     * was durable. In front of it there is none: what stood there was older. */
+    const struct wal_place unreadable = r->scan.unreadable_last;
+    if (!wal_place_before(unreadable, r->at))
+        return REFUSE(r, -EIO,
+                      SEGMENT_NAME_PREFIX
+                      "%016llx can't be read at offset %llu, behind the last batch "
+                      "that is known: where the log ends is not known",
+                      (unsigned long long)w->segment[unreadable.segment].generation,
+                      (unsigned long long)unreadable.offset);
     if (r->lost)
         return REFUSE(r, -EBADMSG,
                       "the log is damaged: batch %llu was durable and can't be read, and what "

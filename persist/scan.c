@@ -35,14 +35,25 @@ int wal_do_write(struct wal *w, const struct disk_op *op)
     return (int)wal_do(w, &sync);
 }
 
-static void read_by_sector(struct wal_scan *s, struct disk_op op, uint64_t length)
+static void note_unreadable(struct wal_scan *s, struct wal_place place)
+{
+    ASSERT(place.offset % DISK_SECTOR == 0);
+    if (planted(PLANTED_UNREADABLE_IS_EMPTY))
+        return;
+    s->unreadable++;
+    if (place.offset >= SEGMENT_DATA_OFFSET && wal_place_before(s->unreadable_last, place))
+        s->unreadable_last = place;
+}
+
+static void read_by_sector(struct wal_scan *s, struct disk_op op, struct wal_place place,
+                           uint64_t length)
 {
     ASSERT(length <= s->window_bytes_max);
     op.length = DISK_SECTOR;
     for (uint64_t at = 0; at < length; at += DISK_SECTOR) {
         if (wal_do(s->wal, &op) != DISK_SECTOR) {
             memset(op.bytes, 0, DISK_SECTOR);
-            s->unreadable += !planted(PLANTED_UNREADABLE_IS_EMPTY);
+            note_unreadable(s, (struct wal_place){place.segment, op.offset});
         }
         op.bytes += DISK_SECTOR;
         op.offset += DISK_SECTOR;
@@ -62,7 +73,7 @@ static void fill(struct wal_scan *s, struct wal_place place, uint64_t length)
     ASSERT(length > 0);
     ASSERT(length <= s->window_bytes_max);
     if (wal_do(s->wal, &op) != (int64_t)length)
-        read_by_sector(s, op, length);
+        read_by_sector(s, op, place, length);
     s->place = place;
     s->bytes = length;
     s->bytes_read += length;

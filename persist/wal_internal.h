@@ -328,6 +328,8 @@ struct wal_scan {
     uint64_t bytes; /* valid in the window */
     uint64_t bytes_read;
     uint32_t unreadable; /* sectors */
+    /* The one of them that is last in the log; those of headers of segments are left out. */
+    struct wal_place unreadable_last;
 };
 
 /* The bytes from `place` on, `need` of them; sectors that can't be read are zeros. NULL: they are

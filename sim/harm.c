@@ -141,18 +141,15 @@ uint32_t harm_settle(struct sim *s, const struct sim_node *n, struct disk *disk)
 }
 
 /* Harm that leaves a start without the knowledge of where the log goes on, or ends: a segment's header
- * is whole in neither copy, or there is no good batch behind the place; or a sector that may have held a
- * mark can't be read. */
+ * is whole in neither copy, or there is no good batch behind the place. */
 static bool bars_start(struct disk *disk, uint32_t i, const struct mark_search *search)
 {
     const struct disk_harm_place place = disk_harm_place(disk, i);
     const uint64_t generation = segment_generation(place.name);
     struct segment_header h;
 
-    if (place.unreadable)
-        return true;
-    if (place.offset < SEGMENT_DATA_OFFSET)
-        return !read_header(search->n, disk, place.name, &h); /* a crash may have torn the other copy */
+    if (place.offset < SEGMENT_DATA_OFFSET) /* a crash may have torn the other copy */
+        return place.unreadable || !read_header(search->n, disk, place.name, &h);
     return generation > search->last_generation ||
            (generation == search->last_generation && place.offset >= search->last_offset);
 }
