@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 static const char LOCK_NAME[] = "LOCK";
-static const char SUPERBLOCK_NAME[] = "superblock";
 
 int datadir_make_folders(const char *path)
 {
@@ -124,7 +123,7 @@ static int open_and_lock(struct datadir *d, const char *path, char *error, size_
     return 0;
 }
 
-/* Whether it holds anything but the lock. */
+/* Whether it holds anything but the lock, and what an init that did not end has left. */
 static int check_empty(const struct datadir *d, char *error, size_t error_bytes)
 {
     /* First of all the name that says most. */
@@ -150,7 +149,8 @@ static int check_empty(const struct datadir *d, char *error, size_t error_bytes)
     const struct dirent *entry;
     while (result == 0 && (entry = readdir(folder)) != NULL) {
         const char *name = entry->d_name;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK_NAME) == 0)
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, LOCK_NAME) == 0 ||
+            strcmp(name, SUPERBLOCK_NAME_MAKING) == 0)
             continue;
         result = -ENOTEMPTY;
         snprintf(error, error_bytes,

@@ -68,22 +68,6 @@ static void place_close(struct place *p)
     free(p->sector);
 }
 
-static const char *superblock_problem(int result)
-{
-    switch (result) {
-    case 0:
-        return "none";
-    case -ENODATA:
-        return "there is none: the directory was never initialised";
-    case -EBADMSG:
-        return "both copies are damaged";
-    case -EPROTO:
-        return "written by another version";
-    default:
-        return strerror(-result);
-    }
-}
-
 static void print_copy(const struct superblock_copy *copy, uint32_t number, bool json)
 {
     const struct superblock *s = &copy->content;
@@ -128,7 +112,7 @@ int inspect_superblock(const struct inspect_request *request)
         printf("problem        %s\n", superblock_problem(p.superblock_result));
     for (uint32_t i = 0; i < SUPERBLOCK_COPIES; i++) {
         print_copy(&copy[i], i, request->json);
-        damaged = damaged || copy[i].state == SUPERBLOCK_BAD;
+        damaged = damaged || copy[i].state != SUPERBLOCK_VALID;
     }
     printf(request->json ? "]}\n" : "");
     const bool bad = p.superblock_result != 0 || damaged;

@@ -252,11 +252,9 @@ static int read_superblock(struct node *n, char *error, size_t error_bytes)
     int result = superblock_read(n->disk, n->superblock_buffer, &n->superblock);
 
     if (result != 0) {
-        snprintf(
-            error, error_bytes,
-            "the superblock in %s can't be read: %s; is it a skiff data directory, and of this "
-            "version?",
-            n->datadir.path, strerror(-result));
+        snprintf(error, error_bytes,
+                 "the superblock in %s can't be used: %s; look with: skiff inspect superblock %s",
+                 n->datadir.path, superblock_problem(result), n->datadir.path);
         return EXIT_DATA;
     }
     if (datadir_check_owner(&n->datadir, &n->superblock, &wanted, error, error_bytes) != 0)

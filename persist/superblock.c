@@ -1,7 +1,8 @@
 /* persist/superblock.c: two copies, written in turn.
  *
  * At each moment at least one copy is whole and flushed: a change goes over the older one, and
- * counts only once it is valid there, which a torn write of one sector can't fake.
+ * counts only once it is valid there, which a torn write of one sector can't fake. The file gets its
+ * name when both are written, so a copy that is not valid has been lost, whatever stands there.
  */
 #include "persist/superblock.h"
 
@@ -20,8 +21,6 @@ enum {
     SUPERBLOCK_SLOT = 0, /* the log's files have the others */
 };
 
-static const char superblock_name[] = "superblock";
-
 struct superblock_bytes {
     uint32_t magic;
     uint16_t version;
@@ -36,7 +35,7 @@ struct superblock_bytes {
 
 static_assert(sizeof(struct superblock_bytes) == 64, "the struct is the format");
 static_assert(offsetof(struct superblock_bytes, crc) == 60, "the checksum comes last");
-static_assert(sizeof superblock_name <= DISK_NAME_BYTES, "a name fits");
+static_assert(sizeof SUPERBLOCK_NAME_MAKING <= DISK_NAME_BYTES, "a name fits");
 
 static enum superblock_state judge(const uint8_t *sector, struct superblock *out)
 {
@@ -104,6 +103,8 @@ int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *
 {
     struct disk_op op = {
         .kind = DISK_OP_CREATE,
+        .bare = true,
+        .name = SUPERBLOCK_NAME_MAKING,
         .slot = SUPERBLOCK_SLOT,
         .length = SUPERBLOCK_COPIES * DISK_SECTOR,
     };
@@ -112,12 +113,21 @@ int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *
     ASSERT(fresh->cluster != 0);
     ASSERT(fresh->incarnation != 0);
     ASSERT(fresh->node != 0);
-    memcpy(op.name, superblock_name, sizeof superblock_name);
     const int64_t created = perform(d, &op);
     if (created != (int64_t)op.length)
         return created < 0 ? (int)created : -EIO;
-    s.generation = 1;
-    return write_copy(d, buffer, &s);
+    for (s.generation = 1; s.generation <= SUPERBLOCK_COPIES; s.generation++) {
+        const int written = write_copy(d, buffer, &s);
+        if (written != 0)
+            return written;
+    }
+    const struct disk_op name = {
+        .kind = DISK_OP_RENAME,
+        .from = SUPERBLOCK_NAME_MAKING,
+        .name = SUPERBLOCK_NAME,
+        .slot = SUPERBLOCK_SLOT,
+    };
+    return (int)perform(d, &name);
 }
 
 void superblock_look(struct disk *d, uint8_t *buffer, struct superblock_copy *out)
@@ -154,7 +164,7 @@ int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
 {
     uint32_t count[SUPERBLOCK_OTHER_VERSION + 1] = {0};
     struct superblock_copy copy[SUPERBLOCK_COPIES];
-    const int64_t size = disk_open(d, superblock_name, SUPERBLOCK_SLOT);
+    const int64_t size = disk_open(d, SUPERBLOCK_NAME, SUPERBLOCK_SLOT);
 
     ASSERT((uintptr_t)buffer % DISK_SECTOR == 0);
     if (size == -ENOENT)
@@ -171,12 +181,27 @@ int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
     /* A copy of another version may be the newer one: its writer knows, we do not. */
     if (count[SUPERBLOCK_OTHER_VERSION] > 0)
         return -EPROTO;
-    if (count[SUPERBLOCK_VALID] > 0) {
-        /* The bad copy may have been the newer one, and its boot one more: never give it again. */
-        out->boot += count[SUPERBLOCK_BAD];
-        return 0;
+    if (count[SUPERBLOCK_VALID] == 0)
+        return -EBADMSG;
+    /* A lost copy may have been the newer one, and its boot one more: never give it again. */
+    out->boot += SUPERBLOCK_COPIES - count[SUPERBLOCK_VALID];
+    return 0;
+}
+
+const char *superblock_problem(int result)
+{
+    switch (result) {
+    case 0:
+        return "none";
+    case -ENODATA:
+        return "there is none: the directory was never initialised";
+    case -EBADMSG:
+        return "both copies are damaged";
+    case -EPROTO:
+        return "written by another version";
+    default:
+        return strerror(-result);
     }
-    return count[SUPERBLOCK_EMPTY] == SUPERBLOCK_COPIES ? -ENODATA : -EBADMSG;
 }
 
 int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout)

@@ -26,8 +26,12 @@ struct superblock {
 
 enum { SUPERBLOCK_COPIES = 2 };
 
+#define SUPERBLOCK_NAME "superblock"
+/* Under this name it is written; what is found under it is left of an init that did not end. */
+#define SUPERBLOCK_NAME_MAKING "superblock.new"
+
 enum superblock_state {
-    SUPERBLOCK_EMPTY, /* zeros: not written yet */
+    SUPERBLOCK_EMPTY, /* zeros: lost too */
     SUPERBLOCK_VALID,
     SUPERBLOCK_BAD, /* damaged, or it can't be read */
     SUPERBLOCK_OTHER_VERSION,
@@ -48,12 +52,15 @@ static inline enum superblock_owner superblock_owner(const struct superblock *fo
     return found->node == node ? SUPERBLOCK_OURS : SUPERBLOCK_OF_OTHER_NODE;
 }
 
-/* `buffer`: DISK_SECTOR bytes, DISK_SECTOR aligned, for the time of the call. */
+/* `buffer`: DISK_SECTOR bytes, DISK_SECTOR aligned, for the time of the call. After superblock_format()
+ * the file is there whole, or not at all. */
 int superblock_format(struct disk *d, uint8_t *buffer, const struct superblock *fresh);
 int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out);
 /* Each copy by itself; the file must have been opened by superblock_read(). */
 void superblock_look(struct disk *d, uint8_t *buffer, struct superblock_copy *out);
 const char *superblock_state_text(enum superblock_state state);
+/* What a result of superblock_read() means. */
+const char *superblock_problem(int result);
 int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout);
 
 #endif

@@ -47,7 +47,7 @@ def fresh_directory(c):
     before = content(c.data(1))
     code, found = inspect(c, 'superblock')
     assert (code, found['node']) == (0, 1), found
-    assert sorted(copy['state'] for copy in found['copies']) == ['empty', 'valid']
+    assert sorted(copy['state'] for copy in found['copies']) == ['valid', 'valid']
     code, found = inspect(c, 'wal')
     assert code == 0 and found['segments'] == [] and found['start']['last'] == 0
     assert content(c.data(1)) == before
