@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,22 @@
 #include <unistd.h>
 
 static const char LOCK_NAME[] = "LOCK";
+
+/* The name of a folder is lost with the power as long as the folder that it stands in was not flushed. */
+static int flush_parent(const char *path)
+{
+    char parent[PATH_MAX];
+    int result = 0;
+
+    (void)snprintf(parent, sizeof parent, "%s", path); /* dirname() writes into it */
+    const int fd = open(dirname(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fsync(fd) != 0)
+        result = -errno;
+    close(fd);
+    return result;
+}
 
 int datadir_make_folders(const char *path)
 {
@@ -27,8 +44,9 @@ int datadir_make_folders(const char *path)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
-            return -errno;
+        const int result = mkdir(part, 0755) == 0 ? flush_parent(part) : -errno;
+        if (result != 0 && result != -EEXIST)
+            return result;
     }
     return 0;
 }
@@ -166,6 +184,8 @@ int datadir_create(struct datadir *d, const char *path, char *error, size_t erro
 {
     int result = datadir_make_folders(path);
 
+    if (result == 0)
+        result = flush_parent(path); /* it may be there by an init that was cut off */
     if (result != 0 && result != -ENOTDIR) {
         snprintf(error, error_bytes, "data directory %s can't be made: %s", path,
                  strerror(-result));

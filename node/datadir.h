@@ -31,7 +31,7 @@ void datadir_close(struct datadir *d);
 int datadir_check_owner(const struct datadir *d, const struct superblock *found,
                         const struct superblock *wanted, char *error, size_t error_bytes);
 
-/* mkdir -p, for the run and links directories too. 0 or negative errno. */
+/* mkdir -p that outlives a power cut, for the run and links directories too. 0 or negative errno. */
 int datadir_make_folders(const char *path);
 
 #endif

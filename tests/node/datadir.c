@@ -1,5 +1,5 @@
 /* Goal:   a data directory that is missing, a file, empty, foreign or in use is refused with a
- *         sentence that says what to do; init makes one only where nothing is.
+ *         sentence that says what to do; init makes one only where nothing is, and so that it lasts.
  * Method: each case on a real directory below /tmp. flock() is by open file, so the second holder
  *         may be this process.
  */
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,24 @@
 #include <unistd.h>
 
 #include "node/datadir.h"
+
+/* What fsync() was called for: linked in its place. */
+static struct {
+    uint32_t count;
+    ino_t inode[16];
+} flushed;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    struct stat s;
+
+    assert_int_equal(fstat(fd, &s), 0);
+    assert_true(flushed.count < sizeof flushed.inode / sizeof flushed.inode[0]);
+    flushed.inode[flushed.count++] = s.st_ino;
+    return __real_fsync(fd);
+}
 
 struct place {
     char root[64];
@@ -138,6 +157,36 @@ static void init_makes_only_new_ones(void **state)
     datadir_close(&d);
 }
 
+static bool was_flushed(const char *path)
+{
+    struct stat s;
+    bool found = false;
+
+    assert_int_equal(stat(path, &s), 0);
+    for (uint32_t i = 0; i < flushed.count; i++)
+        found = found || flushed.inode[i] == s.st_ino;
+    return found;
+}
+
+/* The names on the way to what the node will say is durable are so themselves. */
+static void folders_outlive_a_power_cut(void **state)
+{
+    struct place *p = *state;
+    struct datadir d;
+    char parent[80];
+
+    flushed.count = 0;
+    assert_int_equal(datadir_create(&d, p->path, p->error, sizeof p->error), 0);
+    datadir_close(&d);
+    snprintf(parent, sizeof parent, "%s/a", p->root);
+    assert_true(was_flushed(p->root));
+    assert_true(was_flushed(parent));
+    flushed.count = 0; /* one that another init had made, and may not have flushed */
+    assert_int_equal(datadir_create(&d, p->path, p->error, sizeof p->error), 0);
+    datadir_close(&d);
+    assert_true(was_flushed(parent));
+}
+
 static void foreign_is_refused(void **state)
 {
     struct place *p = *state;
@@ -161,7 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLACE_TEST(missing_is_refused),       PLACE_TEST(empty_is_refused),
         PLACE_TEST(file_is_refused),          PLACE_TEST(second_holder_learns_the_first),
-        PLACE_TEST(init_makes_only_new_ones), PLACE_TEST(foreign_is_refused),
+        PLACE_TEST(init_makes_only_new_ones), PLACE_TEST(folders_outlive_a_power_cut),
+        PLACE_TEST(foreign_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
