@@ -160,6 +160,15 @@ static int load_header(struct snapshots *s, const char *name, struct snapshots_f
     return -EXDEV;
 }
 
+/* A chunk in its buffer, and a checksum for each: smaller ones are more. */
+static bool fits_memory(const struct snapshots_options *o, const struct snapshot_header *h)
+{
+    ASSERT(h->chunk_bytes > 0);
+    return h->chunk_bytes <= o->chunk_bytes && h->bytes <= o->bytes_max &&
+           snapshot_chunk_count(h->bytes, h->chunk_bytes) <=
+               snapshot_chunk_count(o->bytes_max, o->chunk_bytes);
+}
+
 /* What is wrong with a file whose header is whole. */
 static int judge(struct snapshots *s, const char *name, uint64_t bytes,
                  struct snapshots_found *found)
@@ -174,7 +183,7 @@ static int judge(struct snapshots *s, const char *name, uint64_t bytes,
         SAY(found, "%s is not the snapshot that the log names", name);
         return 1;
     }
-    if (h->chunk_bytes > s->options.chunk_bytes || h->bytes > s->options.bytes_max) {
+    if (!fits_memory(&s->options, h)) {
         SAY(found, "%s has %llu bytes in chunks of %u: more than is now configured", name,
             (unsigned long long)h->bytes, h->chunk_bytes);
         return -EFBIG;

@@ -409,6 +409,72 @@ static void lost_file_is_written_anew(void **state)
     fixture_delete(f);
 }
 
+/* A snapshot of the whole log with so many full chunks; the log stands on it. */
+static void take_large(struct fixture *f, uint32_t chunks)
+{
+    static const uint8_t content[FIXTURE_CHUNK_BYTES] = {1};
+    const struct fixture_state *now = fixture_now(f);
+    const raft_index index = now->last;
+    const struct snapshot_start start = {
+        .index = index,
+        .term = now->term,
+        .chain = now->entry[index].chain,
+        .room = (uint64_t)chunks * FIXTURE_CHUNK_BYTES,
+    };
+
+    assert_int_equal(snapshot_begin(f->snapshots, &start), 0);
+    for (uint32_t taken = 0; taken < chunks; fixture_turn(f, TURN_NS))
+        taken += snapshot_append(f->snapshots, content, sizeof content) == 0;
+    assert_int_equal(snapshot_end(f->snapshots), 0);
+    while (snapshot_ready(f->snapshots) == NULL)
+        fixture_turn(f, TURN_NS);
+    const struct snapshot_header *h = snapshot_ready(f->snapshots);
+    const struct wal_base base = {
+        .index = index,
+        .term = now->term,
+        .chain = now->entry[index].chain,
+        .snapshot_index = index,
+        .snapshot_bytes = h->bytes,
+        .snapshot_digest = h->digest,
+    };
+    const struct wal_step step = {
+        .seq = ++f->seq, .term = now->term, .vote = now->vote, .first = 1, .commit = index};
+    assert_int_equal(wal_set_base(f->wal, &step, &base, false), 0);
+    while (snapshot_current(f->snapshots) == NULL)
+        fixture_turn(f, TURN_NS);
+}
+
+/* Its checksums have no place in the memory that is lent for fewer, larger chunks. */
+static void smaller_chunks_than_configured(void **state)
+{
+    (void)state;
+    const uint32_t chunks = 3 * SNAPSHOT_ROW_CHUNKS;
+    struct snapshots_options options = {
+        .bytes_max = (uint64_t)chunks * FIXTURE_CHUNK_BYTES,
+        .chunk_bytes = FIXTURE_CHUNK_BYTES,
+        .write_bytes = 16 * FIXTURE_CHUNK_BYTES,
+    };
+    struct snapshots_found found;
+    struct fixture *f = fixture_new(16);
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 3, 300);
+    fixture_settle(f);
+    void *memory = aligned_alloc(DISK_SECTOR, snapshots_bytes(&options));
+    assert_int_equal(snapshots_open(&f->snapshots, memory, f->wal, &options, &found), 0);
+    take_large(f, chunks);
+    free(memory);
+    disk_sim_power_cut(f->disk);
+    assert_int_equal(fixture_try_open(f), -1); /* the model does not know of this base */
+    options.chunk_bytes = options.write_bytes;
+    memory = aligned_alloc(DISK_SECTOR, snapshots_bytes(&options));
+    assert_int_equal(snapshots_open(&f->snapshots, memory, f->wal, &options, &found), -EFBIG);
+    assert_non_null(strstr(found.sentence, "in chunks of 4096: more than is now configured"));
+    free(memory);
+    f->snapshots = NULL;
+    fixture_delete(f);
+}
+
 static int mend(struct fixture *f, uint32_t chunk, const uint8_t *content, uint32_t length)
 {
     const int taken = snapshot_repair(f->snapshots, chunk, content, length);
@@ -570,6 +636,7 @@ int main(void)
         cmocka_unit_test(missing_or_cut_file_is_told),
         cmocka_unit_test(leftovers_are_removed),
         cmocka_unit_test(lost_file_is_written_anew),
+        cmocka_unit_test(smaller_chunks_than_configured),
         cmocka_unit_test(damaged_chunk_is_put_right),
         cmocka_unit_test(full_disk_drops_it_and_one_comes_later),
         cmocka_unit_test(broken_disk_stops_the_log),
