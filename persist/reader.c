@@ -136,12 +136,13 @@ static enum reader_step fetch(struct wal *w, uint64_t need)
 
     if (r->reads_on && length < READ_ON)
         length = READ_ON;
-    length = length > need && !r->careful ? length : need;
     length = length < w->options.batch_bytes ? length : w->options.batch_bytes;
     if (r->read->background && length > SHARE_BYTES_MAX)
-        length = need > SHARE_BYTES_MAX ? need : SHARE_BYTES_MAX;
+        length = SHARE_BYTES_MAX;
+    length = length > need && !r->careful ? length : need;
     length = length < rest ? length : rest;
-    ASSERT(length >= DISK_SECTOR);
+    ASSERT(length >= need);
+    ASSERT(length <= WAL_BATCH_BYTES_MAX);
     const struct disk_op op = {
         .kind = DISK_OP_READ,
         .slot = w->segment[r->at.segment].slot,
@@ -239,7 +240,7 @@ static enum reader_step step(struct wal *w)
         return READER_GOES_ON;
     }
     const uint64_t total = batch_bytes(h.record_bytes);
-    if (total > w->options.batch_bytes || r->at.offset + total > live_end(w, r))
+    if (total > WAL_BATCH_BYTES_MAX || r->at.offset + total > live_end(w, r))
         return finish(r, -EBADMSG);
     bytes = window_at(r, total);
     if (bytes == NULL)

@@ -27,7 +27,7 @@ static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h
     ASSERT(r->number > 0);
     if (!header_is_next(r, limit, h))
         return 0;
-    /* Our own limits have nothing to do with whether it is good. */
+    /* Our own limits have nothing to do with whether it is good: the settings may have been others. */
     if (batch_bytes(h->record_bytes) > r->scan.window_bytes_max)
         return REFUSE(r, -EFBIG,
                       "batch %llu has %u bytes of records: more than buffer_count * "

@@ -54,7 +54,7 @@ static struct layout layout_of(const struct wal_options *o)
 
     l.buffers = align_up(sizeof(struct wal));
     l.window = l.buffers + (size_t)o->buffer_count * o->batch_bytes;
-    l.headers = l.window + o->batch_bytes;
+    l.headers = l.window + WAL_BATCH_BYTES_MAX;
     l.sector = l.headers + SEGMENT_DATA_OFFSET;
     l.zeros = l.sector + DISK_SECTOR;
     l.names = l.zeros + o->zeros_bytes;

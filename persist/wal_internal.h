@@ -217,7 +217,7 @@ struct wal_reader {
     bool shared;  /* what is in flight has the share of the disk */
     bool wants;   /* it was refused, and asks again */
     bool careful; /* a disk read failed: no more than needed is read at once */
-    uint8_t *window;
+    uint8_t *window; /* WAL_BATCH_BYTES_MAX: an earlier start may have had other settings */
     struct wal_place window_place;
     uint64_t window_bytes; /* valid ones; what is durable never changes */
     uint64_t wanted_bytes; /* of the read in flight */

@@ -204,6 +204,31 @@ static void read_error_is_reported(void **state)
 }
 
 /* One record a batch, more batches than the table of places has entries. */
+/* The largest batch is a setting; what an earlier start has written is as large as it was then. */
+static void batch_larger_than_configured_now(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(17);
+
+    f->options.batch_bytes = 2 * FIXTURE_BATCH_BYTES;
+    f->options.segment_bytes = wal_segment_bytes_min(&f->options) * 2;
+    f->options.flights = 1;
+    assert_int_equal(fixture_open(f), 0);
+    fixture_settle(f);
+    for (uint32_t i = 0; i < 12; i++) /* one goes out at once, the others share a batch */
+        fixture_extend(f, 1, FIXTURE_BATCH_BYTES / 3);
+    fixture_settle(f);
+    const struct fixture_state *s = fixture_now(f);
+    assert_true(wal_counters(f->wal)->bytes > 2 * FIXTURE_BATCH_BYTES);
+    disk_sim_power_cut(f->disk);
+    f->options.batch_bytes = FIXTURE_BATCH_BYTES;
+    assert_int_equal(fixture_open(f), 0); /* reads all of it */
+    for (uint32_t i = 0; i < 100; i++)
+        read_somewhere(f);
+    assert_int_equal(fixture_now(f)->last, s->last);
+    fixture_delete(f);
+}
+
 static void long_log_is_found_through_a_thinned_table(void **state)
 {
     (void)state;
@@ -251,6 +276,7 @@ int main(void)
         cmocka_unit_test(nothing_is_served_before_it_is_durable),
         cmocka_unit_test(one_read_at_a_time),
         cmocka_unit_test(read_error_is_reported),
+        cmocka_unit_test(batch_larger_than_configured_now),
         cmocka_unit_test(long_log_is_found_through_a_thinned_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
