@@ -124,12 +124,15 @@ int wal_view_skip(struct wal_view *v, const struct wal_end *end, raft_index floo
     v->last = end->index;
     if (result != 0 || end->index == 0)
         return result;
-    /* Terms never go down: if the last known one is higher, its entry was replaced in the hole. */
+    /* Terms never go down: if the last known one is higher, its entry was replaced in the hole, and a
+     * configuration that stood above the floor may have been. */
     const raft_term guess = v->run_term[v->run_count - 1];
-    if (guess > end->term && end->index > floor)
+    if (guess > end->term && end->index > floor) {
+        wal_view_drop_configs(v, floor + 1, end->index);
         result = wal_view_set_term(v, floor + 1, end->index, end->term);
-    else if (guess < end->term && end->term_known)
+    } else if (guess < end->term && end->term_known) {
         result = wal_view_set_term(v, end->index, end->index, end->term);
+    }
     v->last_term = v->run_term[v->run_count - 1];
     v->last_chain = end->chain;
     return result;

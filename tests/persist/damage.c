@@ -533,6 +533,73 @@ static void read_error_is_tried_by_sector(void **state)
     fixture_delete(f);
 }
 
+/* Entries of `term`, the last one a CONFIG, told to a log whose hard state is of `hard_term`; waits until
+ * they are durable. The header checksum of the last one. */
+static uint32_t append_entries(struct fixture *f, raft_index first, raft_index last, raft_term term,
+                               raft_term hard_term, uint32_t chain)
+{
+    static uint8_t bytes[FIXTURE_BATCH_BYTES];
+    static const uint8_t payload[16] = {7};
+    struct wal_step step = {.seq = ++f->seq,
+                            .term = hard_term,
+                            .commit = 1,
+                            .first = first,
+                            .last = last,
+                            .bytes = bytes};
+
+    for (raft_index index = first; index <= last; index++) {
+        const struct record_spec spec = {
+            .type = index == last ? RECORD_CONFIG : RECORD_COMMAND,
+            .cluster = FIXTURE_CLUSTER,
+            .index = index,
+            .term = term,
+            .chain = chain,
+            .payload = payload,
+            .payload_bytes = sizeof payload,
+        };
+        chain = record_encode(&spec, bytes + step.length);
+        step.length += record_bytes(sizeof payload);
+    }
+    while (wal_append(f->wal, &step) != 0)
+        fixture_turn(f, 100 * 1000);
+    while (wal_durable(f->wal) < step.seq)
+        fixture_turn(f, 100 * 1000);
+    return chain;
+}
+
+/* A leader of an older term than the entries that it replaces, in the batch that is lost: what was replaced
+ * can't be read any more by the terms that the log has, and its configurations are nobody's. */
+static void configuration_that_was_replaced_in_a_hole(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(18);
+    struct batch_header h;
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    assert_int_equal(fixture_open(f), 0);
+    const uint32_t common = append_entries(f, 1, 1, 1, 1, 0);
+    (void)append_entries(f, 2, 3, 5, 5, common);
+    const uint32_t replaced = append_entries(f, 2, 4, 4, 6, common);
+    (void)append_entries(f, 5, 5, 4, 6, replaced);
+    fixture_idle(f);
+    disk_sim_power_cut(f->disk);
+    segment_name(name, 1);
+    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
+    uint64_t at = SEGMENT_DATA_OFFSET;
+    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 4; memcpy(&h, bytes + at, sizeof h))
+        at += batch_bytes(h.record_bytes);
+    bytes[at] ^= 1;
+    const int result = fixture_try_open(f);
+    if (result != FIXTURE_HOLES)
+        fail_msg("%d %s", result, f->error);
+    assert_int_equal(f->recovered.last, 5);
+    assert_int_equal(f->recovered.config_count, 2);
+    assert_int_equal(f->recovered.config[0].index, 1);
+    assert_int_equal(f->recovered.config[1].index, 5);
+    fixture_delete(f);
+}
+
 /* What a start makes of a log in which one sector is zeros, or can't be read. */
 static int start_with(const struct fixture *f, struct fixture *intact, const char *name,
                       uint64_t sector, enum disk_harm harm)
@@ -585,6 +652,7 @@ int main(void)
         cmocka_unit_test(every_damaged_sector_is_seen),
         cmocka_unit_test(interrupted_repair_goes_on),
         cmocka_unit_test(hole_is_cut_and_filled_by_another_history),
+        cmocka_unit_test(configuration_that_was_replaced_in_a_hole),
         cmocka_unit_test(bad_batch_above_the_mark_is_cut),
         cmocka_unit_test(damage_is_told_by_entries),
         cmocka_unit_test(rot_below_a_running_log_is_not_served),
