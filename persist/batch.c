@@ -8,14 +8,28 @@
 
 enum { BATCH_CHECKED_BYTES = offsetof(struct batch_header, header_crc) };
 
+static bool flags_valid(const struct batch_header *h)
+{
+    if (h->version == 1)
+        return h->flags == 0;
+    switch (h->flags) {
+    case 0:
+        return true;
+    case BATCH_FILLS:
+        return h->record_count > 0;
+    case BATCH_CUTS:
+        return h->record_count == 0;
+    default:
+        return false;
+    }
+}
+
 /* Rules that hold for each batch that was ever composed. */
 static bool fields_valid(const struct batch_header *h)
 {
-    if (h->kind != BATCH_NEW && h->kind != BATCH_COPY)
+    if ((h->kind != BATCH_NEW && h->kind != BATCH_COPY) || !flags_valid(h))
         return false;
-    if ((h->flags & ~(uint32_t)BATCH_FLAGS) != 0 || (h->version == 1 && h->flags != 0))
-        return false;
-    if (h->number == 0 || h->mark_number >= h->number)
+    if (h->number == 0 || h->number > BATCH_NUMBER_MAX || h->mark_number >= h->number)
         return false;
     if (h->first_seq > h->last_seq)
         return false;
@@ -26,6 +40,8 @@ static bool fields_valid(const struct batch_header *h)
     if ((h->record_count == 0) != (h->record_bytes == 0))
         return false;
     if (h->last_index > RAFT_WORD_MAX || h->commit > h->last_index)
+        return false;
+    if ((h->last_index == 0) != (h->last_term == 0))
         return false;
     return h->last_term <= h->term && h->term <= RAFT_WORD_MAX;
 }

@@ -25,6 +25,9 @@ enum {
     BATCH_HEADER_BYTES = 160,
 };
 
+/* Like an index it is never reached, and sums don't wrap. */
+#define BATCH_NUMBER_MAX RAFT_WORD_MAX
+
 enum batch_kind {
     BATCH_NEW = 1,
     BATCH_COPY = 2, /* recovery wrote an earlier batch of this number anew */
@@ -33,7 +36,6 @@ enum batch_kind {
 enum batch_flag {
     BATCH_FILLS = 1, /* its records fill a hole below: they replace nothing and nothing is cut */
     BATCH_CUTS = 2,  /* no records: the log ends in a hole, with another entry than stood there */
-    BATCH_FLAGS = BATCH_FILLS | BATCH_CUTS,
 };
 
 struct batch_header {

@@ -3,6 +3,7 @@
 
 #include "base/crc32c.h"
 #include "base/planted.h"
+#include "persist/batch.h"
 #include "persist/file_name.h"
 
 #include <string.h>
@@ -17,6 +18,8 @@ static bool manifest_valid(const struct segment_manifest *m)
         return m->base_index == 0 && m->start_generation == 0;
     if (m->start_generation == 0 || m->start_number == 0)
         return false;
+    if (m->start_number > BATCH_NUMBER_MAX || m->cut_number > BATCH_NUMBER_MAX)
+        return false;
     return m->base_index <= m->snapshot_index && m->snapshot_index <= RAFT_WORD_MAX &&
            m->config_index <= m->base_index && m->base_term <= RAFT_WORD_MAX;
 }
@@ -30,6 +33,8 @@ static bool fields_valid(const struct segment_header *h)
     if (h->kind == SEGMENT_ROLL && h->continues_generation == 0)
         return false;
     if (h->segment_bytes % DISK_SECTOR != 0 || h->continues_offset % DISK_SECTOR != 0)
+        return false;
+    if (h->continues_number > BATCH_NUMBER_MAX || h->copied_number > BATCH_NUMBER_MAX)
         return false;
     return h->manifest.start_generation <= h->generation && manifest_valid(&h->manifest);
 }
@@ -111,5 +116,6 @@ void segment_name_unfinished(char name[DISK_NAME_BYTES], uint64_t generation)
 
 uint64_t segment_generation(const char *name)
 {
-    return file_name_number(name, SEGMENT_NAME_PREFIX);
+    const uint64_t generation = file_name_number(name, SEGMENT_NAME_PREFIX);
+    return generation <= SEGMENT_GENERATION_MAX ? generation : 0;
 }

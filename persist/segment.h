@@ -24,6 +24,9 @@ enum {
     SEGMENT_CONFIG_BYTES_MAX = 256,
 };
 
+/* Never reached; a name beyond it is not one of ours. */
+#define SEGMENT_GENERATION_MAX RAFT_WORD_MAX
+
 enum segment_kind {
     SEGMENT_ROLL = 1,     /* goes on wherever the one before ends */
     SEGMENT_RECOVERY = 2, /* fixes where the one before ends */
