@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/moment.h"
+
 struct published {
     alignas(64) _Atomic uint64_t word;
 };
@@ -18,12 +20,14 @@ struct published {
 /* The writer's lcore only. Release pairs with the acquire in published_get(). */
 static inline void published_set(struct published *p, uint64_t value)
 {
+    moment();
     atomic_store_explicit(&p->word, value, memory_order_release);
 }
 
 /* Any lcore. Acquire pairs with the release in published_set(). */
 static inline uint64_t published_get(const struct published *p)
 {
+    moment();
     return atomic_load_explicit(&((struct published *)p)->word, memory_order_acquire);
 }
 

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/moment.h"
 
 enum { CACHE_LINE_BYTES = 64 };
 
@@ -55,6 +56,7 @@ static inline struct spsc *spsc_init(void *memory, uint32_t slot_count, uint32_t
 /* Producer. Free slots, at least `want` of them if there are that many. */
 static inline uint32_t spsc_room(struct spsc *q, uint32_t want)
 {
+    moment();
     /* Relaxed: tail is our own word. */
     const uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
     const uint32_t size = q->mask + 1;
@@ -87,6 +89,7 @@ static inline uint32_t spsc_push(struct spsc *q, const void *items, uint32_t ite
 /* Consumer. Items waiting, at least `want` of them if there are that many. */
 static inline uint32_t spsc_count(struct spsc *q, uint32_t want)
 {
+    moment();
     const uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed); /* our own word */
 
     if (q->tail_seen - head < want) {

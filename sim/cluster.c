@@ -239,6 +239,7 @@ void cluster_crash(struct sim *s, struct sim_node *n, enum sim_crash_mode mode)
     net_kill(s->net, n->number);
     workload_crash(s, n);
     members_crash(s, n);
+    poll_forget(n);
     n->replica = NULL;
     n->ambush = n->ambushed = n->image_due = n->leaves = false;
     n->down_until_ns = UINT64_MAX;
@@ -247,6 +248,7 @@ void cluster_crash(struct sim *s, struct sim_node *n, enum sim_crash_mode mode)
 void cluster_drop(struct sim_node *n)
 {
     disks_forget(n);
+    poll_drop(n);
     if (n->memory != NULL)
         munmap(n->memory, n->memory_bytes);
     n->memory = NULL;

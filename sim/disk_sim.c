@@ -7,6 +7,7 @@
  */
 #include "sim/disk_sim.h"
 
+#include "base/moment.h"
 #include "sim/disk_sim_internal.h"
 
 #include <errno.h>
@@ -558,6 +559,7 @@ static struct pending *pending_take(struct disk *d)
 
 int disk_submit(struct disk *d, const struct disk_op *op)
 {
+    moment();
     ASSERT(op->slot < DISK_FILES_MAX);
     ASSERT(op->offset % DISK_SECTOR == 0);
     ASSERT(op->length % DISK_SECTOR == 0);
@@ -610,6 +612,7 @@ uint32_t disk_reap(struct disk *d, struct disk_done *done, uint32_t count)
 {
     uint32_t reaped = 0;
 
+    moment();
     while (reaped < count && d->done_count > 0)
         done[reaped++] = take_done(d, next_done(d));
     return reaped;

@@ -157,14 +157,35 @@ void faults_pause(struct sim *s, struct sim_node *n, uint64_t until_ns, bool clo
     sim_trace(s, "node %u: paused", sim_id(n));
 }
 
+/* In the middle of a poll: the whole process, or an lcore that the others overtake. */
+void faults_leave(struct sim *s, struct prng *p, struct sim_node *n, uint64_t for_ns)
+{
+    /* Where time matters, more often than elsewhere. */
+    static const uint8_t role[] = {REPLICA_RAFT, REPLICA_RAFT, REPLICA_RAFT,    REPLICA_STORE,
+                                   REPLICA_TX,   REPLICA_RX,   REPLICA_PERSIST, REPLICA_STORE};
+
+    poll_leave(n, p,
+               &(struct sim_leave){
+                   .role = (enum replica_role)role[prng_below(p, sizeof role)],
+                   .whole = prng_below(p, 2) == 0,
+                   .for_ns = for_ns,
+               });
+    n->busy = true;
+    sim_trace(s, "node %u: a poll is to be left", sim_id(n));
+}
+
 static void pause_one(struct sim *s, struct prng *p)
 {
     struct sim_node *n = draw_living(s, p);
 
     if (n == NULL)
         return;
-    const uint64_t until_ns = s->now_ns + pause_length(s, p);
-    faults_pause(s, n, until_ns, prng_below(p, 2) == 0);
+    const uint64_t length_ns = pause_length(s, p);
+    const uint64_t kind = prng_below(p, 4);
+    if (kind < 2)
+        faults_pause(s, n, s->now_ns + length_ns, kind == 0);
+    else
+        faults_leave(s, p, n, length_ns);
 }
 
 static void stall_clock(struct sim *s, struct prng *p)
@@ -262,6 +283,9 @@ void faults_heal(struct sim *s)
             cluster_crash(s, n, SIM_LOSE_UNSYNCED);
         n->down_until_ns = stays_dead ? UINT64_MAX : s->now_ns;
         n->paused_until_ns = 0;
+        n->leave.for_ns = 0;
+        memset(n->stalled_until_ns, 0, sizeof n->stalled_until_ns);
+        n->busy = true;
         n->ambush = false;
         if (n->hung_until_ns != 0)
             n->hung_until_ns = s->now_ns;

@@ -2,6 +2,7 @@
  * each turn and after each start, and by images of its disk. */
 #include "base/assert.h"
 #include "base/crc32c.h"
+#include "sim/fibre.h"
 #include "sim/sim_internal.h"
 
 #include <errno.h>
@@ -194,14 +195,11 @@ static void trace_frame(struct sim *s, const struct sim_node *n, const struct fr
                   f->target, f->type, f->number, f->credit);
 }
 
-void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length)
+static void see_frame(struct sim *s, struct sim_node *n, const uint8_t *bytes, uint32_t length)
 {
-    struct sim *s = context;
-    struct sim_node *n = &s->node[node];
     struct frame f;
 
-    ASSERT(n->replica != NULL);
-    sim_mix(s, crc32c(node, bytes, length));
+    sim_mix(s, crc32c(n->number, bytes, length));
     const enum frame_verdict verdict = frame_decode(bytes, length, s->plan.options.cluster, &f);
     if (verdict != FRAME_OK_VERDICT || f.source != sim_id(n)) {
         check_fail(&s->report, "frames", "node %u sends a frame that is refused: %s", sim_id(n),
@@ -216,6 +214,16 @@ void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t 
         observe_chunk(s, &f);
     else if (f.type == FRAME_FORWARD)
         observe_forward(s, n, &f.forward);
+}
+
+void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length)
+{
+    struct sim *s = context;
+
+    ASSERT(s->node[node].replica != NULL);
+    fibre_pin(true);
+    see_frame(s, &s->node[node], bytes, length);
+    fibre_pin(false);
 }
 
 /* Entries of its log can't be read, and terms there are guesses. */

@@ -1,6 +1,7 @@
 #include "sim/port_sim.h"
 
 #include "base/assert.h"
+#include "base/moment.h"
 #include "base/prng.h"
 
 #include <stdlib.h>
@@ -438,6 +439,7 @@ uint32_t port_rx_burst(struct port *p, uint32_t link, struct port_buf *bufs, uin
     struct net_queue *q = &p->incoming[link];
     uint32_t got = 0;
 
+    moment();
     ASSERT(link < port_link_count(p));
     while (got < count && q->count > 0 && q->flight[0].arrival_ns <= net->now_ns) {
         struct net_frame *f = &net->frame[queue_pop(q)];
@@ -481,6 +483,7 @@ uint32_t port_tx_burst(struct port *p, uint32_t link, const struct port_buf *buf
 {
     uint32_t taken = 0;
 
+    moment();
     ASSERT(link < port_link_count(p));
     ASSERT(count <= p->sending);
     for (uint32_t i = 0; i < count; i++) {

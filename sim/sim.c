@@ -72,6 +72,7 @@ static void forget_nodes(struct sim *s)
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
         struct sim_node *n = &s->node[i];
         disks_forget(n);
+        poll_forget(n);
         n->replica = NULL;
         n->inits = 0;
         n->seen.led_term = 0; /* of those too that join later in the run */
@@ -158,22 +159,28 @@ static void set_timer(struct sim *s, struct sim_node *n)
 {
     n->timer_ns = UINT64_MAX;
     for (uint32_t role = 0; role < REPLICA_ROLE_COUNT; role++) {
-        const uint64_t local = replica_next_timer(n->replica, (enum replica_role)role);
-        uint64_t due = sim_clock_when(&n->clock, local);
-        if (n->stalled_until_ns[role] > s->now_ns)
-            due = n->stalled_until_ns[role];
+        uint64_t due = n->stalled_until_ns[role];
+        if (due <= s->now_ns)
+            due = sim_clock_when(&n->clock,
+                                 replica_next_timer(n->replica, (enum replica_role)role));
         n->timer_ns = earlier(n->timer_ns, due);
     }
 }
 
-/* True: this role is passed over, now or for a while. */
+/* True: this role is passed over, now or for a while. Half of those that stall are left in their poll. */
 static bool role_stalls(struct sim *s, struct sim_node *n, uint32_t role)
 {
     if (n->stalled_until_ns[role] > s->now_ns)
         return true;
     if (s->healed || !sim_chance(s, s->plan.role_skip))
         return false;
-    n->stalled_until_ns[role] = s->now_ns + 1 + prng_below(&s->prng, s->plan.role_stall_ns);
+    const uint64_t stall_ns = 1 + prng_below(&s->prng, s->plan.role_stall_ns);
+    if (prng_below(&s->prng, 2) == 0) {
+        poll_leave(n, &s->prng,
+                   &(struct sim_leave){.role = (enum replica_role)role, .for_ns = stall_ns});
+        return false;
+    }
+    n->stalled_until_ns[role] = s->now_ns + stall_ns;
     return true;
 }
 
@@ -245,9 +252,11 @@ static void node_turn(struct sim *s, struct sim_node *n)
     shuffle_roles(s, order);
     n->busy = false;
     for (uint32_t i = 0; i < REPLICA_ROLE_COUNT && !n->ambushed; i++) {
+        if (n->paused_until_ns > s->now_ns) /* in the middle of its turn */
+            break;
         if (role_stalls(s, n, order[i]))
             continue;
-        work += replica_poll(n->replica, (enum replica_role)order[i], local);
+        work += poll_role(s, n, (enum replica_role)order[i], local);
         if (n->image_due)
             image_check(s, n);
     }

@@ -62,6 +62,8 @@ struct sim_config {
     X(FLAP, "links that flapped")                                      \
     X(REPLAY, "old frames replayed")                                   \
     X(PAUSE, "pauses")                                                 \
+    X(PAUSE_INSIDE, "pauses in the middle of a poll")                  \
+    X(OVERTAKEN, "polls of a role that the others overtook")           \
     X(SIEGE, "leaders cut off from all others")                        \
     X(CLOCK_STALL, "clocks that stood still")                          \
     X(CLOCK_JUMP, "clocks that jumped")                                \

@@ -1,6 +1,7 @@
 /* sim/sim_internal.h: the state of a run.
  *
  *   sim.c       who has a turn next, and the turn
+ *   poll.c      one poll of one role
  *   settle.c    phase two
  *   cluster.c   a node's life: init, start, crash
  *   observe.c   what the checkers are told
@@ -87,6 +88,23 @@ struct sim_admin {
     struct sim_verdict verdict; /* of the last answer */
 };
 
+/* A poll of a role that may be left in its middle (poll.c). */
+struct sim_poll {
+    struct fibre *fibre; /* NULL: none was yet */
+    struct replica *replica;
+    enum replica_role role;
+    uint64_t local_ns; /* what it was told */
+    uint32_t work;     /* what it tells, when it has ended */
+};
+
+/* One such poll that is to come. */
+struct sim_leave {
+    enum replica_role role;
+    bool whole;       /* the process is paused with it */
+    uint32_t moments; /* of that role's polls until it is left */
+    uint64_t for_ns;  /* 0: none is planned */
+};
+
 struct sim_node {
     uint32_t number;
     enum sim_who who;
@@ -116,6 +134,8 @@ struct sim_node {
     uint64_t earliest_ns; /* no turn before */
     uint64_t timer_ns;
     uint64_t stalled_until_ns[REPLICA_ROLE_COUNT];
+    struct sim_poll poll[REPLICA_ROLE_COUNT];
+    struct sim_leave leave;
     bool busy; /* the last turn had work, or a role was passed over */
     uint32_t idle_turns;
     bool ambush;      /* dies when the next promise has left */
@@ -232,6 +252,14 @@ uint64_t sim_around(struct prng *p, uint64_t mean_ns);
 bool sim_step(struct sim *s); /* one event */
 void sim_trace(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* poll.c */
+uint32_t poll_role(struct sim *s, struct sim_node *n, enum replica_role role, uint64_t local_ns);
+bool poll_is_left(const struct sim_node *n, enum replica_role role);
+/* Plans that one is left; after how many moments is drawn. */
+void poll_leave(struct sim_node *n, struct prng *p, const struct sim_leave *leave);
+void poll_forget(struct sim_node *n); /* its process is gone */
+void poll_drop(struct sim_node *n);   /* and its memory, at the end of all runs */
+
 /* cluster.c */
 void cluster_init(struct sim *s, struct sim_node *n);
 bool cluster_start(struct sim *s, struct sim_node *n); /* false: recovery crashed, as ordered */
@@ -332,6 +360,7 @@ void faults_plan_next(struct sim *s);
 void faults_heal(struct sim *s);
 void faults_crash(struct sim *s, struct prng *p, struct sim_node *n, uint64_t down_ns);
 void faults_pause(struct sim *s, struct sim_node *n, uint64_t until_ns, bool clock_read);
+void faults_leave(struct sim *s, struct prng *p, struct sim_node *n, uint64_t for_ns);
 /* One good copy of each committed entry and a healthy majority remain: progress may be asked for. */
 bool faults_within_atlas(const struct sim *s);
 

@@ -1,0 +1,3 @@
+#include "base/moment.h"
+
+void (*moment_hook)(void);
