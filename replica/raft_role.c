@@ -51,13 +51,18 @@ static uint32_t take_durable(struct replica *r)
     return 1;
 }
 
-/* The leader's messages of the last poll came after its clock was read: see raft_heard_leader(). */
-static void renew_promise(struct replica *r)
+/* The leader's messages of the last poll came after its clock was read: see raft_heard_leader(). False:
+ * there is no room for a step yet, and none may come before this one, though there may be room by then. */
+static bool renew_promise(struct replica *r)
 {
     struct raft_event ev = {.type = RAFT_EV_RENEW};
 
-    if (raft_heard_leader(r->raft.raft) && step_deliver(r))
-        step_event(r, &ev);
+    if (!raft_heard_leader(r->raft.raft))
+        return true;
+    if (!step_deliver(r))
+        return false;
+    step_event(r, &ev);
+    return true;
 }
 
 static uint32_t take_tick(struct replica *r)
@@ -314,7 +319,8 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     if (must_stop(r))
         return 0;
     room_poll(r);
-    renew_promise(r);
+    if (!renew_promise(r))
+        return 0;
     work += take_durable(r);
     work += take_frames(r, r->control, CONTROL_BURST, true);
     work += take_tick(r);

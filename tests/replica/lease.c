@@ -1,12 +1,17 @@
 /* Goal:   a leader that reads by lease answers without a round while its lease holds, and never with
  *         what it has if it was paused between the confirmation and the answer and another leader
  *         has written meanwhile: then it asks again, as often as it takes. A follower that was paused
- *         after it has read its clock promises for as long as one that was not.
+ *         after it has read its clock promises for as long as one that was not, also when nothing could
+ *         leave it when it woke.
  * Method: replicas of world.h. One of them is polled by hand, role by role, and left alone while the
- *         others go on. The follower's leader and its rival are puppets. */
+ *         others go on. The follower's leader and its rival are puppets. The last poll is left at each of
+ *         its first moments in turn, while the tx role makes room. */
 #include "tests/replica/puppet.h"
 
+#include "raftcore/raft.h"
 #include "sim/disk_sim.h"
+#include "sim/fibre.h"
+#include "sim/port_sim.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -177,6 +182,83 @@ static void paused_follower_keeps_its_promise(void **state)
     puppets_close(&s);
 }
 
+enum { TX_RING = 256, BURST = 32, MOMENTS = 24, ARRIVAL_NS = 100000 }; /* as world.c and raft have it */
+
+struct late_poll {
+    struct replica *replica;
+    uint64_t clock_ns;
+};
+
+static void poll_raft(void *context)
+{
+    const struct late_poll *late = context;
+    replica_poll(late->replica, REPLICA_RAFT, late->clock_ns);
+}
+
+/* The rival's questions lie in the ring to raft, as many as it takes. */
+static void ask(struct puppets *s, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        puppet_say(s->three, &(struct raft_msg){.type = RAFT_MSG_PREVOTE, .term = 2});
+    s->w->now_ns += ARRIVAL_NS;
+    net_advance(s->w->net, s->w->now_ns);
+    while (replica_poll(s->w->machine[0].replica, REPLICA_RX, s->w->now_ns) > 0)
+        continue;
+}
+
+/* Answers fill the ring to tx, but for one less than a poll of raft may say. */
+static void leave_little_room(struct puppets *s, struct late_poll *late)
+{
+    for (uint32_t room = TX_RING; room > BURST; room -= BURST) {
+        ask(s, BURST);
+        poll_raft(late);
+    }
+    ask(s, 1);
+    poll_raft(late);
+}
+
+/* The poll that hears the leader late is the one that fills the ring to tx. In the next one there is no
+ * room when the promise is to be renewed, and there is when the questions are looked at. */
+static void late_promise_without_room(uint32_t moments)
+{
+    struct fibre *fibre = fibre_new();
+    struct puppets s;
+
+    puppets_open(&s);
+    puppets_begin(&s);
+    puppet_lead(s.two, 1, 100);
+    struct late_poll late = {s.w->machine[0].replica, s.w->now_ns};
+    s.w->paused = 0;
+    leave_little_room(&s, &late);
+    world_run_ms(s.w, 60);
+    puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT, .term = 1, .round = 1});
+    world_run_ms(s.w, 1);
+    ask(&s, 2 * BURST);
+    poll_raft(&late);
+    assert_true(raft_heard_leader(replica_raft(late.replica)));
+    world_run_ms(s.w, 50);
+    puppet_drop(s.three);
+    late.clock_ns = s.w->now_ns; /* more than 110 ms behind the first, 50 behind the leader's word */
+    if (!fibre_begin(fibre, poll_raft, &late, moments)) {
+        poll(s.w, 0, REPLICA_TX);
+        fibre_go_on(fibre, FIBRE_TO_ITS_END);
+    }
+    s.w->paused = s.w->count;
+    const struct frame *f = puppet_next(s.three, FRAME_RAFT, RAFT_MSG_PREVOTE_REPLY, 20);
+    assert_non_null(f);
+    for (; f != NULL; f = puppet_next(s.three, FRAME_RAFT, RAFT_MSG_PREVOTE_REPLY, 1))
+        assert_true(f->raft.reject);
+    puppets_close(&s);
+    fibre_delete(fibre);
+}
+
+static void late_promise_is_renewed_at_any_moment(void **state)
+{
+    (void)state;
+    for (uint32_t moments = 0; moments < MOMENTS; moments++)
+        late_promise_without_room(moments);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +266,7 @@ int main(void)
         cmocka_unit_test(paused_leader_does_not_answer_from_the_past),
         cmocka_unit_test(late_reads_hold_nobody_up),
         cmocka_unit_test(paused_follower_keeps_its_promise),
+        cmocka_unit_test(late_promise_is_renewed_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
