@@ -56,6 +56,10 @@
     X(LEASE_TOO_LONG, "lease-too-long", SIM, "a lease is over before anybody else can be elected") \
     X(LEASE_NOT_RECHECKED, "lease-not-rechecked", SIM,                                             \
       "a lease is judged by a clock that was read after the request came")                         \
+    X(LEASE_BY_EARLIER_CLOCK, "lease-by-earlier-clock", SIM,                                       \
+      "a read by lease waits until the clock was read behind it")                                  \
+    X(PROMISE_NOT_RENEWED, "promise-not-renewed", SIM,                                             \
+      "a follower promises from the first reading of the clock behind what it heard")              \
     X(LEASE_AFTER_TRANSFER, "lease-after-transfer", SIM,                                           \
       "no read by lease once TIMEOUT_NOW has left")                                                \
     X(START_WITHOUT_HOLD, "start-without-hold", SIM,                                               \

@@ -23,7 +23,7 @@ bool raft_heard_leader(const struct raft *r)
 
 void raft_on_renew(struct raft *r)
 {
-    if (!r->heard)
+    if (!r->heard || planted(PLANTED_PROMISE_NOT_RENEWED))
         return;
     r->heard = false;
     if (r->role == RAFT_LEADER)

@@ -150,7 +150,7 @@ static bool lease_holds(struct replica *r, uint64_t now_ns)
     ASSERT(role->has_held);
     if (read->until_ns == 0 || planted(PLANTED_LEASE_NOT_RECHECKED))
         return true;
-    if (role->popped > role->arrived)
+    if (role->popped > role->arrived && !planted(PLANTED_LEASE_BY_EARLIER_CLOCK))
         return false; /* it came after the clock was read */
     if (now_ns < read->until_ns)
         return true;

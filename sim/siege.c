@@ -2,8 +2,12 @@
  *
  *            siege_lay()           after about an election timeout
  *   NONE ------------------> NARROW --------------------------------+
- *    ^ |                      a minority hears it no more, and      |
- *    | |                      would like to campaign                v
+ *    ^ |                      |  a minority hears it no more, and   |
+ *    | |                      v  would like to campaign             |
+ *    | |                     EAGER --> LATE ------------------------+
+ *    | |                      |  the others are struck just before  |
+ *    | |                      +-------------------------------------+
+ *    | |                                                            v
  *    | +-------------------> WATCH --------------------------------> CUT ---+
  *    | |                      the message has left, or none came    ^      |
  *    | +------------------------------------------------------------+      |
@@ -16,6 +20,13 @@
  * deaf as soon as its TIMEOUT_NOW has left, or be paused when a round of heartbeats has. Its clients
  * ask for nothing but reads, some of them only when another node has served a write. Or they go on
  * writing, and a leader whose disk may be harmed dies in the end and loses of what it has alone.
+ *
+ * A lease rests on what followers promise, so those who keep a narrowed leader in office are struck
+ * where that promise could break, and in time for one of the strayed to use it: that one has asked for
+ * votes, and will again after an election timeout or somewhat more, before the lease is over. Either
+ * they start anew, or they are paused when they have answered a round and read their clocks; with that
+ * time they hear the next round, and answer it. Nobody writes meanwhile, so that the strayed log is as
+ * new as any.
  */
 #include "base/assert.h"
 #include "sim/sim_internal.h"
@@ -46,6 +57,10 @@ static void narrow(struct sim *s, struct prng *p)
 
     siege->stage = SIEGE_NARROW;
     siege->next_ns = s->now_ns + sim_around(p, s->plan.options.election_max_ns);
+    if (s->plan.options.lease_reads)
+        siege->blow = (enum siege_blow)prng_below(p, 3);
+    if (siege->blow != SIEGE_NO_BLOW) /* as soon as a strayed one asks for votes */
+        siege->next_ns = s->now_ns + 4 * s->plan.options.election_max_ns;
     for (uint32_t i = 0; i < s->node_count; i++) {
         const uint32_t node = (from + i) % s->node_count;
         const uint32_t strayed = siege->strayed | 1U << node;
@@ -58,14 +73,55 @@ static void narrow(struct sim *s, struct prng *p)
     sim_trace(s, "siege: nodes %#x lose the leader %u", siege->strayed, siege->node + 1);
 }
 
+/* Running nodes that the leader has not lost, as a set. */
+static uint32_t followers(const struct sim *s)
+{
+    uint32_t set = 0;
+
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if (i != s->siege.node && (s->siege.strayed >> i & 1) == 0 && s->node[i].replica != NULL)
+            set |= 1U << i;
+    return set;
+}
+
 /* Dead, and back before a heartbeat is due: whom they followed is forgotten. */
 static void restart_followers(struct sim *s, struct prng *p)
 {
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        struct sim_node *n = &s->node[i];
-        if (i != s->siege.node && (s->siege.strayed >> i & 1) == 0 && n->replica != NULL)
-            faults_crash(s, p, n, prng_below(p, s->plan.options.heartbeat_ns));
-    }
+    const uint32_t set = followers(s);
+
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if ((set >> i & 1) != 0)
+            faults_crash(s, p, &s->node[i], prng_below(p, s->plan.options.heartbeat_ns));
+}
+
+/* A strayed node has asked for votes, in vain. */
+static void grow_eager(struct sim *s, struct prng *p)
+{
+    struct sim_siege *siege = &s->siege;
+    const uint64_t timeout_ns = s->plan.options.election_min_ns;
+
+    siege->stage = SIEGE_EAGER;
+    siege->answered = 0;
+    if (siege->blow == SIEGE_RESTART)
+        siege->next_ns = s->now_ns + prng_between(p, timeout_ns / 2, timeout_ns);
+    else
+        siege->next_ns = s->now_ns + 2 * s->plan.options.heartbeat_ns; /* an answer comes before */
+}
+
+/* They have answered a round; the next one they hear when they wake. */
+static void pause_followers(struct sim *s, struct prng *p)
+{
+    struct sim_siege *siege = &s->siege;
+    const uint64_t timeout_ns = s->plan.options.election_min_ns;
+    const uint64_t until_ns = s->now_ns + prng_between(p, timeout_ns / 4, timeout_ns);
+    const uint32_t set = followers(s);
+
+    siege->stage = SIEGE_LATE;
+    siege->answered = 0;
+    siege->next_ns = until_ns + s->plan.options.heartbeat_ns;
+    for (uint32_t i = 0; i < s->node_count; i++)
+        if ((set >> i & 1) != 0)
+            faults_pause(s, &s->node[i], until_ns, true);
 }
 
 static void cut_off(struct sim *s, struct prng *p)
@@ -78,10 +134,14 @@ static void cut_off(struct sim *s, struct prng *p)
     ASSERT(n->replica != NULL);
     if (watched)
         way = siege->watched == RAFT_MSG_TIMEOUT_NOW ? SIEGE_DEAF : SIEGE_PAUSED;
-    if (siege->stage == SIEGE_NARROW && prng_below(p, 2) == 0)
+    if (siege->blow == SIEGE_RESTART || (siege->stage == SIEGE_NARROW && prng_below(p, 2) == 0))
         restart_followers(s, p);
     siege->stage = SIEGE_CUT;
     siege->next_ns = s->now_ns + sim_around(p, 2 * s->plan.options.election_max_ns);
+    if (siege->blow != SIEGE_NO_BLOW) {
+        way = SIEGE_APART;
+        siege->next_ns = s->now_ns + 2 * s->plan.options.election_max_ns; /* a lease and more */
+    }
     if (siege->loses_tail)
         way = SIEGE_APART;
     if (way == SIEGE_PAUSED)
@@ -114,8 +174,8 @@ void siege_lay(struct sim *s, struct prng *p)
     if (siege->stage != SIEGE_NONE || leader == UINT32_MAX)
         return;
     *siege = (struct sim_siege){.node = leader};
-    switch (prng_below(p, 6)) {
-    case 0:
+    switch (prng_below(p, s->plan.options.lease_reads ? 8 : 6)) {
+    default:
         narrow(s, p);
         break;
     case 1:
@@ -136,7 +196,7 @@ void siege_lay(struct sim *s, struct prng *p)
         siege->loses_tail = (s->plan.harmed >> leader & 1) != 0;
         cut_off(s, p);
         break;
-    default:
+    case 5:
         cut_off(s, p);
         break;
     }
@@ -176,17 +236,37 @@ void siege_go_on(struct sim *s, struct prng *p)
         lose_tail(s, p);
     if (siege->stage == SIEGE_CUT || !leads)
         siege_lift(s);
+    else if (siege->stage == SIEGE_NARROW && siege->blow != SIEGE_NO_BLOW)
+        grow_eager(s, p);
+    else if (siege->stage == SIEGE_EAGER && siege->blow == SIEGE_LATE_CLOCK)
+        pause_followers(s, p);
     else
         cut_off(s, p);
 }
 
-void siege_on_message(struct sim *s, const struct sim_node *n, enum raft_msg_type type)
+/* This message of `n` is what the stage waits for. */
+static bool is_awaited(struct sim *s, const struct sim_node *n, enum raft_msg_type type)
 {
     struct sim_siege *siege = &s->siege;
+    const bool strayed = (siege->strayed >> n->number & 1) != 0;
 
-    if (siege->stage != SIEGE_WATCH || siege->node != n->number || siege->watched != type)
+    if (siege->stage == SIEGE_WATCH)
+        return siege->node == n->number && siege->watched == type;
+    if (siege->stage == SIEGE_NARROW)
+        return siege->blow != SIEGE_NO_BLOW && strayed && type == RAFT_MSG_PREVOTE;
+    if (siege->stage != SIEGE_LATE &&
+        !(siege->stage == SIEGE_EAGER && siege->blow == SIEGE_LATE_CLOCK))
+        return false;
+    if (type == RAFT_MSG_HEARTBEAT_REPLY)
+        siege->answered |= 1U << n->number;
+    return (followers(s) & ~siege->answered) == 0;
+}
+
+void siege_on_message(struct sim *s, const struct sim_node *n, enum raft_msg_type type)
+{
+    if (!is_awaited(s, n, type))
         return;
-    siege->next_ns = s->now_ns; /* as soon as its turn has ended */
+    s->siege.next_ns = s->now_ns; /* as soon as its turn has ended */
     s->fault_next_ns = s->now_ns;
 }
 
@@ -207,7 +287,9 @@ void siege_on_write(struct sim *s, const struct sim_node *n)
 
 bool siege_wants_reads(const struct sim *s, const struct sim_node *n)
 {
-    const bool cut_off = s->siege.stage == SIEGE_CUT || s->siege.stage == SIEGE_WATCH;
+    const enum siege_stage stage = s->siege.stage;
 
-    return cut_off && !s->siege.loses_tail && s->siege.node == n->number;
+    if (stage == SIEGE_CUT || stage == SIEGE_WATCH)
+        return !s->siege.loses_tail && s->siege.node == n->number;
+    return stage != SIEGE_NONE && s->siege.blow != SIEGE_NO_BLOW;
 }

@@ -163,8 +163,17 @@ struct sim_flap {
 enum siege_stage {
     SIEGE_NONE,
     SIEGE_NARROW, /* the leader has just a majority */
+    SIEGE_EAGER,  /* and somebody else has asked for votes, and will again */
+    SIEGE_LATE,   /* its followers are paused with a time that gets old */
     SIEGE_WATCH,  /* until it sends a message of a certain kind */
     SIEGE_CUT,
+};
+
+/* What becomes of those who follow a narrowed leader, before it loses them. */
+enum siege_blow {
+    SIEGE_NO_BLOW,
+    SIEGE_RESTART,    /* they start anew: whom they followed is forgotten */
+    SIEGE_LATE_CLOCK, /* they hear the leader once more with a time from before */
 };
 
 /* Of one leader at a time (siege.c). */
@@ -172,6 +181,8 @@ struct sim_siege {
     enum siege_stage stage;
     uint32_t node;    /* who led when it was laid */
     uint32_t strayed; /* followers that hear it no more, as a set */
+    uint32_t answered; /* followers that have answered it in this stage, likewise */
+    enum siege_blow blow;
     bool loses_tail;  /* it dies of it, and what it has written alone is harmed */
     enum raft_msg_type watched;
     uint64_t next_ns; /* when the next stage is due */
