@@ -65,9 +65,12 @@ void raft_commit_by_count(struct raft *r, struct raft_effects *fx)
         return;
     }
     const bool first = r->commit < r->own_first;
+    const bool changes = raft_config_index(r) > r->commit;
     MARK_IF(reached > r->log.durable, COMMIT_AHEAD_OF_DISK);
     raft_commit_to(r, reached);
-    if (first)
-        raft_read_turn(r, fx); /* reads may have waited for our own first entry */
     raft_change_turn(r, fx);
+    /* Reads may have waited for our own first entry, or for an answer of voters that a change has let
+     * go: those say nothing more. */
+    if (first || changes)
+        raft_read_turn(r, fx);
 }
