@@ -52,7 +52,8 @@ struct frame_hello {
     bool log_empty;
     bool refused; /* you are not the incarnation that the configuration names */
     uint32_t accused_boot; /* not 0: I have seen a later boot of you than this one */
-    raft_index last;
+    raft_index last;       /* of the sender's log */
+    raft_term term;        /* the sender's */
 };
 
 /* A stream of requests from one origin to the leader of one term: go back N by position. Each

@@ -45,7 +45,8 @@ struct wire_hello {
     uint8_t reserved_low[3];
     uint32_t accused_boot;
     uint64_t last;
-    uint64_t reserved[10];
+    uint64_t term;
+    uint64_t reserved[9];
 };
 
 struct wire_forward {
@@ -161,6 +162,7 @@ static void hello_encode(const struct frame_hello *h, struct wire_hello *w)
                            (h->log_empty ? FLAG_LOG_EMPTY : 0) | (h->refused ? FLAG_REFUSED : 0)),
         .accused_boot = h->accused_boot,
         .last = h->last,
+        .term = h->term,
     };
 }
 
@@ -182,6 +184,7 @@ static bool hello_decode(const struct wire_hello *w, struct frame_hello *h)
         .refused = (w->flags & FLAG_REFUSED) != 0,
         .accused_boot = w->accused_boot,
         .last = w->last,
+        .term = w->term,
     };
     return (w->flags & ~(FLAG_WANTS_ANSWER | FLAG_LOG_EMPTY | FLAG_REFUSED)) == 0 &&
            is_zero(w->reserved_low, sizeof w->reserved_low) &&
@@ -440,7 +443,8 @@ bool frame_well_formed(const struct frame *f)
     case FRAME_RAFT:
         return raft_well_formed(f);
     case FRAME_HELLO:
-        return f->hello.last <= RAFT_WORD_MAX && f->body_bytes == 0;
+        return f->hello.last <= RAFT_WORD_MAX && f->hello.term <= RAFT_WORD_MAX &&
+               f->body_bytes == 0;
     case FRAME_FORWARD:
     case FRAME_FORWARD_ACK:
         return forward_well_formed(f);

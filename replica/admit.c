@@ -27,9 +27,22 @@ void admit_incarnation(struct peer *peer, uint64_t incarnation)
     ASSERT(incarnation != 0);
     peer->incarnation = incarnation;
     peer->boot = 0;
+    peer->boot_term = 0;
     peer->convicted_boot = 0;
     peer->liar_boot = 0;
     peer->accused_boot = 0;
+}
+
+/* What the peer has acknowledged to us as the leader of our term, by whatever boot. Of a boot that was
+ * convicted the core has forgotten it, but an older disk is not younger at its next start. */
+static void remember_match(struct replica *r, struct peer *peer)
+{
+    const raft_term term = raft_term_now(r->raft.raft);
+    const raft_index match = raft_match(r->raft.raft, peer->node); /* 0: we don't lead */
+
+    if (peer->boot_term != term || match > peer->boot_match)
+        peer->boot_match = match;
+    peer->boot_term = term;
 }
 
 /* The peer restarted: what it had not stored is gone, and so is what we had under way to it. */
@@ -37,9 +50,7 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
 {
     MARK_IF(peer->record_in.active && !peer->record_in.complete, BOOT_IN_CHUNKS);
     peer->boot = boot;
-    peer->boot_term = raft_term_now(r->raft.raft);
-    peer->boot_match = raft_role(r->raft.raft) == RAFT_LEADER ? raft_match(r->raft.raft, peer->node)
-                                                              : 0;
+    remember_match(r, peer);
     peer->log_empty = false;
     peer->no_room = false;
     peer->refuses_writes = false;

@@ -22,6 +22,7 @@ static void send_hello(struct replica *r, struct peer *peer)
             .refused = peer->refused,
             .accused_boot = peer->accused_boot,
             .last = raft_last(r->raft.raft),
+            .term = raft_term_now(r->raft.raft),
         },
     };
 
@@ -89,11 +90,14 @@ void bootstrap_poll(struct replica *r)
         try_bootstrap(r);
 }
 
-/* What a node has acknowledged to us in our term stays in its log while we lead: a new boot of it
- * whose log ends before that has an older disk than the one that was acknowledged for. */
+/* What a node has acknowledged to us in our term stays in its log while nobody leads a later one: a new
+ * boot of it whose log ends before that has an older disk than the one that was acknowledged for. But
+ * if it has a later term, the leader of that may have cut its log, and we are the last to hear of it. */
 static void judge_memory(struct replica *r, struct peer *peer, const struct frame *f)
 {
-    if (raft_role(r->raft.raft) != RAFT_LEADER || peer->boot_term != raft_term_now(r->raft.raft) ||
+    const raft_term term = raft_term_now(r->raft.raft);
+
+    if (raft_role(r->raft.raft) != RAFT_LEADER || peer->boot_term != term || f->hello.term > term ||
         f->hello.last >= peer->boot_match)
         return;
     peer->convicted_boot = f->source_boot;

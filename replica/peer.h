@@ -76,7 +76,8 @@ struct peer {
     bool log_empty;       /* said so to this life of ours */
     bool heard_hello;     /* of this boot: until then nothing else of it counts */
     raft_term boot_term;   /* ours, when we first heard this boot */
-    raft_index boot_match; /* what it had acknowledged to us by then, as the leader of that term */
+    raft_index boot_match; /* what it and earlier boots had acknowledged to us by then, as the leader
+                              of that term */
     uint32_t convicted_boot; /* this boot has lost what it acknowledged: it does not count; 0: none */
     uint32_t liar_boot;   /* this boot broke its word: nothing of it is heard; 0: none */
     bool hello_due;       /* an answer */

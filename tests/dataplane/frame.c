@@ -119,6 +119,7 @@ static void assert_same(const struct frame *a, const struct frame *b)
         assert_int_equal(a->hello.refused, b->hello.refused);
         assert_int_equal(a->hello.accused_boot, b->hello.accused_boot);
         assert_int_equal(a->hello.last, b->hello.last);
+        assert_int_equal(a->hello.term, b->hello.term);
     }
 }
 
@@ -288,7 +289,8 @@ static const struct broken broken[] = {
     {FRAME_HELLO, FIXED, 8, 1},
     {FRAME_HELLO, FIXED + 3, 1, 1},
     {FRAME_HELLO, FIXED + 8, TOO_HIGH, 8},
-    {FRAME_HELLO, FIXED + 16, 1, 1},
+    {FRAME_HELLO, FIXED + 16, TOO_HIGH, 8},
+    {FRAME_HELLO, FIXED + 24, 1, 1},
     {FRAME_FORWARD, FIXED, TOO_HIGH, 8},
     {FRAME_FORWARD, FIXED + 8, TOO_HIGH, 8},
     {FRAME_FORWARD, FIXED + 16, 0, 2},

@@ -399,6 +399,45 @@ static void older_disk_is_convicted(void **state)
     puppets_close(&s);
 }
 
+/* Neither does its next boot, until it has what was acknowledged for it. */
+static void older_disk_stays_convicted(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    elect_and_put(&s);
+    for (uint32_t boot = 0; boot < 2; boot++) {
+        say_last(&s, 0);
+        puppet_acknowledge(s.two, raft_term_now(real_raft(&s)), 2);
+        world_run_ms(s.w, 1);
+        assert_int_equal(raft_match(real_raft(&s), 2), 0);
+        puppet_restart(s.two);
+    }
+    say_last(&s, 1);
+    puppet_acknowledge(s.two, raft_term_now(real_raft(&s)), 2);
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_commit(real_raft(&s)), 2);
+    puppets_close(&s);
+}
+
+/* The leader of a later term has cut its log before it restarted, and the real node has not heard of it:
+ * nobody has broken a promise. */
+static void log_cut_by_a_later_leader_is_no_older_disk(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    elect_and_put(&s);
+    puppet_send(s.two, &(struct frame){.type = FRAME_HELLO,
+                                       .hello = {.wants_answer = true,
+                                                 .term = raft_term_now(real_raft(&s)) + 1}});
+    const struct frame *f = puppet_next(s.two, FRAME_HELLO, 0, 5);
+    assert_non_null(f);
+    assert_int_equal(f->hello.accused_boot, 0);
+    assert_int_equal(raft_role(real_raft(&s)), RAFT_LEADER);
+    puppets_close(&s);
+}
+
 /* Who broke its word counts no more and is not told to stop; its next boot is another matter. */
 static void who_broke_its_word_counts_no_more(void **state)
 {
@@ -544,6 +583,8 @@ int main(void)
         cmocka_unit_test(refused_node_stops),
         cmocka_unit_test(nothing_of_a_boot_counts_before_its_hello),
         cmocka_unit_test(older_disk_is_convicted),
+        cmocka_unit_test(older_disk_stays_convicted),
+        cmocka_unit_test(log_cut_by_a_later_leader_is_no_older_disk),
         cmocka_unit_test(who_broke_its_word_counts_no_more),
         cmocka_unit_test(another_incarnation_answers_for_itself),
         cmocka_unit_test(new_boot_is_probed_at_once),
