@@ -78,13 +78,21 @@ static void fill_holes(struct replica *r, struct peer *peer)
     }
 }
 
+/* Its leader's term is over, or we led it and do so no longer: a piece would keep the others from
+ * electing another. */
+static bool is_over(const struct replica *r, const struct chunk_send *out)
+{
+    return out->key.term != raft_term_now(r->raft.raft) ||
+           (!out->key.forward && raft_role(r->raft.raft) != RAFT_LEADER);
+}
+
 static void poll_peer(struct replica *r, struct peer *peer)
 {
     struct chunk_send *out = &peer->chunk_out;
 
-    if (out->key.term != raft_term_now(r->raft.raft)) {
+    if (is_over(r, out)) {
         MARK(CHUNK_TERM_OVER);
-        out->active = false; /* its leader's term is over */
+        out->active = false;
         return;
     }
     if (r->raft.now_ns - out->progress_ns > r->options.resend_ns) {

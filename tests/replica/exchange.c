@@ -468,6 +468,22 @@ static void pieces_end_with_their_term(void **state)
     puppets_close(&s);
 }
 
+/* A piece is a sign of its leader's life, so who has found that it leads no longer sends none. */
+static void pieces_end_with_the_lead(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    begin_large(&s);
+    const raft_term term = raft_term_now(real_raft(&s));
+    world_run_ms(s.w, 250); /* nobody answers */
+    assert_int_not_equal(raft_role(real_raft(&s)), RAFT_LEADER);
+    assert_int_equal(raft_term_now(real_raft(&s)), term);
+    puppet_drop(s.two);
+    assert_int_equal(pieces_within(&s, 60), 0);
+    puppets_close(&s);
+}
+
 static void broken_words_are_counted(void **state)
 {
     struct puppets s;
@@ -507,6 +523,7 @@ int main(void)
         cmocka_unit_test(absurd_acknowledgements_are_dropped),
         cmocka_unit_test(new_boot_gets_all_pieces),
         cmocka_unit_test(pieces_end_with_their_term),
+        cmocka_unit_test(pieces_end_with_the_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
