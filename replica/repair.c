@@ -153,14 +153,16 @@ static void ask(struct replica *r)
 }
 
 /* The log is whole: the core begins anew over it. It has led nothing and appended nothing since the
- * start, so that all it has to remember is its term and its vote. */
+ * start, so that all it has to remember is its term and its vote. A leader that was heard in this poll
+ * counts on a promise that only the next reading of the clock gives its length: that comes first. */
 static void finish(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
     struct raft_recovered *known = &role->recovered;
     struct wal_recovered found;
 
-    if (!step_deliver(r) || published_get(&r->options.view->durable) < raft_seq_last(role->raft))
+    if (raft_heard_leader(role->raft) || !step_deliver(r) ||
+        published_get(&r->options.view->durable) < raft_seq_last(role->raft))
         return;
     wal_report(r->persist.wal, &found);
     ASSERT(found.hole_count == 0);

@@ -8,6 +8,7 @@
  *         its first moments in turn, while the tx role makes room. */
 #include "tests/replica/puppet.h"
 
+#include "persist/segment.h"
 #include "raftcore/raft.h"
 #include "sim/disk_sim.h"
 #include "sim/fibre.h"
@@ -154,31 +155,107 @@ static void late_reads_hold_nobody_up(void **state)
     world_close(w);
 }
 
+/* The real node reads its clock, is paused, and then hears a heartbeat in the same poll. It must vote
+ * for nobody for an election_min from there on, all but the last of it. */
+static void paused_node_promises(struct puppets *s)
+{
+    const struct raft_msg asks = {.type = RAFT_MSG_PREVOTE, .term = 2, .prev_index = 9, .prev_term = 1};
+    const uint64_t promise_ns = 99 * 1000000;
+    const uint64_t clock_ns = s->w->now_ns; /* the last that raft sees before the pause */
+
+    s->w->paused = 0;
+    world_run_ms(s->w, 60);
+    puppet_say(s->two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT, .term = 1, .round = 1});
+    world_run_ms(s->w, 1);
+    poll(s->w, 0, REPLICA_RX);
+    replica_poll(s->w->machine[0].replica, REPLICA_RAFT, clock_ns);
+    s->w->paused = s->w->count;
+    const uint64_t heard_ns = s->w->now_ns;
+    while (s->w->now_ns < heard_ns + promise_ns) {
+        puppet_say(s->three, &asks);
+        const struct frame *f = puppet_next(s->three, FRAME_RAFT, RAFT_MSG_PREVOTE_REPLY, 1);
+        assert_non_null(f);
+        assert_true(f->raft.reject);
+    }
+}
+
 static void paused_follower_keeps_its_promise(void **state)
 {
-    const struct raft_msg asks = {.type = RAFT_MSG_PREVOTE, .term = 2};
-    const uint64_t promise_ns = 99 * 1000000; /* all but the last of election_min */
     struct puppets s;
 
     (void)state;
     puppets_open(&s);
     puppets_begin(&s);
     puppet_lead(s.two, 1, 100);
-    const uint64_t clock_ns = s.w->now_ns; /* the last that raft sees before the pause */
-    s.w->paused = 0;
-    world_run_ms(s.w, 60);
-    puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT, .term = 1, .round = 1});
-    world_run_ms(s.w, 1);
-    poll(s.w, 0, REPLICA_RX);
-    replica_poll(s.w->machine[0].replica, REPLICA_RAFT, clock_ns);
-    s.w->paused = s.w->count;
-    const uint64_t heard_ns = s.w->now_ns;
-    while (s.w->now_ns < heard_ns + promise_ns) {
-        puppet_say(s.three, &asks);
-        const struct frame *f = puppet_next(s.three, FRAME_RAFT, RAFT_MSG_PREVOTE_REPLY, 1);
-        assert_non_null(f);
-        assert_true(f->raft.reject);
+    paused_node_promises(&s);
+    puppets_close(&s);
+}
+
+enum { ENTRIES = 3, LOST = 2 };
+
+/* The bytes of the record, wherever they stand on the disk. */
+static void damage(struct disk *disk, const uint8_t *record)
+{
+    static char names[DISK_FILES_MAX][DISK_NAME_BYTES];
+    const int64_t count = disk_list(disk, SEGMENT_NAME_PREFIX, names, DISK_FILES_MAX);
+    uint32_t damaged = 0;
+
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t length;
+        uint8_t *bytes = disk_sim_bytes(disk, names[i], &length);
+        uint8_t *at = memmem(bytes, length, record, RECORD_HEADER_BYTES);
+        for (; at != NULL; at = memmem(bytes, length, record, RECORD_HEADER_BYTES), damaged++)
+            *at ^= 1;
     }
+    assert_true(damaged > 0);
+}
+
+/* A follower starts with an entry missing, and the two others greet it. */
+static void start_with_a_hole(struct puppets *s, uint8_t records[ENTRIES][RECORD_HEADER_BYTES])
+{
+    uint32_t chain = 0;
+
+    puppets_open(s);
+    puppets_begin(s);
+    puppet_lead(s->two, 1, 20);
+    for (raft_index i = 1; i <= ENTRIES; i++) {
+        const struct record_spec spec = {
+            .type = RECORD_EMPTY, .cluster = 7, .index = i, .term = 1, .chain = chain};
+        chain = record_encode(&spec, records[i - 1]);
+        puppet_append(s->two, 1, record_at(records[i - 1]), i == 1 ? 0 : 1, 0);
+        world_run_ms(s->w, 20);
+    }
+    world_kill(s->w, 0);
+    damage(s->w->machine[0].disk, records[LOST - 1]);
+    world_start(s->w, 0);
+    puppet_greet(s->two, ENTRIES);
+    puppet_greet(s->three, ENTRIES);
+}
+
+/* Its core begins anew in the poll that finds the log whole, and it must not forget what it promised
+ * before in that poll. */
+static void promise_outlives_a_repair(void **state)
+{
+    _Alignas(RECORD_ALIGN) uint8_t records[ENTRIES][RECORD_HEADER_BYTES];
+    struct puppets s;
+
+    (void)state;
+    start_with_a_hole(&s, records);
+    const struct replica *real = s.w->machine[0].replica;
+    const struct frame *asked = puppet_next(s.two, FRAME_REPAIR_ASK, 0, 100);
+    assert_non_null(asked);
+    assert_int_equal(asked->repair.index, LOST);
+    struct frame answer = {.type = FRAME_REPAIR, .repair = asked->repair,
+                           .body = records[LOST - 1], .body_bytes = RECORD_HEADER_BYTES};
+    answer.repair.total = RECORD_HEADER_BYTES;
+    puppet_send(s.two, &answer);
+    for (uint32_t turn = 0; wal_repairs_durable(replica_wal(real)) == 0; turn++) {
+        assert_true(turn < 10000);
+        world_turn(s.w);
+    }
+    paused_node_promises(&s);
+    assert_int_equal(published_get(&s.w->machine[0].counters.repaired), 1);
+    assert_int_equal(published_get(&s.w->machine[0].counters.holes), 0);
     puppets_close(&s);
 }
 
@@ -267,6 +344,7 @@ int main(void)
         cmocka_unit_test(late_reads_hold_nobody_up),
         cmocka_unit_test(paused_follower_keeps_its_promise),
         cmocka_unit_test(late_promise_is_renewed_at_any_moment),
+        cmocka_unit_test(promise_outlives_a_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
