@@ -139,7 +139,8 @@ struct frame {
     X(CHECKSUM)                                                                                    \
     X(CLUSTER)                                                                                     \
     X(MALFORMED)    /* a length, count or number out of range */                                   \
-    X(RING_FULL)    /* counted behind the decoder from here on */                                  \
+    X(TOO_OFTEN)    /* control, beyond its sender's rate; behind the decoder from here on */       \
+    X(RING_FULL)                                                                                   \
     X(TARGET)       /* for another node or incarnation */                                          \
     X(STRANGER)     /* from nobody we know, or another incarnation */                              \
     X(STALE_BOOT)   /* from an earlier boot of the sender, or to one of ours */                    \

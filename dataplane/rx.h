@@ -13,6 +13,23 @@
 #include "base/spsc.h"
 #include "dataplane/frame.h"
 
+enum {
+    /* Control frames need no credit, so a sender's are bounded by time: one in RX_CONTROL_NS, and
+     * RX_CONTROL_BURST at once. In one poll of its raft role a peer says to us at most a heartbeat or
+     * its answer, a question for the read index or its answer, an acknowledgement of entries (those
+     * that wait for the disk go as one), of pieces, of requests, and now and then a HELLO or a grant:
+     * rounds of reads follow each other no closer than a round trip, and all the others share a
+     * poll. Polls with so much to do take over 10 us: 500 000 frames a second, and this is twice
+     * that. The burst is what waits in a port (1024 frames) for a role that was not polled. */
+    RX_CONTROL_NS = 1000,
+    RX_CONTROL_BURST = 1024,
+};
+
+struct rx_sender {
+    raft_node node;
+    uint64_t paid_ns; /* its frames so far take it to this time; ahead of now by the burst at most */
+};
+
 struct rx_item {
     struct frame frame; /* body points into buf */
     struct port_buf buf;
@@ -27,10 +44,12 @@ struct rx {
     struct spsc *to_raft_control; /* struct rx_item */
     struct spsc *to_raft_data;    /* struct rx_item */
     struct spsc *returned;        /* struct rx_item; buf and link count */
+    uint32_t sender_count;        /* nodes that are named; all others are the one behind them */
+    struct rx_sender sender[RAFT_MEMBERS_MAX + 1];
     uint64_t verdict_count[FRAME_VERDICT_COUNT];
 };
 
 /* One turn: at most PORT_BURST_MAX frames of each link. Work done; 0: idle. */
-uint32_t rx_poll(struct rx *rx);
+uint32_t rx_poll(struct rx *rx, uint64_t now_ns);
 
 #endif

@@ -312,7 +312,10 @@ static void open_roles(struct replica *r)
         .to_raft_control = r->control,
         .to_raft_data = r->data,
         .returned = r->returned,
+        .sender_count = o->members.count,
     };
+    for (uint32_t i = 0; i < o->members.count; i++)
+        r->rx.sender[i].node = o->members.member[i].node;
     r->tx.tx.port = o->port;
     r->tx.tx.cluster = o->cluster;
     memcpy(r->tx.tx.route, o->route, sizeof o->route);
@@ -349,7 +352,7 @@ uint32_t replica_poll(struct replica *r, enum replica_role role, uint64_t now_ns
 {
     switch (role) {
     case REPLICA_RX: {
-        const uint32_t work = rx_poll(&r->rx);
+        const uint32_t work = rx_poll(&r->rx, now_ns);
         if (work > 0)
             for (uint32_t i = 0; i < FRAME_VERDICT_COUNT; i++)
                 published_set(&r->options.counters->frames[i], r->rx.verdict_count[i]);

@@ -32,6 +32,7 @@ struct port {
 };
 
 static struct port port;
+static uint64_t now_ns;
 
 static struct buffer *lend(void)
 {
@@ -181,7 +182,7 @@ static void frames_are_sorted_and_counted(void **state)
     arrive(&p, 2, FRAME_CREDIT);
     arrive(&p, 2, FRAME_CREDIT);
     spoil_last(2);
-    assert_int_equal(rx_poll(&rx), 4);
+    assert_int_equal(rx_poll(&rx, now_ns), 4);
     assert_int_equal(rx.verdict_count[FRAME_OK_VERDICT], 3);
     assert_int_equal(rx.verdict_count[FRAME_CHECKSUM_VERDICT], 1);
     assert_int_equal(counted(&rx), 4);
@@ -189,18 +190,18 @@ static void frames_are_sorted_and_counted(void **state)
 
     assert_int_equal(give_back(&rx, rx.to_raft_control), 2);
     assert_int_equal(give_back(&rx, rx.to_raft_data), 1);
-    assert_int_equal(rx_poll(&rx), 3);
+    assert_int_equal(rx_poll(&rx, now_ns), 3);
     assert_int_equal(lent_count(), 0);
-    assert_int_equal(rx_poll(&rx), 0); /* idle */
+    assert_int_equal(rx_poll(&rx, now_ns), 0); /* idle */
 }
 
 /* As many turns as it takes: one takes no more than the control ring has room for. */
 static uint32_t poll_all(struct rx *rx)
 {
     uint32_t taken = 0;
-    uint32_t work = rx_poll(rx);
+    uint32_t work = rx_poll(rx, now_ns);
 
-    for (; work > 0; work = rx_poll(rx))
+    for (; work > 0; work = rx_poll(rx, now_ns))
         taken += work;
     return taken;
 }
@@ -215,10 +216,10 @@ static void control_waits_in_the_port_for_room(void **state)
     open_rx(&rx);
     for (uint32_t i = 0; i < RING_SLOTS + 2; i++)
         arrive(&p, 1, FRAME_HELLO);
-    assert_int_equal(rx_poll(&rx), RING_SLOTS);
+    assert_int_equal(rx_poll(&rx, now_ns), RING_SLOTS);
     assert_int_equal(rx.verdict_count[FRAME_RING_FULL_VERDICT], 0);
     assert_int_equal(give_back(&rx, rx.to_raft_control), RING_SLOTS);
-    assert_int_equal(rx_poll(&rx), RING_SLOTS + 2); /* what came back counts as work too */
+    assert_int_equal(rx_poll(&rx, now_ns), RING_SLOTS + 2); /* what came back counts as work too */
     assert_int_equal(rx.verdict_count[FRAME_OK_VERDICT], RING_SLOTS + 2);
     assert_int_equal(rx.verdict_count[FRAME_RING_FULL_VERDICT], 0);
 }
@@ -250,7 +251,7 @@ static void a_storm_is_counted_to_the_last_frame(void **state)
 
     prng_seed(&p, 3);
     open_rx(&rx);
-    for (uint32_t turn = 0; turn < 2000; turn++) {
+    for (uint32_t turn = 0; turn < 2000; turn++, now_ns += 20 * RX_CONTROL_NS) {
         const uint64_t burst = prng_below(&p, 20);
         for (uint64_t i = 0; i < burst; i++) {
             const uint32_t link = (uint32_t)prng_below(&p, LINKS);
@@ -268,9 +269,74 @@ static void a_storm_is_counted_to_the_last_frame(void **state)
     }
     give_back(&rx, rx.to_raft_control);
     give_back(&rx, rx.to_raft_data);
-    rx_poll(&rx);
+    rx_poll(&rx, now_ns);
     assert_int_equal(lent_count(), 0);
     assert_true(rx.verdict_count[FRAME_RING_FULL_VERDICT] > 0);
+}
+
+/* So many HELLOs of the node, a few at a time, each turn's taken by raft at once. */
+static void speak(struct rx *rx, struct prng *p, raft_node node, uint32_t count)
+{
+    uint8_t body[FRAME_BODY_BYTES_MAX];
+    struct frame f;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct buffer *const b = lend();
+        assert_non_null(b);
+        sample_frame(p, FRAME_HELLO, &f, body);
+        f.source = node;
+        f.target = (raft_node)(node + 1);
+        b->length = frame_encode(&f, SAMPLE_CLUSTER, &sample_route, b->bytes);
+        port.queue[0][port.queue_count[0]++] = b;
+        rx_poll(rx, now_ns);
+        give_back(rx, rx->to_raft_control);
+        rx_poll(rx, now_ns);
+    }
+}
+
+static uint64_t spoke(struct rx *rx, enum frame_verdict verdict)
+{
+    const uint64_t count = rx->verdict_count[verdict];
+    rx->verdict_count[verdict] = 0;
+    return count;
+}
+
+/* A sender may say what its bucket holds, and then what time puts into it; whoever is not named shares
+ * one bucket with the others that are not. Data is bounded by credit and by nothing here. */
+static void who_speaks_too_often_is_dropped_alone(void **state)
+{
+    (void)state;
+    struct rx rx;
+    struct prng p;
+
+    prng_seed(&p, 7);
+    open_rx(&rx);
+    rx.sender_count = 2;
+    rx.sender[0].node = 1;
+    rx.sender[1].node = 2;
+    now_ns = 5 * RX_CONTROL_NS;
+    speak(&rx, &p, 2, RX_CONTROL_BURST);
+    assert_int_equal(spoke(&rx, FRAME_OK_VERDICT), RX_CONTROL_BURST);
+    speak(&rx, &p, 2, 3);
+    assert_int_equal(spoke(&rx, FRAME_TOO_OFTEN_VERDICT), 3);
+    now_ns += 2 * RX_CONTROL_NS - 1; /* only one is paid for */
+    speak(&rx, &p, 2, 2);
+    assert_int_equal(spoke(&rx, FRAME_TOO_OFTEN_VERDICT), 1);
+    assert_int_equal(spoke(&rx, FRAME_OK_VERDICT), 1);
+    speak(&rx, &p, 1, RX_CONTROL_BURST);
+    assert_int_equal(spoke(&rx, FRAME_OK_VERDICT), RX_CONTROL_BURST);
+    speak(&rx, &p, 8, RX_CONTROL_BURST / 2);
+    speak(&rx, &p, 9, RX_CONTROL_BURST / 2 + 1);
+    assert_int_equal(spoke(&rx, FRAME_OK_VERDICT), RX_CONTROL_BURST);
+    assert_int_equal(spoke(&rx, FRAME_TOO_OFTEN_VERDICT), 1);
+    now_ns += 2ull * RX_CONTROL_BURST * RX_CONTROL_NS; /* a long silence fills it, and no more */
+    speak(&rx, &p, 2, RX_CONTROL_BURST + 1);
+    assert_int_equal(spoke(&rx, FRAME_OK_VERDICT), RX_CONTROL_BURST);
+    assert_int_equal(spoke(&rx, FRAME_TOO_OFTEN_VERDICT), 1);
+    arrive(&p, 0, FRAME_CHUNK);
+    rx_poll(&rx, now_ns);
+    assert_int_equal(spoke(&rx, FRAME_OK_VERDICT), 1);
+    assert_int_equal(give_back(&rx, rx.to_raft_data), 1);
 }
 
 static struct tx tx;
@@ -354,6 +420,7 @@ int main(void)
         cmocka_unit_test(control_waits_in_the_port_for_room),
         cmocka_unit_test(a_full_data_ring_holds_up_no_control),
         cmocka_unit_test(a_storm_is_counted_to_the_last_frame),
+        cmocka_unit_test(who_speaks_too_often_is_dropped_alone),
         cmocka_unit_test(a_full_burst_leaves_and_a_flush_sends_the_rest),
         cmocka_unit_test(what_the_wire_refuses_is_counted),
         cmocka_unit_test(an_empty_pool_drops_and_counts),

@@ -2,6 +2,7 @@
  *         out; control goes first; a large record arrives in pieces of any order and number, only gaps
  *         are sent again, and its pieces keep the leader alive.
  * Method: one real node, whose peers are puppets. */
+#include "dataplane/rx.h"
 #include "tests/replica/puppet.h"
 
 #include <setjmp.h>
@@ -170,6 +171,38 @@ static void control_goes_first(void **state)
     assert_non_null(f);
     assert_true(f->raft.reject);
     assert_int_equal(f->raft.term, TERM + 1);
+    puppets_close(&s);
+}
+
+/* In each turn as much as rx takes of a link, which is all that raft takes in a poll. */
+static void flood(struct puppet *p, uint32_t turns)
+{
+    for (uint32_t turn = 0; turn < turns; turn++) {
+        for (uint32_t i = 0; i < PORT_BURST_MAX; i++)
+            puppet_say(p, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT_REPLY, .term = TERM});
+        world_turn(p->w);
+    }
+}
+
+/* One peer speaks without end. What its rate and its burst leave of that reaches raft, and another's
+ * question of a vote is answered at once, each time. */
+static void a_flood_delays_nobody_else(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    follow_two(&s);
+    flood(s.two, 3 * RX_CONTROL_BURST / PORT_BURST_MAX); /* its burst is over */
+    puppet_drop(s.three);
+    for (uint32_t i = 0; i < 200; i++) {
+        puppet_say(s.three, &(struct raft_msg){.type = RAFT_MSG_PREVOTE, .term = TERM + 1});
+        flood(s.two, 3); /* the way there and back */
+        const struct frame *f = puppet_next(s.three, FRAME_RAFT, RAFT_MSG_PREVOTE_REPLY, 0);
+        assert_non_null(f);
+    }
+    const struct replica_counters *counters = &s.w->machine[0].counters;
+    assert_true(published_get(&counters->frames[FRAME_TOO_OFTEN_VERDICT]) > 1000);
+    assert_int_equal(published_get(&counters->frames[FRAME_RING_FULL_VERDICT]), 0);
     puppets_close(&s);
 }
 
@@ -512,6 +545,7 @@ int main(void)
         cmocka_unit_test(blocked_sender_probes),
         cmocka_unit_test(probe_is_answered),
         cmocka_unit_test(control_goes_first),
+        cmocka_unit_test(a_flood_delays_nobody_else),
         cmocka_unit_test(pieces_arrive_in_any_order),
         cmocka_unit_test(another_object_takes_the_slot),
         cmocka_unit_test(pieces_of_an_earlier_boot_are_gone),
