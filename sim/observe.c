@@ -118,11 +118,31 @@ static void observe_records(struct sim *s, const struct frame *f)
     }
 }
 
+/* What leases rest on. A copy's word, and an impostor's, is nobody's. */
+static void observe_lease(struct sim *s, const struct sim_node *n, const struct raft_msg *msg)
+{
+    const raft_node node = sim_id(n);
+
+    if (n->who != SIM_ITSELF)
+        return;
+    if (msg->type == RAFT_MSG_HEARTBEAT)
+        check_lease_asks(s->lease, msg->term, msg->round, s->now_ns);
+    else if (msg->type == RAFT_MSG_HEARTBEAT_REPLY)
+        check_lease_answers(s->lease, node, n->incarnation, msg->term, msg->round);
+    else if (msg->type == RAFT_MSG_VOTE && msg->transfer)
+        check_lease_hands_over(s->lease, msg->term);
+    else if (msg->type == RAFT_MSG_VOTE ||
+             (!msg->reject &&
+              (msg->type == RAFT_MSG_VOTE_REPLY || msg->type == RAFT_MSG_PREVOTE_REPLY)))
+        check_lease_helps(s->lease, node, n->incarnation, msg->term, s->now_ns);
+}
+
 static void observe_raft(struct sim *s, struct sim_node *n, const struct frame *f)
 {
     const struct raft_msg *msg = &f->raft;
 
     siege_on_message(s, n, (enum raft_msg_type)msg->type);
+    observe_lease(s, n, msg);
     switch ((enum raft_msg_type)msg->type) {
     case RAFT_MSG_APPEND:
         observe_leader(s, n, msg->term);

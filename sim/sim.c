@@ -41,6 +41,7 @@ struct sim *sim_new(void)
     s->net = net_create();
     s->log = check_log_create();
     s->promise = check_promise_create();
+    s->lease = check_lease_create();
     s->members = check_members_create();
     s->history = check_history_create();
     s->linear = check_linear_create();
@@ -58,6 +59,7 @@ void sim_delete(struct sim *s)
     net_destroy(s->net);
     check_log_destroy(s->log);
     check_promise_destroy(s->promise);
+    check_lease_destroy(s->lease);
     check_members_destroy(s->members);
     check_history_destroy(s->history);
     check_linear_destroy(s->linear);
@@ -116,6 +118,8 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     memset(s->happened, 0, sizeof s->happened);
     check_log_reset(s->log, &s->report);
     check_promise_reset(s->promise, &s->report);
+    check_lease_reset(s->lease, &s->report,
+                      s->plan.options.lease_reads ? s->plan.options.election_min_ns : 0);
     check_members_reset(s->members, &s->report);
     check_history_reset(s->history, REVISION_FIRST, &s->report);
     check_linear_reset(s->linear, REVISION_FIRST, &s->report);

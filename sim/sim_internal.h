@@ -25,6 +25,7 @@
 #include "base/admin.h"
 #include "base/prng.h"
 #include "sim/check_history.h"
+#include "sim/check_lease.h"
 #include "sim/check_linear.h"
 #include "sim/check_log.h"
 #include "sim/check_members.h"
@@ -218,6 +219,7 @@ struct sim {
     struct check_report report;
     struct check_log *log;
     struct check_promise *promise;
+    struct check_lease *lease;
     struct check_members *members;
     struct check_history *history;
     struct check_linear *linear;
