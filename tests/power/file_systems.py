@@ -28,8 +28,9 @@ FULL_LEAVES_KIB = 1024
 class Tested:
     """A log on one file system."""
 
-    def __init__(self, program, mounted):
+    def __init__(self, program, mounted, *options):
         self.mounted, self.promises, self.program = mounted, Promises(), program
+        self.options = options  # of each life
         self.newest = None
         self.directory = mounted.point + '/data'
         os.mkdir(self.directory)
@@ -45,7 +46,8 @@ class Tested:
             self.newest.process.wait()
 
     def life(self, *options):
-        self.newest = Life((self.program, self.directory, 1), self.promises, *options)
+        self.newest = Life((self.program, self.directory, 1), self.promises, *self.options,
+                           *options)
         return self.newest
 
     def verify(self, what):
@@ -111,7 +113,10 @@ def main():
         for test in (killed, full, breaks_down):
             if kind == 'tmpfs' and test is breaks_down:
                 continue  # it has no device that could fail
-            with LoopMount(kind, f'{folder}/{kind}') as mounted, Tested(program, mounted) as tested:
+            # Snapshots would give the log room again, out of itself.
+            options = ('--no-snapshots',) if test is full else ()
+            with (LoopMount(kind, f'{folder}/{kind}') as mounted,
+                  Tested(program, mounted, *options) as tested):
                 print(f'{kind:6} {test(tested)}', flush=True)
     shutil.rmtree(folder)
 
