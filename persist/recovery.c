@@ -101,7 +101,6 @@ static int add_record(struct recovery *r, const struct record_header *record)
 
 static int add_records(struct recovery *r, const struct batch_header *h, const uint8_t *records)
 {
-    struct wal_view *v = &r->w->view;
     uint32_t at = 0;
 
     for (uint32_t i = 0; i < h->record_count; i++) {
@@ -110,12 +109,6 @@ static int add_records(struct recovery *r, const struct batch_header *h, const u
         if (added != 0)
             return added;
         at += record_bytes(record->payload_bytes);
-    }
-    if (h->last_index < v->last && h->last_index <= v->base) {
-        cut_to_base(r->w);
-    } else if (h->last_index < v->last) {
-        wal_view_cut(v, h->last_index);
-        v->last_chain = h->last_chain;
     }
     return 0;
 }
