@@ -257,10 +257,13 @@ int disk_control_sweep(const struct disk_control *c)
         return result;
     }
     int result = 0;
-    for (struct dirent *e = readdir(directory); e != NULL; e = readdir(directory)) {
+    struct dirent *e;
+    for (errno = 0; (e = readdir(directory)) != NULL; errno = 0) {
         if (disk_name_unfinished(e->d_name) && unlinkat(c->directory_fd, e->d_name, 0) != 0)
             result = -errno;
     }
+    if (errno != 0) /* of readdir(): there may be more */
+        result = -errno;
     (void)closedir(directory);
     return result;
 }

@@ -154,6 +154,14 @@ static void add_fault(struct inspect *i, const struct inspect_fault *fault)
     report->fault_count++;
 }
 
+/* How many entries up to its last one a batch brings, by its header; 0: its records would have to be
+ * seen, for they fill a hole, or replace each other. */
+static uint64_t entries_at_end(const struct batch_header *h)
+{
+    ASSERT(h->number > 0);
+    return (h->flags & BATCH_FILLS) == 0 && h->record_count <= h->last_index ? h->record_count : 0;
+}
+
 /* What stood where no batch stands, up to `behind`; NULL: nothing follows that could tell. */
 static void add_gap(struct inspect *i, const struct batch_header *behind)
 {
@@ -168,7 +176,7 @@ static void add_gap(struct inspect *i, const struct batch_header *behind)
     if (behind == NULL) {
         fault.last_number = i->report.mark_number;
     } else {
-        const raft_index last = behind->last_index - behind->record_count;
+        const raft_index last = behind->last_index - entries_at_end(behind);
         fault.last_number = behind->number - 1;
         if (last > i->last.last_index) {
             fault.first_index = i->last.last_index + 1;
@@ -190,8 +198,8 @@ static void add_bad_batch(struct inspect *i, const struct batch_header *h)
     };
 
     ASSERT(h->number > 0);
-    if (h->record_count > 0) {
-        fault.first_index = h->last_index + 1 - h->record_count;
+    if (entries_at_end(h) > 0) {
+        fault.first_index = h->last_index + 1 - entries_at_end(h);
         fault.last_index = h->last_index;
     }
     add_fault(i, &fault);

@@ -326,7 +326,8 @@ static void go_on_at(struct recovery *r, struct wal_place at, uint64_t number,
     r->lost = number - 1 > r->w->manifest.cut_number;
 }
 
-/* The first header behind r->at in its segment that is of a later batch. */
+/* The first header behind r->at in its segment that is of a later batch: the one behind the mark at most,
+ * for what is lost in front of that was durable, and in front of any other it need not have been. */
 static bool find_behind(struct recovery *r, uint64_t limit)
 {
     struct wal_place at = r->at;
@@ -334,7 +335,8 @@ static bool find_behind(struct recovery *r, uint64_t limit)
 
     ASSERT(r->number <= r->mark_number); /* else it is no damage */
     for (; at.offset + DISK_SECTOR <= limit; at.offset += DISK_SECTOR) {
-        if (!recovery_header_at(r, at, limit, &h) || h.number <= r->number)
+        if (!recovery_header_at(r, at, limit, &h) || h.number <= r->number ||
+            h.number > r->mark_number + 1)
             continue;
         go_on_at(r, at, h.number, h.previous_crc);
         return true;

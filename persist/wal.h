@@ -217,7 +217,8 @@ uint64_t wal_step_cost(uint32_t length);
 bool wal_has_room(const struct wal *w);
 /* When wal_poll() must be called next though nothing arrives; UINT64_MAX: no need. */
 uint64_t wal_next_ns(const struct wal *w);
-/* When the oldest write in flight was submitted; 0: none. The slow-disk rules look at it. */
+/* When the oldest batch in flight was submitted; 0: none. For whoever looks on: the rules of the slow disk
+ * count from when a step was handed over, which covers what waits in front of the disk too. */
 uint64_t wal_oldest_unflushed_ns(const struct wal *w);
 const struct wal_counters *wal_counters(const struct wal *w);
 /* For whoever else has something to do on this disk. */

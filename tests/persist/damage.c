@@ -533,6 +533,39 @@ static void read_error_is_tried_by_sector(void **state)
     fixture_delete(f);
 }
 
+/* The last batch below the mark is lost, and so is the one behind it, which was not durable yet. What
+ * follows the two tells nothing: between it and the mark stands what nobody was promised. */
+static void damage_that_reaches_beyond_the_mark(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(22);
+    struct batch_header h;
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+    uint64_t at = SEGMENT_DATA_OFFSET;
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 1, 100);
+    fixture_settle(f);
+    for (uint32_t i = 0; i < 2; i++) { /* both in flight at once */
+        fixture_extend(f, 1, 100);
+        fixture_poll(f);
+    }
+    while (f->durable + 1 < f->state_count)
+        fixture_turn(f, 10 * 1000);
+    disk_sim_power_cut(f->disk);
+    segment_name(name, 1);
+    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
+    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 1; memcpy(&h, bytes + at, sizeof h))
+        at += batch_bytes(h.record_bytes);
+    bytes[at] ^= 1;
+    bytes[at + batch_bytes(h.record_bytes)] ^= 1;
+    assert_int_equal(fixture_try_open(f), -EBADMSG);
+    if (strstr(f->error, "nor can anything behind it: where the log ends is not known") == NULL)
+        fail_msg("%s", f->error);
+    fixture_delete(f);
+}
+
 /* What a base stands for is missed by nobody. */
 static void base_above_a_hole_closes_it(void **state)
 {
@@ -696,6 +729,7 @@ int main(void)
         cmocka_unit_test(damaged_header_of_the_newest_segment),
         cmocka_unit_test(damaged_copy_without_a_mark),
         cmocka_unit_test(damage_in_front_of_a_recovery_is_a_hole),
+        cmocka_unit_test(damage_that_reaches_beyond_the_mark),
         cmocka_unit_test(base_above_a_hole_closes_it),
         cmocka_unit_test(batch_of_another_predecessor_is_not_taken),
         cmocka_unit_test(batch_is_bound_to_its_place),
