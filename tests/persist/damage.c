@@ -192,8 +192,6 @@ static void damage_is_told_by_entries(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(10);
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
 
     assert_int_equal(fixture_open(f), 0);
     for (uint32_t i = 0; i < 5; i++) {
@@ -202,13 +200,8 @@ static void damage_is_told_by_entries(void **state)
     }
     fixture_idle(f);
     disk_sim_power_cut(f->disk);
-    segment_name(name, 1);
-    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
-    struct batch_header h;
-    uint64_t at = SEGMENT_DATA_OFFSET;
-    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 4; memcpy(&h, bytes + at, sizeof h))
-        at += batch_bytes(h.record_bytes);
-    bytes[at + BATCH_HEADER_BYTES + 3] ^= 1;
+    uint8_t *const batch = fixture_batch(f, 4);
+    batch[BATCH_HEADER_BYTES + 3] ^= 1;
     assert_int_equal(fixture_open(f), FIXTURE_HOLES);
     assert_int_equal(f->recovered.faulty_first, 3);
     assert_int_equal(f->recovered.faulty_last, 4);
@@ -220,9 +213,6 @@ static void hole_is_cut_and_filled_by_another_history(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(17);
-    struct batch_header h;
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
 
     assert_int_equal(fixture_open(f), 0);
     fixture_extend(f, 3, 100);
@@ -238,12 +228,8 @@ static void hole_is_cut_and_filled_by_another_history(void **state)
     }
     fixture_idle(f);
     disk_sim_power_cut(f->disk);
-    segment_name(name, 1);
-    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
-    uint64_t at = DISK_SECTOR;
-    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 4; memcpy(&h, bytes + at, sizeof h))
-        at += batch_bytes(h.record_bytes);
-    bytes[at] ^= 1;
+    uint8_t *const batch = fixture_batch(f, 4);
+    batch[0] ^= 1;
     assert_int_equal(fixture_open(f), FIXTURE_HOLES);
     assert_int_equal(f->recovered.last, 6);
 
@@ -540,9 +526,6 @@ static void damage_that_reaches_beyond_the_mark(void **state)
     (void)state;
     struct fixture *f = fixture_new(22);
     struct batch_header h;
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
-    uint64_t at = SEGMENT_DATA_OFFSET;
 
     assert_int_equal(fixture_open(f), 0);
     fixture_extend(f, 1, 100);
@@ -554,12 +537,10 @@ static void damage_that_reaches_beyond_the_mark(void **state)
     while (f->durable + 1 < f->state_count)
         fixture_turn(f, 10 * 1000);
     disk_sim_power_cut(f->disk);
-    segment_name(name, 1);
-    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
-    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 1; memcpy(&h, bytes + at, sizeof h))
-        at += batch_bytes(h.record_bytes);
-    bytes[at] ^= 1;
-    bytes[at + batch_bytes(h.record_bytes)] ^= 1;
+    uint8_t *const batch = fixture_batch(f, 1);
+    memcpy(&h, batch, sizeof h);
+    batch[0] ^= 1;
+    batch[batch_bytes(h.record_bytes)] ^= 1;
     assert_int_equal(fixture_try_open(f), -EBADMSG);
     if (strstr(f->error, "nor can anything behind it: where the log ends is not known") == NULL)
         fail_msg("%s", f->error);
@@ -572,9 +553,6 @@ static void base_above_a_hole_closes_it(void **state)
     (void)state;
     struct fixture *f = fixture_new(21);
     struct wal_recovered report = {0};
-    struct batch_header h;
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
 
     assert_int_equal(fixture_open(f), 0);
     for (uint32_t i = 0; i < 6; i++) {
@@ -583,12 +561,8 @@ static void base_above_a_hole_closes_it(void **state)
     }
     fixture_idle(f);
     disk_sim_power_cut(f->disk);
-    segment_name(name, 1);
-    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
-    uint64_t at = SEGMENT_DATA_OFFSET;
-    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 3; memcpy(&h, bytes + at, sizeof h))
-        at += batch_bytes(h.record_bytes);
-    bytes[at] ^= 1;
+    uint8_t *const batch = fixture_batch(f, 3);
+    batch[0] ^= 1;
     assert_int_equal(fixture_open(f), FIXTURE_HOLES);
     fixture_set_base(f, 2, false); /* below it: it stays */
     wal_report(f->wal, &report);
@@ -643,9 +617,6 @@ static void configuration_that_was_replaced_in_a_hole(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(18);
-    struct batch_header h;
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
 
     assert_int_equal(fixture_open(f), 0);
     const uint32_t common = append_entries(f, 1, 1, 1, 1, 0);
@@ -654,12 +625,8 @@ static void configuration_that_was_replaced_in_a_hole(void **state)
     (void)append_entries(f, 5, 5, 4, 6, replaced);
     fixture_idle(f);
     disk_sim_power_cut(f->disk);
-    segment_name(name, 1);
-    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
-    uint64_t at = SEGMENT_DATA_OFFSET;
-    for (memcpy(&h, bytes + at, sizeof h); h.last_index != 4; memcpy(&h, bytes + at, sizeof h))
-        at += batch_bytes(h.record_bytes);
-    bytes[at] ^= 1;
+    uint8_t *const batch = fixture_batch(f, 4);
+    batch[0] ^= 1;
     const int result = fixture_try_open(f);
     if (result != FIXTURE_HOLES)
         fail_msg("%d %s", result, f->error);

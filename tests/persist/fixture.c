@@ -8,6 +8,7 @@
 
 #include "base/crc32c.h"
 #include "base/record.h"
+#include "persist/batch.h"
 #include "persist/segment.h"
 
 enum { READ_BYTES = FIXTURE_BATCH_BYTES, CONFIG_BYTES = 16 };
@@ -650,4 +651,22 @@ void fixture_segment_name(struct fixture *f, uint32_t back, char name[DISK_NAME_
     ASSERT(count > back);
     qsort(names, count, DISK_NAME_BYTES, by_name);
     memcpy(name, names[count - 1 - back], DISK_NAME_BYTES);
+}
+
+uint8_t *fixture_batch(struct fixture *f, raft_index last)
+{
+    struct batch_header h;
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+    uint64_t at = SEGMENT_DATA_OFFSET;
+
+    segment_name(name, 1);
+    uint8_t *const bytes = disk_sim_bytes(f->disk, name, &length);
+    ASSERT(bytes != NULL);
+    for (memcpy(&h, bytes + at, sizeof h); h.last_index != last; memcpy(&h, bytes + at, sizeof h)) {
+        ASSERT(h.magic == BATCH_MAGIC);
+        at += batch_bytes(h.record_bytes);
+        ASSERT(at < length);
+    }
+    return bytes + at;
 }

@@ -158,6 +158,8 @@ bool fixture_snapshot_check(struct fixture *f);
 int fixture_snapshot_read(struct fixture *f);
 
 const struct fixture_state *fixture_now(const struct fixture *f);
+/* The stable bytes of the first batch of segment 1 behind which the log ends with entry `last`. */
+uint8_t *fixture_batch(struct fixture *f, raft_index last);
 /* The newest segment's name; `back` 1: the one before it. */
 void fixture_segment_name(struct fixture *f, uint32_t back, char name[DISK_NAME_BYTES]);
 

@@ -139,24 +139,21 @@ static void header_that_contradicts_its_records(void **state)
     (void)state;
     struct fixture *f = fixture_new(20);
     struct batch_header h;
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
-    uint64_t at = SEGMENT_DATA_OFFSET;
 
     assert_int_equal(fixture_open(f), 0);
     fixture_extend(f, 3, 100);
     fixture_idle(f); /* the mark is the batch that lies */
     disk_sim_power_cut(f->disk);
-    segment_name(name, 1);
-    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
-    for (memcpy(&h, bytes + at, sizeof h); h.last_index == 0 || h.record_count > 0;
-         memcpy(&h, bytes + at, sizeof h))
-        at += batch_bytes(h.record_bytes);
+    const uint8_t *const records = fixture_batch(f, 3);
+    memcpy(&h, records, sizeof h);
+    uint8_t *const mark = fixture_batch(f, 3) + batch_bytes(h.record_bytes);
+    memcpy(&h, mark, sizeof h);
+    assert_int_equal(h.record_count, 0);
     h.last_index = 2;
     h.last_chain = fixture_now(f)->entry[2].chain;
     h.commit = 0;
     batch_seal(&h);
-    memcpy(bytes + at, &h, sizeof h);
+    memcpy(mark, &h, sizeof h);
     assert_int_equal(fixture_try_open(f), -EBADMSG);
     assert_non_null(strstr(f->error, "and its records do not agree"));
     fixture_delete(f);

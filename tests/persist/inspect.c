@@ -157,10 +157,6 @@ static void batch_that_replaces_itself(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(9);
-    struct batch_header h;
-    char name[DISK_NAME_BYTES];
-    uint64_t length;
-    uint64_t at = SEGMENT_DATA_OFFSET;
 
     f->options.flights = 1;
     assert_int_equal(fixture_open(f), 0);
@@ -170,17 +166,14 @@ static void batch_that_replaces_itself(void **state)
         fixture_append_wait(f, &step);
     }
     fixture_idle(f);
-    segment_name(name, 1);
-    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
-    for (memcpy(&h, bytes + at, sizeof h); h.record_count < 3; memcpy(&h, bytes + at, sizeof h))
-        at += batch_bytes(h.record_bytes);
     disk_sim_power_cut(f->disk);
-    bytes[at + BATCH_HEADER_BYTES + 3] ^= 1;
+    uint8_t *const batch = fixture_batch(f, 2);
+    batch[BATCH_HEADER_BYTES + 3] ^= 1;
     look(f, &report);
     assert_int_equal(report.damaged_count, 1);
     assert_int_equal(report.fault[0].first_index, 0);
     assert_int_equal(report.fault[0].last_index, 0);
-    bytes[at] ^= 1; /* its header too: then the next one tells up to where */
+    batch[0] ^= 1; /* its header too: then the next one tells up to where */
     look(f, &report);
     assert_int_equal(report.damaged_count, 1);
     assert_int_equal(report.fault[0].last_index, 2);
