@@ -54,6 +54,7 @@ struct frame_hello {
     uint32_t accused_boot; /* not 0: I have seen a later boot of you than this one */
     raft_index last;       /* of the sender's log */
     raft_term term;        /* the sender's */
+    raft_index left_out;   /* not 0: the configuration of this entry is committed, and you are not in it */
 };
 
 /* A stream of requests from one origin to the leader of one term: go back N by position. Each

@@ -46,7 +46,8 @@ struct wire_hello {
     uint32_t accused_boot;
     uint64_t last;
     uint64_t term;
-    uint64_t reserved[9];
+    uint64_t left_out;
+    uint64_t reserved[8];
 };
 
 struct wire_forward {
@@ -163,6 +164,7 @@ static void hello_encode(const struct frame_hello *h, struct wire_hello *w)
         .accused_boot = h->accused_boot,
         .last = h->last,
         .term = h->term,
+        .left_out = h->left_out,
     };
 }
 
@@ -185,6 +187,7 @@ static bool hello_decode(const struct wire_hello *w, struct frame_hello *h)
         .accused_boot = w->accused_boot,
         .last = w->last,
         .term = w->term,
+        .left_out = w->left_out,
     };
     return (w->flags & ~(FLAG_WANTS_ANSWER | FLAG_LOG_EMPTY | FLAG_REFUSED)) == 0 &&
            is_zero(w->reserved_low, sizeof w->reserved_low) &&
@@ -444,7 +447,7 @@ bool frame_well_formed(const struct frame *f)
         return raft_well_formed(f);
     case FRAME_HELLO:
         return f->hello.last <= RAFT_WORD_MAX && f->hello.term <= RAFT_WORD_MAX &&
-               f->body_bytes == 0;
+               f->hello.left_out <= RAFT_WORD_MAX && f->body_bytes == 0;
     case FRAME_FORWARD:
     case FRAME_FORWARD_ACK:
         return forward_well_formed(f);

@@ -181,6 +181,7 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "flush_ns", &c->flush_ns);
     json_word(out, "no_room", &c->no_room);
     json_word(out, "writes_refused", &c->writes_refused);
+    json_word(out, "left_out", &c->left_out);
     json_word(out, "foreign_sends", &c->foreign_sends);
     json_word(out, "convicted", &c->convicted);
     json_word(out, "ignored", &c->ignored);
@@ -214,6 +215,8 @@ static void row_membership(const struct node *n, FILE *out)
     }
     if (count == 0)
         fprintf(out, "; no member yet: waits %s", report_waits(n));
+    else if (published_get(&n->counters->left_out) != 0)
+        fprintf(out, "; removed, say the members: its process can end");
     else if (strcmp(kind, "voter") != 0)
         fprintf(out, "; %s", kind);
 }

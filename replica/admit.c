@@ -157,6 +157,7 @@ bool admit_frame(struct replica *r, const struct frame *f)
     if (verdict == FRAME_OK_VERDICT) {
         peer->no_room = f->no_room;
         peer->refuses_writes = f->refuses_writes;
+        peer->left = peer->left || (!peer->member && f->type != FRAME_HELLO);
     } else {
         admit_count(r, verdict);
     }

@@ -12,6 +12,16 @@
 
 enum { HELLO_HEARTBEATS = 5 };
 
+/* Whoever is removed is sent no entries from then on, not even the one that removes it. A HELLO says so
+ * when that is committed, for the operator only: nothing is decided by it, and who knows of a later
+ * configuration does not believe it. */
+static raft_index left_out(const struct replica *r, const struct peer *peer)
+{
+    const raft_index index = raft_config_index(r->raft.raft);
+
+    return peer->member || index > raft_commit(r->raft.raft) ? 0 : index;
+}
+
 static void send_hello(struct replica *r, struct peer *peer)
 {
     struct frame f = {
@@ -23,6 +33,7 @@ static void send_hello(struct replica *r, struct peer *peer)
             .accused_boot = peer->accused_boot,
             .last = raft_last(r->raft.raft),
             .term = raft_term_now(r->raft.raft),
+            .left_out = left_out(r, peer),
         },
     };
 
@@ -33,6 +44,7 @@ static void send_hello(struct replica *r, struct peer *peer)
     peer->accused_boot = 0;
     peer->refused = false;
     peer->outdated = false;
+    peer->left = peer->left && f.hello.left_out == 0;
 }
 
 /* All other initial members have said that their logs are empty: this is the first configuration. A
@@ -59,6 +71,14 @@ static void try_bootstrap(struct replica *r)
     step_event(r, &ev);
 }
 
+bool bootstrap_left_out(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+
+    return role->left_out > raft_config_index(role->raft) ||
+           left_out(r, &role->peer[role->self]) != 0;
+}
+
 bool bootstrap_asks(const struct replica *r, const struct peer *peer)
 {
     return peer->boot == 0 || !peer->heard_hello ||
@@ -81,7 +101,8 @@ void bootstrap_poll(struct replica *r)
         if (round) {
             peer->hello_ask = asking;
             peer->hello_due = peer->hello_due || peer->refused || peer->outdated ||
-                              peer->accused_boot != 0;
+                              peer->accused_boot != 0 ||
+                              (peer->left && left_out(r, peer) != 0);
         }
         if (peer->hello_due || peer->hello_ask)
             send_hello(r, peer);
@@ -128,6 +149,8 @@ void bootstrap_on_hello(struct replica *r, const struct frame *f)
     MARK_IF(f->hello.log_empty && !to_us, LOG_WAS_EMPTY_LATE);
     if (to_us)
         peer->log_empty = f->hello.log_empty;
+    if (f->target_incarnation == r->options.incarnation && f->hello.left_out > r->raft.left_out)
+        r->raft.left_out = f->hello.left_out; /* in whatever boot: it is as true now */
     if (f->hello.wants_answer)
         peer->hello_due = true;
 }

@@ -14,8 +14,10 @@ static void forget_members(struct replica_raft *role, bool grows)
         const bool leaves =
             peer->member && raft_config_find(raft_config(role->raft), peer->node) == NULL;
         /* Not so when its own entry was undone: then it never was a member. */
-        if (leaves && grows)
+        if (leaves && grows) {
             peer->retired = peer->incarnation;
+            peer->left = true;
+        }
         peer->member = false;
     }
 }

@@ -85,6 +85,7 @@ struct peer {
     uint32_t accused_boot; /* an earlier boot of it that still talks; 0: none */
     bool refused;         /* another incarnation talks in its name */
     bool outdated;        /* it talks to an earlier boot of ours */
+    bool left;            /* it is no member any more, or speaks as one and is none: to be told */
     struct credit_send credit_out;
     struct credit_receive credit_in;
     bool probe_due;       /* a credit probe has not left yet */

@@ -265,6 +265,7 @@ static void publish_counters(struct replica *r)
     published_set(&counters->convicted, role->convicted + raft_convicted(role->raft));
     published_set(&counters->ignored, role->ignored + raft_ignored(role->raft));
     published_set(&counters->writes_refused, !room_for_writes(r));
+    published_set(&counters->left_out, bootstrap_left_out(r));
 }
 
 static void publish_members(struct replica *r)

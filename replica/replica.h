@@ -70,6 +70,7 @@ struct replica_counters {
     struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */
     struct published convicted; /* raft; messages that contradict what their sender had promised */
+    struct published left_out;  /* raft; 1: this node was removed, by what it knows or is told */
     struct published ignored;   /* raft; messages whose numbers make no sense, or of no member */
 };
 

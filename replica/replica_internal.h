@@ -89,6 +89,7 @@ struct replica_raft {
     uint64_t given_bytes;   /* persist_cost() of all steps given to persist */
     uint64_t config_changes; /* raft_config_changes() that the peers were told of */
     raft_index config_index; /* and raft_config_index() then */
+    raft_index left_out; /* the newest configuration that is said to be without us; 0: none */
     bool bootstrapped;
     bool log_was_empty;     /* and nothing was appended since: see bootstrap.c */
     struct record_memory memory;
@@ -215,6 +216,7 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
 /* bootstrap.c */
 /* What `peer` knows of itself is still to be asked for: HELLO goes to it in each round. */
 bool bootstrap_asks(const struct replica *r, const struct peer *peer);
+bool bootstrap_left_out(const struct replica *r); /* by our own log, or by what a member told us */
 void bootstrap_poll(struct replica *r);
 void bootstrap_on_hello(struct replica *r, const struct frame *f);
 

@@ -99,6 +99,7 @@ def remove_leader(cluster):
         leader = cluster.wait_leader()
         at = time.monotonic()
         member(cluster, 'remove', str(leader))
+        cluster.wait('the removed node says so', lambda: cluster.status()[leader]['left_out'] == 1)
         cluster.kill(leader, signal.SIGTERM)
         cluster.wait_leader()
         time.sleep(0.3)

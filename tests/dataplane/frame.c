@@ -120,6 +120,7 @@ static void assert_same(const struct frame *a, const struct frame *b)
         assert_int_equal(a->hello.accused_boot, b->hello.accused_boot);
         assert_int_equal(a->hello.last, b->hello.last);
         assert_int_equal(a->hello.term, b->hello.term);
+        assert_int_equal(a->hello.left_out, b->hello.left_out);
     }
 }
 

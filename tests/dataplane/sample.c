@@ -144,7 +144,9 @@ void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
                                         .log_empty = prng_chance(p, 500000),
                                         .refused = prng_chance(p, 500000),
                                         .accused_boot = (uint32_t)prng_next(p),
-                                        .last = word(p)};
+                                        .last = word(p),
+                                        .term = word(p),
+                                        .left_out = word(p)};
     else if (type == FRAME_FORWARD || type == FRAME_FORWARD_ACK)
         sample_forward(p, f, body);
     else if (type == FRAME_CHUNK || type == FRAME_CHUNK_ACK)

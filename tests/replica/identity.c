@@ -505,6 +505,66 @@ static void another_incarnation_answers_for_itself(void **state)
     puppets_close(&s);
 }
 
+/* Of the next HELLO to it; 0: it says nothing of the kind, or there is none. */
+static raft_index told_left_out(struct puppet *p)
+{
+    const struct frame *f = puppet_next(p, FRAME_HELLO, 0, 2 * HELLO_ROUND_MS);
+
+    return f != NULL ? f->hello.left_out : 0;
+}
+
+static void removed_node_is_told_whenever_it_speaks(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    struct raft_config config = *raft_config(real_raft(&s));
+    config.member[1] = config.member[2];
+    config.count = 2;
+    puppet_append(s.three, 1, first_record(1, &config), 0, 0);
+    world_run_ms(s.w, 1);
+    assert_int_equal(raft_config(real_raft(&s))->count, 2);
+    puppet_drop(s.two);
+    assert_int_equal(told_left_out(s.two), 0); /* it may be undone */
+    puppet_append(s.three, 1, first_record(1, &config), 0, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(told_left_out(s.two), 1);
+        assert_int_equal(told_left_out(s.two), 0); /* once */
+        puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_PREVOTE, .term = 2});
+    }
+    puppets_close(&s);
+}
+
+static bool left_out(struct puppets *s, raft_index index)
+{
+    puppet_send(s->two, &(struct frame){.type = FRAME_HELLO, .hello = {.last = 1, .left_out = index}});
+    world_run_ms(s->w, ELECTION_MS);
+    return published_get(&s->w->machine[0].counters.left_out) != 0;
+}
+
+/* A word for the operator, from who knows a later configuration. It changes nothing, and a stale or a
+ * lying node can do no more. */
+static void who_is_told_to_be_left_out_goes_on(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_elect(&s);
+    assert_int_equal(raft_config_index(real_raft(&s)), 1);
+    const uint64_t incarnation = s.w->machine[0].incarnation;
+    s.w->machine[0].incarnation = 0;
+    assert_false(left_out(&s, 2)); /* whoever we are: it does not know */
+    s.w->machine[0].incarnation = incarnation;
+    assert_false(left_out(&s, 1));
+    assert_true(left_out(&s, 2));
+    assert_int_equal(stopped(&s), REPLICA_STOP_NONE);
+    assert_true(campaigns(&s));
+    puppets_close(&s);
+}
+
 /* What was under way to it is lost: it is asked at once where to go on, not when an answer is late. */
 static void new_boot_is_probed_at_once(void **state)
 {
@@ -587,6 +647,8 @@ int main(void)
         cmocka_unit_test(log_cut_by_a_later_leader_is_no_older_disk),
         cmocka_unit_test(who_broke_its_word_counts_no_more),
         cmocka_unit_test(another_incarnation_answers_for_itself),
+        cmocka_unit_test(removed_node_is_told_whenever_it_speaks),
+        cmocka_unit_test(who_is_told_to_be_left_out_goes_on),
         cmocka_unit_test(new_boot_is_probed_at_once),
         cmocka_unit_test(leader_that_sees_another_stops),
         cmocka_unit_test(follower_that_sees_two_goes_on),

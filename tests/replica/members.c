@@ -221,6 +221,45 @@ static void strangers_are_answered(void **state)
     world_close(w);
 }
 
+/* As its own status has it. */
+static bool is_left_out(struct world *w, uint32_t n)
+{
+    world_run_ms(w, 500);
+    return published_get(&w->machine[n].counters.left_out) != 0;
+}
+
+/* It is sent nothing any more once its removal is appended, and is to know of it all the same: the
+ * voter that campaigns, the learner that is silent, who was down meanwhile. Nobody else, and it no
+ * more when it is a member again. */
+static void removed_node_is_told(void **state)
+{
+    struct world *w = world_open(4, 4);
+    const uint32_t removed = (world_leader(w) + 1) % 4;
+    const struct admin_edit remove = {.kind = ADMIN_REMOVE, .node = (raft_node)(removed + 1)};
+    const struct admin_edit add = {.kind = ADMIN_ADD, .node = (raft_node)(removed + 1)};
+
+    (void)state;
+    change(w, &remove, 1);
+    assert_non_null(member(w, removed, remove.node)); /* as far as it knows */
+    assert_true(is_left_out(w, removed));
+    for (uint32_t n = 0; n < 4; n++)
+        assert_true(n == removed || !is_left_out(w, n));
+    change(w, &add, 1);
+    assert_false(is_left_out(w, removed));
+    change(w, &remove, 1);
+    assert_true(is_left_out(w, removed));
+    world_kill(w, removed);
+    world_start(w, removed);
+    assert_true(is_left_out(w, removed));
+    change(w, &add, 1);
+    world_kill(w, removed);
+    change(w, &remove, 1);
+    world_run_ms(w, 500);
+    world_start(w, removed);
+    assert_true(is_left_out(w, removed));
+    world_close(w);
+}
+
 static void leader_is_removed(void **state)
 {
     struct world *w = world_open(4, 4);
@@ -233,6 +272,7 @@ static void leader_is_removed(void **state)
     const uint32_t next = world_leader(w);
     assert_true(next != leader);
     assert_null(member(w, next, (raft_node)(leader + 1)));
+    assert_true(is_left_out(w, leader));
     world_kill(w, leader);
     put_everywhere(w);
     /* All at once: a voter goes, another becomes a learner that does not come back by itself. */
@@ -352,6 +392,7 @@ int main(void)
         cmocka_unit_test(refusals_have_their_reason),
         cmocka_unit_test(wiped_node_is_replaced),
         cmocka_unit_test(strangers_are_answered),
+        cmocka_unit_test(removed_node_is_told),
         cmocka_unit_test(leader_is_removed),
         cmocka_unit_test(members_survive_a_restart),
         cmocka_unit_test(members_stand_in_order),
