@@ -23,10 +23,10 @@ bool raft_heard_leader(const struct raft *r)
 
 void raft_on_renew(struct raft *r)
 {
-    if (!r->heard || planted(PLANTED_PROMISE_NOT_RENEWED))
+    if (!r->heard)
         return;
     r->heard = false;
-    if (r->role == RAFT_LEADER)
+    if (r->role == RAFT_LEADER || planted(PLANTED_PROMISE_NOT_RENEWED))
         return;
     ASSERT(r->promised_ns <= r->now_ns + r->options.election_min_ns);
     r->promised_ns = r->now_ns + r->options.election_min_ns;

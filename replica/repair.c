@@ -23,7 +23,9 @@ static void take_holes(struct replica *r)
     p->fill_at = p->fill_size;
     p->from = 0;
     p->ask_ns = r->raft.now_ns;
-    published_set(&r->options.counters->holes, p->hole_count);
+    /* The last counts as one until the core knows of the whole log: finish(). */
+    if (p->hole_count > 0 || !p->active)
+        published_set(&r->options.counters->holes, p->hole_count);
     published_set(&r->options.counters->repaired, p->entries);
 }
 
@@ -175,6 +177,7 @@ static void finish(struct replica *r)
     role->repair.active = false;
     MARK(HOLE_FILLED);
     core_begin(r, &found, raft_seq_last(role->raft));
+    published_set(&r->options.counters->holes, 0);
     role->reads.asked = 0; /* the new core has heard of none */
 }
 
