@@ -18,7 +18,8 @@
 enum {
     SUPERBLOCK_MAGIC = 0x50534b53, /* "SKSP" */
     SUPERBLOCK_VERSION = 1,
-    SUPERBLOCK_SLOT = 0, /* the log's files have the others */
+    SUPERBLOCK_SLOT = 0,                 /* the log's files have the others */
+    SUPERBLOCK_BOOT_MAX = (1 << 24) - 1, /* seq keeps 24 bits of it */
 };
 
 struct superblock_bytes {
@@ -37,6 +38,17 @@ static_assert(sizeof(struct superblock_bytes) == 64, "the struct is the format")
 static_assert(offsetof(struct superblock_bytes, crc) == 60, "the checksum comes last");
 static_assert(sizeof SUPERBLOCK_NAME_MAKING <= DISK_NAME_BYTES, "a name fits");
 
+/* What was ever written, so that the next boot can be counted up from it. */
+static bool fields_valid(const struct superblock_bytes *b)
+{
+    ASSERT(b->magic == SUPERBLOCK_MAGIC);
+    ASSERT(b->version == SUPERBLOCK_VERSION); /* another's fields are not ours to judge */
+    if (b->cluster == 0 || b->incarnation == 0 || b->node == 0)
+        return false;
+    return b->generation > 0 && b->generation < UINT64_MAX &&
+           b->boot < SUPERBLOCK_BOOT_MAX - SUPERBLOCK_COPIES;
+}
+
 static enum superblock_state judge(const uint8_t *sector, struct superblock *out)
 {
     struct superblock_bytes b;
@@ -48,6 +60,9 @@ static enum superblock_state judge(const uint8_t *sector, struct superblock *out
     if (b.magic != SUPERBLOCK_MAGIC ||
         b.crc != crc32c(0, &b, offsetof(struct superblock_bytes, crc)))
         return SUPERBLOCK_BAD;
+    const bool other_version = b.version != SUPERBLOCK_VERSION;
+    if (!other_version && !fields_valid(&b))
+        return SUPERBLOCK_BAD;
     *out = (struct superblock){
         .cluster = b.cluster,
         .incarnation = b.incarnation,
@@ -56,7 +71,7 @@ static enum superblock_state judge(const uint8_t *sector, struct superblock *out
         .node = b.node,
         .version = b.version,
     };
-    return b.version == SUPERBLOCK_VERSION ? SUPERBLOCK_VALID : SUPERBLOCK_OTHER_VERSION;
+    return other_version ? SUPERBLOCK_OTHER_VERSION : SUPERBLOCK_VALID;
 }
 
 static int64_t perform(struct disk *d, const struct disk_op *op)
@@ -208,8 +223,8 @@ int superblock_boot(struct disk *d, uint8_t *buffer, struct superblock *inout)
 {
     struct superblock next = *inout;
 
-    ASSERT(inout->generation > 0);         /* read or formatted before */
-    ASSERT(inout->boot < UINT32_MAX >> 8); /* seq keeps 24 bits of it */
+    ASSERT(inout->generation > 0); /* read or formatted before */
+    ASSERT(inout->boot < SUPERBLOCK_BOOT_MAX);
     next.boot++;
     next.generation++;
     const int result = write_copy(d, buffer, &next);

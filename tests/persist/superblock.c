@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,41 @@ static void damaged_copies(void **state)
     disk_sim_delete(d);
 }
 
+/* With a right checksum, and numbers that nobody ever writes: damaged, not believed and not asserted on. */
+static void impossible_numbers_are_damage(void **state)
+{
+    static const struct {
+        uint32_t offset, width;
+        uint64_t value;
+    } cases[] = {
+        {6, 2, 0},           /* node */
+        {8, 8, 0},           /* cluster */
+        {16, 8, 0},          /* incarnation */
+        {24, 8, 0},          /* generation */
+        {24, 8, UINT64_MAX}, /* none comes after it */
+        {32, 4, 0xffffff},   /* boot: likewise */
+        {32, 4, UINT32_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct disk *d = disk_new(5);
+        struct superblock s;
+        uint64_t length;
+        assert_int_equal(superblock_format(d, buffer, &fresh), 0);
+        uint8_t *bytes = disk_sim_bytes(d, "superblock", &length);
+        for (uint32_t copy = 0; copy < SUPERBLOCK_COPIES; copy++) {
+            memcpy(bytes + cases[i].offset, &cases[i].value, cases[i].width);
+            const uint32_t crc = crc32c(0, bytes, 60);
+            memcpy(bytes + 60, &crc, sizeof crc);
+            const bool last = copy + 1 == SUPERBLOCK_COPIES;
+            assert_int_equal(superblock_read(d, buffer, &s), last ? -EBADMSG : 0);
+            bytes += DISK_SECTOR;
+        }
+        disk_sim_delete(d);
+    }
+}
+
 /* A sector that was never written, as it seems: the boot that stood there is not given again. */
 static void zeroed_copy_is_lost(void **state)
 {
@@ -139,9 +175,8 @@ static void zeroed_copy_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(format_read_boot),
-        cmocka_unit_test(power_cut_at_each_operation),
-        cmocka_unit_test(damaged_copies),
+        cmocka_unit_test(format_read_boot),    cmocka_unit_test(power_cut_at_each_operation),
+        cmocka_unit_test(damaged_copies),      cmocka_unit_test(impossible_numbers_are_damage),
         cmocka_unit_test(zeroed_copy_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
