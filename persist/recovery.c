@@ -353,6 +353,7 @@ static int pass_damage(struct recovery *r)
     uint64_t limit;
 
     ASSERT(r->number <= r->mark_number);
+    r->damaged = true;
     for (uint32_t i = r->at.segment; i < w->segment_count; i++) {
         const int result = segment_limit(r, i, &next, &limit);
         if (result != 0)

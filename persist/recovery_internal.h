@@ -40,6 +40,7 @@ struct recovery {
     raft_seq last_seq;
     bool lost;   /* batches in front of r->at are lost: where the log ended then is not known yet */
     bool looked; /* for marks, up to the end */
+    bool damaged; /* something at or below the mark can't be read */
     uint64_t mark_number;        /* the durable mark */
     uint64_t highest_behind;     /* of all valid headers where the walk first stopped, and behind */
     struct kept kept[KEPT_RING]; /* batch n at n % KEPT_RING */

@@ -193,6 +193,38 @@ static void take_slots(struct wal *w)
         w->slot_taken[w->segment[i].slot] = true;
 }
 
+/* True when the batches from `first` on are all known, and no more than marks and hard states. */
+static bool only_states_from(const struct recovery *r, uint64_t first)
+{
+    ASSERT(first <= r->number);
+    if (r->number - first >= KEPT_RING)
+        return false; /* not all are known any more, and the one in front of them */
+    for (uint64_t n = first; n < r->number; n++) {
+        const struct kept *kept = &r->kept[n % KEPT_RING];
+        if (kept->number != n || kept->bytes != DISK_SECTOR || kept->first_index > 0 ||
+            kept->fills > 0)
+            return false;
+    }
+    return true;
+}
+
+/* The last batch that the new segment does not bring itself: the one that the mark names. But a segment
+ * in which no entries stand is brought as a whole, as long as that is little, and falls off the chain: else
+ * each start of a process that dies soon would leave one behind, until the table is full. */
+static uint64_t last_not_copied(const struct recovery *r)
+{
+    const struct wal *w = r->w;
+
+    if (w->segment_count == 0 || r->damaged || planted(PLANTED_READ_TRUSTED))
+        return r->mark_number;
+    const struct wal_segment *last = &w->segment[r->at.segment];
+    ASSERT(last->first_number > 0);
+    const uint64_t before = last->first_number - 1;
+    if (before >= r->mark_number || last->generation == w->manifest.start_generation)
+        return r->mark_number;
+    return only_states_from(r, before + 1) ? before : r->mark_number;
+}
+
 /* Steps 1 to 3. */
 static int go_on_in_new_segment(struct recovery *r)
 {
@@ -203,10 +235,11 @@ static int go_on_in_new_segment(struct recovery *r)
 
     if (planted(PLANTED_READ_TRUSTED))
         r->mark_number = r->number - 1;
-    if (r->mark_number > 0)
-        mark = r->kept[r->mark_number % KEPT_RING];
     ASSERT(r->mark_number < r->number);
-    if (r->number - 1 - r->mark_number > KEPT_MAX || mark.number != r->mark_number)
+    const uint64_t last = last_not_copied(r);
+    if (last > 0)
+        mark = r->kept[last % KEPT_RING];
+    if (r->number - 1 - r->mark_number > KEPT_MAX || mark.number != last)
         return REFUSE(r, -EBADMSG,
                       "%llu batches lie above the durable mark, more than there can be",
                       (unsigned long long)(r->number - 1 - r->mark_number));

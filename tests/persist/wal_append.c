@@ -13,6 +13,7 @@
 #include <stdalign.h>
 
 #include "base/record.h"
+#include "persist/segment.h"
 #include "tests/persist/fixture.h"
 
 static void empty_log_opens_and_reopens(void **state)
@@ -104,6 +105,38 @@ static void random_steps_survive_restarts_with_fsync(void **state)
 {
     (void)state;
     random_workloads(true, 60);
+}
+
+/* A process that dies soon after each start, for whatever reason, fills neither the disk nor the table of
+ * segments: what it found is as short as before. */
+static void starts_without_writes_leave_no_segments(void **state)
+{
+    (void)state;
+    enum { STARTS = 100, FILES_MAX = 16 };
+    for (uint32_t term = 0; term < 3; term++) { /* 0: nothing at all is written */
+        struct fixture *f = fixture_new(30 + term);
+        char names[FILES_MAX][DISK_NAME_BYTES];
+        assert_int_equal(fixture_open(f), 0);
+        if (term > 0) {
+            fixture_extend(f, 3, 100);
+            fixture_settle(f);
+        }
+        for (uint32_t i = 0; i < STARTS; i++) {
+            if (term == 2 && i % 4 == 0) { /* a vote now and then */
+                const struct fixture_step vote = {.first = 1, .term = 2 + i, .vote = 1};
+                fixture_append_wait(f, &vote);
+                fixture_settle(f);
+            }
+            if (i % 2 == 0)
+                disk_sim_kill(f->disk);
+            else
+                disk_sim_power_cut(f->disk);
+            assert_int_equal(fixture_open(f), 0);
+        }
+        const int64_t count = disk_list(f->disk, SEGMENT_NAME_PREFIX, names, FILES_MAX);
+        assert_in_range(count, 1, FILES_MAX);
+        fixture_delete(f);
+    }
 }
 
 static void idle_log_writes_one_mark(void **state)
@@ -360,6 +393,7 @@ int main(void)
         cmocka_unit_test(steps_share_a_flush),
         cmocka_unit_test(random_steps_survive_restarts),
         cmocka_unit_test(random_steps_survive_restarts_with_fsync),
+        cmocka_unit_test(starts_without_writes_leave_no_segments),
         cmocka_unit_test(idle_log_writes_one_mark),
         cmocka_unit_test(no_segment_prepared_is_no_space),
         cmocka_unit_test(promised_room_is_kept),
