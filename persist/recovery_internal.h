@@ -1,5 +1,6 @@
 /* persist/recovery_internal.h: one start of the log, from the files found to the segment it goes on
- * in. chain.c finds the segments, recovery.c walks and judges them, resume.c goes on.
+ * in. chain.c finds the segments, recovery.c walks and judges them, recovery_report.c says what they are,
+ * resume.c goes on.
  */
 #ifndef PERSIST_RECOVERY_INTERNAL_H
 #define PERSIST_RECOVERY_INTERNAL_H
@@ -63,6 +64,12 @@ int recovery_refuse_header(struct recovery *r, uint64_t generation, enum segment
 /* The header of a batch that is valid at this place; false: there is none. */
 bool recovery_header_at(struct recovery *r, struct wal_place place, uint64_t limit,
                         struct batch_header *out);
+
+/* recovery_report.c. What the log is; recovery_resume() makes all of it durable and changes nothing of it. */
+void recovery_report(struct recovery *r);
+/* The configurations that may still be undone, and the one that is then in force; once nothing is written
+ * any more, for they are read back. */
+int recovery_report_configs(struct recovery *r);
 
 /* resume.c. Steps 0 to 5 of docs/recovery.md: from here on there are writes. */
 int recovery_resume(struct recovery *r);

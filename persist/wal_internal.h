@@ -4,7 +4,7 @@
  *   base.c      the manifest changes
  *   prepare.c   the next segments, made ahead
  *   recycle.c   segments below the log's start are used again or removed
- *   recovery.c  what a start decides; scan.c reads for it
+ *   recovery.c  what a start decides; scan.c reads for it, recovery_report.c tells
  *   holes.c     entries that can't be read, and what fills them again
  *   view.c      what the log contains: last entry, term runs, configurations
  *   places.c    where an entry lies: sparse, bounded
