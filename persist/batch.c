@@ -10,6 +10,7 @@ enum { BATCH_CHECKED_BYTES = offsetof(struct batch_header, header_crc) };
 
 static bool flags_valid(const struct batch_header *h)
 {
+    ASSERT(h->version > 0);
     if (h->version == 1)
         return h->flags == 0;
     switch (h->flags) {

@@ -205,6 +205,7 @@ int superblock_read(struct disk *d, uint8_t *buffer, struct superblock *out)
 
 const char *superblock_problem(int result)
 {
+    ASSERT(result <= 0);
     switch (result) {
     case 0:
         return "none";
