@@ -17,16 +17,39 @@ enum {
     LONE_BYTES = 100,     /* payload of a lone record */
     ROLL_RECORDS = 126,   /* 16 KiB */
     ROLL_BATCH_BYTES = 256 << 10,
+    STEADY_TURNS_MAX = 3, /* so many times as long as is measured, it may take to get there */
     WAIT_SHIFT = 1, /* gbench's list of arguments ends with 0, enum bench_wait begins with it */
 };
 
 static struct bench_log bench;
 
-static uint64_t end_ns(void)
+static uint64_t measured_ns(void)
 {
     const char *const seconds = getenv("SKIFF_BENCH_SECONDS");
 
-    return bench_now_ns() + (uint64_t)((seconds == NULL ? 2.0 : atof(seconds)) * 1e9);
+    return (uint64_t)((seconds == NULL ? 2.0 : atof(seconds)) * 1e9);
+}
+
+static uint64_t end_ns(void)
+{
+    return bench_now_ns() + measured_ns();
+}
+
+static void report_rolls(struct gbench_state *state, const struct bench_log *log)
+{
+    const uint64_t ordinary_ns = histogram_quantile(&log->flush_ns, 999000);
+    uint32_t above = 0;
+    uint32_t longest = 0;
+
+    for (uint32_t i = 0; i < log->roll_count; i++) {
+        above += log->roll[i].wait_ns > ordinary_ns;
+        if (log->roll[i].wait_ns > log->roll[longest].wait_ns)
+            longest = i;
+    }
+    gbench_report(state, "rolls", (double)log->roll_count);
+    gbench_report(state, "rolls_above", (double)above);
+    gbench_report(state, "roll_max_us", (double)log->roll[longest].wait_ns / 1000);
+    gbench_report(state, "roll_max_flush_us", (double)log->roll[longest].flush_ns / 1000);
 }
 
 static void report(struct gbench_state *state, struct bench_log *log, uint64_t batches)
@@ -37,11 +60,8 @@ static void report(struct gbench_state *state, struct bench_log *log, uint64_t b
     gbench_report(state, "p50_us", (double)histogram_quantile(&log->flush_ns, 500000) / 1000);
     gbench_report(state, "p99_us", (double)histogram_quantile(&log->flush_ns, 990000) / 1000);
     gbench_report(state, "p999_us", (double)histogram_quantile(&log->flush_ns, 999000) / 1000);
-    if (log->roll_ns.count == 0)
-        return;
-    gbench_report(state, "rolls", (double)log->roll_ns.count);
-    gbench_report(state, "roll_p50_us", (double)histogram_quantile(&log->roll_ns, 500000) / 1000);
-    gbench_report(state, "roll_max_us", (double)log->roll_ns.max / 1000);
+    if (log->roll_count > 0)
+        report_rolls(state, log);
 }
 
 /* Encoding has a benchmark of its own: it is not in the time. */
@@ -61,7 +81,8 @@ static void run(struct gbench_state *state, uint32_t count)
         return;
     }
     while (gbench_next(state, 1)) {
-        for (const uint64_t end = end_ns(); bench_now_ns() < end;)
+        for (const uint64_t end = end_ns();
+             bench_now_ns() < end && bench.roll_count < BENCH_ROLLS_MAX;)
             turn(state, &bench, count);
     }
     report(state, &bench, bench.last / count);
@@ -78,6 +99,19 @@ static uint32_t records_for(struct bench_log *log, int64_t batch_kib)
     return batch_kib == 4 ? 1 : room / record_bytes(log->payload_bytes);
 }
 
+/* What was prepared while nobody wrote is used up: from here on segments are made beside the log, as
+ * under a load that lasts. False: it took too long. */
+static bool get_steady(struct bench_log *log, uint32_t count)
+{
+    const uint64_t end = bench_now_ns() + STEADY_TURNS_MAX * measured_ns();
+
+    bench_log_encode(log, count);
+    while (wal_counters(log->wal)->segments <= log->options.segments_ahead && bench_now_ns() < end)
+        bench_log_feed(log, count);
+    histogram_reset(&log->flush_ns);
+    return wal_counters(log->wal)->segments > log->options.segments_ahead;
+}
+
 void bench_wal_flush(struct gbench_state *state)
 {
     bench_log_options(&bench);
@@ -86,12 +120,14 @@ void bench_wal_flush(struct gbench_state *state)
         gbench_skip(state, bench.error);
         return;
     }
-    bench_log_encode(&bench, count);
+    const bool steady = get_steady(&bench, count);
+    const raft_index before = bench.last;
     while (gbench_next(state, 1)) {
         for (const uint64_t end = end_ns(); bench_now_ns() < end;)
             bench_log_feed(&bench, count);
     }
-    report(state, &bench, bench.last / count);
+    report(state, &bench, (bench.last - before) / count);
+    gbench_report(state, "steady", steady);
     bench_log_close(&bench);
 }
 

@@ -80,7 +80,7 @@ bool bench_log_open(struct bench_log *log)
     log->chain = 0;
     log->seq = (raft_seq)log->options.boot << RAFT_SEQ_COUNTER_BITS;
     histogram_reset(&log->flush_ns);
-    histogram_reset(&log->roll_ns);
+    log->roll_count = 0;
     if (!directory_make(log))
         return false;
     if (disk_uring_open(log->path, &disk_options, &log->disk, log->error, sizeof log->error) != 0)
@@ -215,8 +215,13 @@ void bench_log_turn(struct bench_log *log, uint32_t count)
 
     append(log, count);
     wait_durable(log, log->seq);
-    const bool rolled = wal_counters(log->wal)->segments != segments;
-    histogram_add(rolled ? &log->roll_ns : &log->flush_ns, bench_now_ns() - begin_ns);
+    const uint64_t wait_ns = bench_now_ns() - begin_ns;
+    if (wal_counters(log->wal)->segments == segments) {
+        histogram_add(&log->flush_ns, wait_ns);
+    } else if (log->roll_count < BENCH_ROLLS_MAX) {
+        log->roll[log->roll_count].flush_ns = wal_counters(log->wal)->flush_ns_last;
+        log->roll[log->roll_count++].wait_ns = wait_ns;
+    }
 }
 
 void bench_log_cut(struct bench_log *log)

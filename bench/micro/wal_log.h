@@ -22,6 +22,7 @@
 enum {
     BENCH_BATCH_BYTES_MAX = (1 << 20) + DISK_SECTOR,
     BENCH_ERROR_BYTES = 256,
+    BENCH_ROLLS_MAX = 64, /* what is seen of them; p99.9 of so many is exceeded by chance once in 16 runs */
 };
 
 enum bench_wait { BENCH_SPINS, BENCH_YIELDS, BENCH_SLEEPS };
@@ -40,7 +41,11 @@ struct bench_log {
     uint32_t chain;      /* of the last record made */
     raft_seq seq;
     struct histogram flush_ns; /* of turns that stayed in their segment; fed: from submission on */
-    struct histogram roll_ns;  /* of those that began another */
+    uint32_t roll_count;
+    struct {
+        uint64_t wait_ns;  /* of a turn that began another segment */
+        uint64_t flush_ns; /* the part of it from submission on */
+    } roll[BENCH_ROLLS_MAX];
     alignas(DISK_SECTOR) uint8_t records[BENCH_BATCH_BYTES_MAX];
 };
 
