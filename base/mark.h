@@ -150,6 +150,7 @@
     /* persist */                                                                               \
     X(BATCH_CLOSED_FULL, "a batch is closed because it is full")                                \
     X(SEGMENT_AWAITED, "a batch waits for the next segment")                                    \
+    X(ZEROS_LEFT_OUT, "a new segment is used without all of its zeros")                         \
     X(ROLL_IN_FLIGHT, "a segment is rolled while a batch of the old one is in flight")          \
     X(FLUSHED_OUT_OF_ORDER, "a batch is flushed before an older one")                           \
     X(IDLE_MARK, "an idle log writes its durable mark")                                         \

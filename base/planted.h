@@ -103,7 +103,7 @@
     X(CREATE_FAILURE_RETRIED, "create-failure-retried", CRASH,                                     \
       "a segment that can't be made for want of anything but room stops the log")                  \
     X(ZEROS_IN_FLIGHT, "zeros-in-flight", CRASH,                                                   \
-      "a segment is used when all its zeros are written and flushed")                              \
+      "a segment is used when no zeros are on their way to it any more")                           \
     X(SEGMENT_UNNAMED, "segment-unnamed", CRASH, "a segment is used when it has its name")         \
     X(BODY_UNCHECKED, "body-unchecked", CRASH,                                                     \
       "a batch counts by its records too, not by its header alone")                                \

@@ -165,6 +165,7 @@ static struct replica_options make_options(const struct node *n)
                 .segments_ahead = (uint32_t)c->log.segments_ahead,
                 .spares_max = (uint32_t)c->log.segment_spares,
                 .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+                .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
                 .share_percent = (uint32_t)c->log.background_percent,
                 .sync_by_fsync = c->log.flush == CONFIG_FLUSH_FDATASYNC},
         .port = n->port,

@@ -6,17 +6,19 @@
  *   with sync_by_fsync:         WRITING --> UNSYNCED --> SYNCING --> (ready)
  *   no room, in a new file:     CREATING --> NONE; ZEROING, FLUSHING, NAMING --> DROPPING --> NONE
  *
- * One is made at a time, until options.segments_ahead are ready. A file gets its name when all of it is
- * written and flushed; before that it has one by which a start removes it. So whatever has the name of a
- * segment is whole, and a crash in front of that leaves nothing. The header is written and flushed
- * here, long before the first batch goes there, so a roll waits for nothing. The header names the
- * segment it follows but not where that one ends: the batches tell.
+ * One is made at a time, until options.segments_ahead are ready. A file gets its name when it is
+ * allocated and flushed, with as many zeros as were written; before that it has one by which a start
+ * removes it. So whatever has the name of a segment is whole, and a crash in front of that leaves
+ * nothing. The header is written and flushed here, long before the first batch goes there, so a roll
+ * waits for nothing. The header names the segment it follows but not where that one ends: the batches
+ * tell.
  *
- * Zeros are written since a first write to a block that is merely allocated takes twice as long. They go
- * to the disk as the share of the background allows (share.h), a write at a time. They are pressed, and
- * go without a pause, while what is left to fill, and half a segment, is more than the log has room for:
- * so a log that writes faster than its background share pays for its segments by as many bytes as it
- * writes, evenly, and has half a segment left when the next one is ready.
+ * Allocated blocks read as zeros, so zeros are not needed: they are written since the flush of a first
+ * write to a block that is merely allocated waits for the file system's journal too. They have the share
+ * of the background (share.h), a write at a time, and are left out from where they do not pay: the log
+ * comes near, or its batches are so large that the journal costs less than writing everything twice.
+ * So the log never waits for zeros, and as they are over before the file is flushed and has its name,
+ * none is on its way to a segment that has batches.
  *
  * A file for which the disk has no room is dropped and tried again later with a new one. A spare whose
  * name could not be changed may have either: it is left alone, and the next start removes it. Any other
@@ -103,6 +105,9 @@ static uint32_t begin(struct wal *w)
     ASSERT(w->prepare.state == WAL_PREPARE_NONE);
     if (w->prepare.ready_count == w->options.segments_ahead || w->now_ns < w->prepare.retry_ns)
         return 0;
+    /* A file is not made beside the first write to a segment: that one waits for the journal too. */
+    if (w->durable_end.segment + 1 < w->segment_count)
+        return 0;
     /* One entry of the table is left for the recovery segment of the next start. */
     if (w->segment_count + w->prepare.ready_count >= WAL_SEGMENTS_MAX - 1)
         return 0;
@@ -117,37 +122,31 @@ static uint32_t submit_part(struct wal *w, const struct disk_op *op)
     return w->prepare.in_flight;
 }
 
-/* The log would soon wait for it: see above. */
-static bool is_pressed(const struct wal *w)
+/* What a batch takes on disk, on average since the segment before the current one began. */
+static uint64_t batch_bytes_mean(const struct wal *w)
 {
-    const struct wal_prepare *p = &w->prepare;
+    const struct wal_segment *s = &w->segment[w->segment_count - 1];
+    uint64_t bytes = s->end - SEGMENT_DATA_OFFSET;
+
+    ASSERT(w->segment_count > 0);
+    if (w->segment_count > 1) {
+        s--;
+        bytes += s->end - SEGMENT_DATA_OFFSET;
+    }
+    if (s->first_number == 0)
+        return 0; /* a start, with nothing to go by */
+    ASSERT(s->first_number < w->submit_number);
+    return bytes / (w->submit_number - s->first_number);
+}
+
+/* See above. */
+static bool zeros_pay(const struct wal *w)
+{
     const struct wal_segment *current = &w->segment[w->segment_count - 1];
-    const uint64_t ready = p->ready_count * w->options.segment_bytes;
+    const bool wanted = w->prepare.ready_count == 0 && current->end >= current->bytes / 2;
 
-    ASSERT(p->zeroed <= p->making.segment.bytes);
-    return p->making.segment.bytes - p->zeroed + w->options.segment_bytes / 2 >=
-           current->bytes - current->end + ready;
-}
-
-/* The next write of zeros, or their flush: part of the background. */
-static uint32_t submit_shared(struct wal *w, const struct disk_op *op)
-{
-    if (!share_take(&w->share, SHARE_ZEROS, is_pressed(w), w->now_ns))
-        return 0;
-    if (submit_part(w, op) > 0)
-        return 1;
-    share_end(&w->share, SHARE_ZEROS, w->now_ns);
-    return 0;
-}
-
-/* Only for a planted bug. */
-static void go_on_beside_zeros(struct wal *w)
-{
-    ASSERT(PLANTED_BUILD);
-    share_end(&w->share, SHARE_ZEROS, w->now_ns);
-    w->prepare.in_flight = false;
-    w->prepare.zeroed = w->prepare.making.segment.bytes;
-    w->prepare.state = WAL_PREPARE_NAMING;
+    ASSERT(w->segment_count > 0);
+    return !wanted && batch_bytes_mean(w) <= w->options.zeros_batch_bytes;
 }
 
 static uint32_t write_zeros(struct wal *w)
@@ -164,22 +163,37 @@ static uint32_t write_zeros(struct wal *w)
     };
 
     ASSERT(left > 0);
-    const uint32_t work = submit_shared(w, &op);
-    if (work > 0 && op.length == left && planted(PLANTED_ZEROS_IN_FLIGHT))
-        go_on_beside_zeros(w);
-    return work;
+    if (!share_take(&w->share, SHARE_ZEROS, w->now_ns))
+        return 0;
+    if (submit_part(w, &op) > 0)
+        return 1;
+    share_end(&w->share, SHARE_ZEROS, w->now_ns);
+    return 0;
 }
 
-static uint32_t flush_zeros(struct wal *w)
+static uint32_t flush_file(struct wal *w)
 {
     const struct disk_op op = {
         .kind = DISK_OP_SYNC,
         .slot = w->prepare.making.segment.slot,
-        .cookie = wal_cookie(WAL_OP_ZEROS, 0),
+        .cookie = wal_cookie(WAL_OP_PREPARE, 0),
     };
 
-    ASSERT(w->prepare.zeroed == w->prepare.making.segment.bytes);
-    return submit_shared(w, &op);
+    ASSERT(w->prepare.zeroed <= w->prepare.making.segment.bytes);
+    return submit_part(w, &op);
+}
+
+static uint32_t fill(struct wal *w)
+{
+    struct wal_prepare *p = &w->prepare;
+    const bool filled = p->zeroed == p->making.segment.bytes;
+
+    ASSERT(p->state == WAL_PREPARE_ZEROING);
+    if (!filled && zeros_pay(w))
+        return write_zeros(w);
+    MARK_IF(!filled, ZEROS_LEFT_OUT);
+    p->state = WAL_PREPARE_FLUSHING;
+    return flush_file(w);
 }
 
 static uint32_t give_name(struct wal *w)
@@ -270,17 +284,28 @@ static uint32_t sync_header(struct wal *w)
     return submit(w, &op, WAL_PREPARE_SYNCING);
 }
 
+/* Only for a planted bug: the log is near, and what is in flight is not waited for. */
+static bool leaves_zeros_behind(struct wal *w)
+{
+    if (!planted(PLANTED_ZEROS_IN_FLIGHT) || w->prepare.state != WAL_PREPARE_ZEROING ||
+        zeros_pay(w))
+        return false;
+    share_end(&w->share, SHARE_ZEROS, w->now_ns);
+    w->prepare.in_flight = false;
+    return true;
+}
+
 uint32_t wal_prepare_poll(struct wal *w)
 {
-    if (w->prepare.in_flight)
+    if (w->prepare.in_flight && !leaves_zeros_behind(w))
         return 0;
     switch (w->prepare.state) {
     case WAL_PREPARE_NONE:
         return begin(w);
     case WAL_PREPARE_ZEROING:
-        return write_zeros(w);
+        return fill(w);
     case WAL_PREPARE_FLUSHING:
-        return flush_zeros(w);
+        return flush_file(w);
     case WAL_PREPARE_NAMING:
         return give_name(w);
     case WAL_PREPARE_DROPPING:
@@ -322,11 +347,12 @@ static void on_created(struct wal *w, int64_t result)
     give_up(w, result, WAL_PREPARE_NONE);
 }
 
-static void on_named(struct wal *w, int64_t result)
+/* The file was flushed, or got its name. */
+static void on_part(struct wal *w, int64_t result, enum wal_prepare_state next)
 {
     w->prepare.in_flight = false;
     if (result == 0)
-        w->prepare.state = WAL_PREPARE_UNWRITTEN;
+        w->prepare.state = next;
     else
         give_up(w, result, w->prepare.spare > 0 ? WAL_PREPARE_NONE : WAL_PREPARE_DROPPING);
 }
@@ -340,18 +366,13 @@ void wal_prepare_on_zeros(struct wal *w, int64_t result)
     if (planted(PLANTED_ZEROS_IN_FLIGHT) && p->state != WAL_PREPARE_ZEROING)
         return;
     ASSERT(p->in_flight);
-    ASSERT(p->state == WAL_PREPARE_ZEROING || p->state == WAL_PREPARE_FLUSHING);
+    ASSERT(p->state == WAL_PREPARE_ZEROING);
     share_end(&w->share, SHARE_ZEROS, w->now_ns);
     p->in_flight = false;
-    if (result != (int64_t)piece) { /* none is left when they are flushed */
+    if (result == (int64_t)piece)
+        p->zeroed += piece;
+    else
         give_up(w, result, WAL_PREPARE_DROPPING);
-        return;
-    }
-    p->zeroed += piece;
-    if (p->state == WAL_PREPARE_FLUSHING)
-        p->state = WAL_PREPARE_NAMING;
-    else if (p->zeroed == p->making.segment.bytes)
-        p->state = WAL_PREPARE_FLUSHING;
 }
 
 static void on_ready(struct wal *w)
@@ -369,8 +390,11 @@ void wal_prepare_on_done(struct wal *w, int64_t result)
     case WAL_PREPARE_CREATING:
         on_created(w, result);
         return;
+    case WAL_PREPARE_FLUSHING:
+        on_part(w, result, WAL_PREPARE_NAMING);
+        return;
     case WAL_PREPARE_NAMING:
-        on_named(w, result);
+        on_part(w, result, WAL_PREPARE_UNWRITTEN);
         return;
     case WAL_PREPARE_WRITING:
         if (result != SEGMENT_DATA_OFFSET && !planted(PLANTED_SEGMENT_HEADER_FAILURE))
@@ -396,10 +420,9 @@ uint64_t wal_prepare_next_ns(const struct wal *w)
 
     if (p->state == WAL_PREPARE_NONE)
         return p->retry_ns > w->now_ns ? p->retry_ns : UINT64_MAX;
-    if (p->in_flight)
-        return UINT64_MAX;
-    const bool shares = p->state == WAL_PREPARE_ZEROING || p->state == WAL_PREPARE_FLUSHING;
-    return shares ? share_next_ns(&w->share) : UINT64_MAX;
+    if (p->state == WAL_PREPARE_ZEROING && !p->in_flight)
+        return share_next_ns(&w->share);
+    return UINT64_MAX;
 }
 
 void wal_roll(struct wal *w)

@@ -117,7 +117,7 @@ static bool submit(struct wal *w, const struct disk_op *op)
     struct wal_reader *r = &w->reader;
 
     ASSERT(!r->shared);
-    r->wants = r->read->background && !share_take(&w->share, SHARE_READS, false, w->now_ns);
+    r->wants = r->read->background && !share_take(&w->share, SHARE_READS, w->now_ns);
     if (r->wants)
         return false;
     r->shared = r->read->background;

@@ -7,14 +7,11 @@
  *            they have at most `percent` of the time. It is time and not bytes, since nobody knows how
  *            fast a disk is; what waited behind flushes of the log counts as its own time. A log
  *            that has been silent for SHARE_QUIET_NS leaves them the whole disk.
- * Pressed    Who works for the log (zeros, when its segments run out) says so: then he neither waits
- *            for the pause nor makes it longer for the others. He must end it himself: his need is
- *            measured by what the log writes.
- * Turns      Whoever was refused comes before those who ask later, pressed or not, as soon as nothing
- *            but they is in his way. Who does not come when it is his turn loses his place.
+ * Turns      Whoever was refused comes before those who ask later, when the pause is over. Who does not
+ *            come when it is his turn loses his place.
  * So         the log never waits for more than one operation; a pause ends, at most SHARE_PAUSE_NS_MAX
  *            after the operation before it; and between asking and being served each of the others is
- *            served once at most, unless he is pressed: then as often as fits into that pause.
+ *            served once at most.
  * Thread     The persist lcore. No clock: times are those of its polls, and never go back.
  * Memory     The struct.
  */
@@ -43,14 +40,12 @@ enum share_user {
 struct share_place {
     uint64_t ticket; /* smaller ones come first */
     bool waits;
-    bool pressed;
     uint32_t let_by; /* bit k: refused for user k, who has not come since */
 };
 
 struct share {
     uint32_t percent;
     enum share_user running; /* whose operation is in flight; SHARE_USERS: nobody's */
-    bool running_pressed;
     uint64_t began_ns;
     uint64_t pause_end_ns;
     uint64_t log_ns; /* when the log was last seen at work */
@@ -65,7 +60,7 @@ void share_init(struct share *s, uint32_t percent);
 void share_log_at_work(struct share *s, uint64_t now_ns);
 /* True: `user`, who has nothing in flight, submits one operation now and calls share_end() when it
  * has completed. False: not now; he asks again at each poll, as long as he wants to. */
-bool share_take(struct share *s, enum share_user user, bool pressed, uint64_t now_ns);
+bool share_take(struct share *s, enum share_user user, uint64_t now_ns);
 /* The operation of `user` has ended, or was not submitted after all. */
 void share_end(struct share *s, enum share_user user, uint64_t now_ns);
 /* When somebody who was refused should ask again, if nothing completes before; UINT64_MAX: when

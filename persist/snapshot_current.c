@@ -15,7 +15,7 @@ bool snapshot_submit(struct snapshots *s, const struct disk_op *op)
     ASSERT(op->cookie >> WAL_OP_SHIFT == WAL_OP_SNAPSHOT);
     if (s->shared)
         return false;
-    s->wants = !share_take(&s->w->share, SHARE_SNAPSHOT, false, s->now_ns);
+    s->wants = !share_take(&s->w->share, SHARE_SNAPSHOT, s->now_ns);
     if (s->wants)
         return false;
     if (disk_submit(s->w->disk, op) != 0) {

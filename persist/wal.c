@@ -626,7 +626,8 @@ uint32_t wal_poll(struct wal *w, uint64_t now_ns)
     uint32_t work = reaped + wal_submit_syncs(w) + wal_base_poll(w);
     while (submit_due(w) && submit_next(w))
         work++;
-    if (w->flights > 0 || queued_bytes(w) > 0)
+    /* Without room it only waits for the next segment: what makes that has the disk for itself. */
+    if ((w->flights > 0 || queued_bytes(w) > 0) && wal_has_room(w))
         share_log_at_work(&w->share, now_ns);
     work += wal_prepare_poll(w) + wal_recycle_poll(w);
     /* A mark is not worth the reserve. */

@@ -149,8 +149,8 @@ struct wal_holes {
 enum wal_prepare_state {
     WAL_PREPARE_NONE,
     WAL_PREPARE_CREATING,
-    WAL_PREPARE_ZEROING,   /* one piece after another */
-    WAL_PREPARE_FLUSHING,  /* the zeros */
+    WAL_PREPARE_ZEROING,   /* one piece after another, as long as it pays */
+    WAL_PREPARE_FLUSHING,  /* the file */
     WAL_PREPARE_NAMING,    /* it gets its name */
     WAL_PREPARE_DROPPING,  /* its removal waits to be submitted */
     WAL_PREPARE_UNWRITTEN, /* its header waits to be submitted */

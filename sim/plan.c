@@ -147,6 +147,7 @@ static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
     wal->segments_ahead = (uint32_t)prng_between(p, 1, 3);
     wal->spares_max = (uint32_t)prng_between(p, 0, 4);
     wal->zeros_bytes = 16 * DISK_SECTOR;
+    wal->zeros_batch_bytes = wal->batch_bytes / 2;
     wal->share_percent = SHARE_PERCENT_DEFAULT;
     /* Long runs take larger segments: a disk has a limited number of files. In all shorter ones they
      * are equal, for a run that fails is tried with fewer events. */

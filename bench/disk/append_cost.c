@@ -220,6 +220,7 @@ int main(int argc, char **argv)
         .flights = WAL_FLIGHTS_DEFAULT,
         .segments_ahead = WAL_AHEAD_DEFAULT,
         .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+        .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
         .share_percent = SHARE_PERCENT_DEFAULT,
         .spares_max = WAL_SPARES_DEFAULT,
     };

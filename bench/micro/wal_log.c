@@ -36,6 +36,7 @@ void bench_log_options(struct bench_log *log)
         .flights = WAL_FLIGHTS_DEFAULT,
         .segments_ahead = WAL_AHEAD_DEFAULT,
         .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+        .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
         .share_percent = SHARE_PERCENT_DEFAULT,
         .spares_max = WAL_SPARES_DEFAULT,
     };

@@ -126,12 +126,24 @@ static void damage_some(struct fixture *t)
     }
 }
 
+/* Else entries of a hole were replaced by a batch that is lost too: a peer has the newer ones. */
+static bool peer_has_what_is_missing(const struct fixture *t, struct fixture *peer)
+{
+    for (uint32_t i = 0; i < t->recovered.hole_count; i++) {
+        const struct wal_hole *hole = &t->recovered.hole[i];
+        if (fixture_now(peer)->entry[hole->next].chain != hole->chain)
+            return false;
+    }
+    return true;
+}
+
 /* Several places at once, and repairs that are interrupted: each start finds less missing. */
 static void interrupted_repair_goes_on(void **state)
 {
     (void)state;
     uint32_t repaired = 0;
     uint32_t starts = 0;
+    uint32_t replaced = 0;
 
     for (uint64_t seed = 0; seed < 300; seed++) {
         struct fixture *t = fixture_lives(seed % 20);
@@ -140,19 +152,22 @@ static void interrupted_repair_goes_on(void **state)
         prng_seed(&t->prng, seed);
         damage_some(t);
         int result = fixture_try_open(t);
-        repaired += result == FIXTURE_HOLES;
-        for (uint32_t start = 0; result == FIXTURE_HOLES; start++, starts++) {
+        const bool has = peer_has_what_is_missing(t, intact);
+        repaired += result == FIXTURE_HOLES && has;
+        replaced += result == FIXTURE_HOLES && !has;
+        for (uint32_t start = 0; result == FIXTURE_HOLES && has; start++, starts++) {
             assert_in_range(start, 0, 1000);
             fixture_repair(t, intact, (uint32_t)prng_between(&t->prng, 1, 12));
             disk_sim_power_cut(t->disk);
             result = fixture_try_open(t);
         }
-        if (result != 0 && result != -EBADMSG)
+        if (result != 0 && result != -EBADMSG && has)
             fail_msg("seed %llu: %d %s", (unsigned long long)seed, result, t->error);
         fixture_delete(t);
         fixture_delete(intact);
     }
-    print_message("%u logs repaired, %u starts\n", repaired, starts);
+    print_message("%u logs repaired, %u starts, %u not tried\n", repaired, starts, replaced);
+    assert_true(replaced < 10);
     assert_true(repaired > 50);
     assert_true(starts > repaired);
 }
@@ -519,6 +534,13 @@ static void read_error_is_tried_by_sector(void **state)
     fixture_delete(f);
 }
 
+/* No longer than that: an idle log would write its mark. */
+static void wait_until_durable(struct fixture *f)
+{
+    while (f->durable + 1 < f->state_count)
+        fixture_turn(f, 10 * 1000);
+}
+
 /* The last batch below the mark is lost, and so is the one behind it, which was not durable yet. What
  * follows the two tells nothing: between it and the mark stands what nobody was promised. */
 static void damage_that_reaches_beyond_the_mark(void **state)
@@ -529,13 +551,12 @@ static void damage_that_reaches_beyond_the_mark(void **state)
 
     assert_int_equal(fixture_open(f), 0);
     fixture_extend(f, 1, 100);
-    fixture_settle(f);
+    wait_until_durable(f);
     for (uint32_t i = 0; i < 2; i++) { /* both in flight at once */
         fixture_extend(f, 1, 100);
         fixture_poll(f);
     }
-    while (f->durable + 1 < f->state_count)
-        fixture_turn(f, 10 * 1000);
+    wait_until_durable(f);
     disk_sim_power_cut(f->disk);
     uint8_t *const batch = fixture_batch(f, 1);
     memcpy(&h, batch, sizeof h);

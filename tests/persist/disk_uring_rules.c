@@ -42,6 +42,7 @@ enum {
 /* A write that the kernel has taken and not completed, as far as the ring shows. */
 struct pending {
     uint64_t user_data;
+    int32_t file;
     const void *bytes;
     uint32_t length;
     uint32_t crc;
@@ -55,14 +56,15 @@ static struct {
     uint32_t pending_count;
     struct pending pending[PENDING_MAX];
     uint32_t fsyncs;           /* submitted while watching */
-    uint32_t fsyncs_too_early; /* more flushes than writes that have completed */
+    uint32_t fsyncs_too_early; /* of a file, more flushes than writes that have completed */
     uint32_t writes;
-    uint32_t in_flight_most; /* writes */
-    uint32_t submits;        /* calls, whether watching or not */
-    uint32_t reads;          /* likewise */
-    uint32_t fixed, plain;   /* reads and writes, by registered memory and without; likewise */
-    uint32_t shortened;      /* batches */
-    bool has_statx;          /* what statx() shall say about O_DIRECT */
+    uint32_t file_writes[DISK_FILES_MAX], file_fsyncs[DISK_FILES_MAX]; /* while watching */
+    uint32_t in_flight_most;                                           /* writes */
+    uint32_t submits;      /* calls, whether watching or not */
+    uint32_t reads;        /* likewise */
+    uint32_t fixed, plain; /* reads and writes, by registered memory and without; likewise */
+    uint32_t shortened;    /* batches */
+    bool has_statx;        /* what statx() shall say about O_DIRECT */
     struct statx statx;
     const char *calls[CALLS_MAX]; /* what made a file durable, in order */
     uint32_t call_count;
@@ -109,19 +111,31 @@ static bool is_write(const struct io_uring_sqe *sqe)
     return sqe->opcode == IORING_OP_WRITE || sqe->opcode == IORING_OP_WRITE_FIXED;
 }
 
+/* Each batch has one write and one flush; a segment has more writes than flushes, or a flush alone. */
+static void watch_fsync(int32_t file)
+{
+    uint32_t completed = seam.file_writes[file];
+
+    seam.fsyncs++;
+    if (completed == 0)
+        return;
+    for (uint32_t i = 0; i < seam.pending_count; i++)
+        completed -= seam.pending[i].file == file;
+    seam.fsyncs_too_early += completed < ++seam.file_fsyncs[file];
+}
+
 static void watch_sqe(const struct io_uring_sqe *sqe)
 {
-    if (sqe->opcode == IORING_OP_FSYNC) {
-        seam.fsyncs++;
-        /* Each batch has one write and one flush. */
-        seam.fsyncs_too_early += seam.writes - seam.pending_count < seam.fsyncs;
-    }
+    if (sqe->opcode == IORING_OP_FSYNC)
+        watch_fsync(sqe->fd);
     if (!is_write(sqe))
         return;
+    seam.file_writes[sqe->fd]++;
     struct pending *p = &seam.pending[seam.pending_count++];
     assert_true(seam.pending_count <= PENDING_MAX);
     seam.writes++;
     *p = (struct pending){.user_data = sqe->user_data,
+                          .file = sqe->fd,
                           .bytes = (const void *)(uintptr_t)sqe->addr,
                           .length = sqe->len};
     p->crc = crc32c(0, p->bytes, p->length);
@@ -428,7 +442,7 @@ static void alignment_is_the_kernels_word(void **state)
     bench_remove(b.directory);
 }
 
-/* A name that exists stands for a file whose zeros are durable; the name itself is too before anybody
+/* A name that exists stands for a file that is whole and durable; the name itself is too before anybody
  * is told. */
 static void file_is_durable_before_its_use(void **state)
 {

@@ -46,6 +46,7 @@ struct fixture *fixture_new(uint64_t seed)
         .segments_ahead = 1,
         .spares_max = 4,
         .zeros_bytes = 2 * DISK_SECTOR,
+        .zeros_batch_bytes = FIXTURE_BATCH_BYTES / 2,
         .share_percent = SHARE_PERCENT_DEFAULT,
     };
     f->records = aligned_alloc(DISK_SECTOR, FIXTURE_BATCH_BYTES);

@@ -1,6 +1,5 @@
 /* Goal:   the log waits for one operation of the background at most, the background has its share and
- *         no more, and nobody who asks is left out: neither the log, nor who asks beside one that is
- *         pressed, nor who waits for somebody that does not come.
+ *         no more, and nobody who asks is left out, nor who waits for somebody that does not come.
  * Method: by hand, one rule each; then a disk whose operations take random times, with users that come
  *         and go, and what each was given is counted.
  */
@@ -30,12 +29,13 @@ static void one_operation_at_a_time(void **state)
     (void)state;
     struct share s = at_work(1000);
 
-    assert_true(share_take(&s, SHARE_ZEROS, false, 1000));
+    assert_true(share_take(&s, SHARE_ZEROS, 1000));
     assert_true(share_next_ns(&s) == UINT64_MAX);
-    assert_false(share_take(&s, SHARE_SNAPSHOT, false, 1000));
-    assert_false(share_take(&s, SHARE_READS, true, 1000)); /* pressed or not */
+    assert_false(share_take(&s, SHARE_SNAPSHOT, 1000));
+    assert_false(share_take(&s, SHARE_READS, 1000));
     share_end(&s, SHARE_ZEROS, 2000);
-    assert_true(share_take(&s, SHARE_READS, true, 2000));
+    assert_true(share_take(&s, SHARE_SNAPSHOT, 5000));
+    assert_false(share_take(&s, SHARE_READS, 5000));
 }
 
 static void pause_is_as_long_as_the_share_says(void **state)
@@ -43,18 +43,18 @@ static void pause_is_as_long_as_the_share_says(void **state)
     (void)state;
     struct share s = at_work(0);
 
-    assert_true(share_take(&s, SHARE_SNAPSHOT, false, 0));
+    assert_true(share_take(&s, SHARE_SNAPSHOT, 0));
     share_end(&s, SHARE_SNAPSHOT, 1000);
     assert_true(share_next_ns(&s) == 4000); /* a quarter of the time */
-    assert_false(share_take(&s, SHARE_SNAPSHOT, false, 3999));
-    assert_false(share_take(&s, SHARE_ZEROS, false, 3999));
-    assert_true(share_take(&s, SHARE_SNAPSHOT, false, 4000));
+    assert_false(share_take(&s, SHARE_SNAPSHOT, 3999));
+    assert_false(share_take(&s, SHARE_ZEROS, 3999));
+    assert_true(share_take(&s, SHARE_SNAPSHOT, 4000));
 
     share_init(&s, 100);
     share_log_at_work(&s, 0);
-    assert_true(share_take(&s, SHARE_SNAPSHOT, false, 0));
+    assert_true(share_take(&s, SHARE_SNAPSHOT, 0));
     share_end(&s, SHARE_SNAPSHOT, 1000);
-    assert_true(share_take(&s, SHARE_SNAPSHOT, false, 1000)); /* all of it: no pause */
+    assert_true(share_take(&s, SHARE_SNAPSHOT, 1000)); /* all of it: no pause */
 }
 
 /* A disk that hung for an hour does not stop the background for three. */
@@ -64,12 +64,12 @@ static void pause_has_an_end(void **state)
     const uint64_t hour_ns = 3600ull * 1000 * 1000 * 1000;
     struct share s = at_work(0);
 
-    assert_true(share_take(&s, SHARE_ZEROS, false, 0));
+    assert_true(share_take(&s, SHARE_ZEROS, 0));
     share_log_at_work(&s, hour_ns);
     share_end(&s, SHARE_ZEROS, hour_ns);
     share_log_at_work(&s, hour_ns + SHARE_PAUSE_NS_MAX - 1);
-    assert_false(share_take(&s, SHARE_ZEROS, false, hour_ns + SHARE_PAUSE_NS_MAX - 1));
-    assert_true(share_take(&s, SHARE_ZEROS, false, hour_ns + SHARE_PAUSE_NS_MAX));
+    assert_false(share_take(&s, SHARE_ZEROS, hour_ns + SHARE_PAUSE_NS_MAX - 1));
+    assert_true(share_take(&s, SHARE_ZEROS, hour_ns + SHARE_PAUSE_NS_MAX));
 }
 
 static void silent_log_leaves_the_disk(void **state)
@@ -77,34 +77,16 @@ static void silent_log_leaves_the_disk(void **state)
     (void)state;
     struct share s = at_work(0);
 
-    assert_true(share_take(&s, SHARE_ZEROS, false, 0));
+    assert_true(share_take(&s, SHARE_ZEROS, 0));
     share_end(&s, SHARE_ZEROS, SHARE_QUIET_NS - 1);
     assert_true(share_next_ns(&s) == SHARE_QUIET_NS);
-    assert_false(share_take(&s, SHARE_ZEROS, false, SHARE_QUIET_NS - 1));
-    assert_true(share_take(&s, SHARE_ZEROS, false, SHARE_QUIET_NS));
+    assert_false(share_take(&s, SHARE_ZEROS, SHARE_QUIET_NS - 1));
+    assert_true(share_take(&s, SHARE_ZEROS, SHARE_QUIET_NS));
     share_end(&s, SHARE_ZEROS, SHARE_QUIET_NS + 1000);
-    assert_true(share_take(&s, SHARE_ZEROS, false, SHARE_QUIET_NS + 1000));
+    assert_true(share_take(&s, SHARE_ZEROS, SHARE_QUIET_NS + 1000));
     share_end(&s, SHARE_ZEROS, SHARE_QUIET_NS + 2000);
     share_log_at_work(&s, SHARE_QUIET_NS + 3000); /* it is back: so is the pause */
-    assert_false(share_take(&s, SHARE_ZEROS, false, SHARE_QUIET_NS + 3000));
-}
-
-/* The pressed one does not wait; the pause of the others stays what it was, and they get their turn. */
-static void pressed_passes_the_pause_and_not_the_line(void **state)
-{
-    (void)state;
-    struct share s = at_work(0);
-
-    assert_true(share_take(&s, SHARE_SNAPSHOT, false, 0));
-    share_end(&s, SHARE_SNAPSHOT, 1000);
-    assert_true(share_take(&s, SHARE_ZEROS, true, 1000));
-    assert_false(share_take(&s, SHARE_SNAPSHOT, false, 1000));
-    share_end(&s, SHARE_ZEROS, 3000);
-    assert_true(share_take(&s, SHARE_ZEROS, true, 3000));
-    share_end(&s, SHARE_ZEROS, 5000);
-    /* The pause is over since 4000, and the snapshot asked first. */
-    assert_false(share_take(&s, SHARE_ZEROS, true, 5000));
-    assert_true(share_take(&s, SHARE_SNAPSHOT, false, 5000));
+    assert_false(share_take(&s, SHARE_ZEROS, SHARE_QUIET_NS + 3000));
 }
 
 static void who_stays_away_loses_his_turn(void **state)
@@ -112,13 +94,13 @@ static void who_stays_away_loses_his_turn(void **state)
     (void)state;
     struct share s = at_work(0);
 
-    assert_true(share_take(&s, SHARE_ZEROS, false, 0));
-    assert_false(share_take(&s, SHARE_SNAPSHOT, false, 0)); /* and never again */
+    assert_true(share_take(&s, SHARE_ZEROS, 0));
+    assert_false(share_take(&s, SHARE_SNAPSHOT, 0)); /* and never again */
     share_end(&s, SHARE_ZEROS, 1000);
-    assert_false(share_take(&s, SHARE_ZEROS, false, 4000)); /* he was first */
-    assert_true(share_take(&s, SHARE_ZEROS, false, 4001));
+    assert_false(share_take(&s, SHARE_ZEROS, 4000)); /* he was first */
+    assert_true(share_take(&s, SHARE_ZEROS, 4001));
     share_end(&s, SHARE_ZEROS, 5000);
-    assert_true(share_take(&s, SHARE_ZEROS, false, 8001));
+    assert_true(share_take(&s, SHARE_ZEROS, 8001));
 }
 
 struct world {
@@ -128,16 +110,13 @@ struct world {
     uint64_t end_ns; /* of what is in flight */
     enum share_user running;
     bool wants[SHARE_USERS];
-    bool pressed[SHARE_USERS];
     uint32_t served[SHARE_USERS];
-    uint32_t
-        bypassed[SHARE_USERS]; /* operations of others since he first asked, behind the pause */
-    uint64_t free_ns;          /* of those that are not pressed */
+    uint32_t bypassed[SHARE_USERS]; /* operations of others since he first asked */
 };
 
 static void world_take(struct world *w, enum share_user user)
 {
-    const bool took = share_take(&w->share, user, w->pressed[user], w->now_ns);
+    const bool took = share_take(&w->share, user, w->now_ns);
 
     if (!took)
         return;
@@ -147,7 +126,7 @@ static void world_take(struct world *w, enum share_user user)
     w->served[user]++;
     w->bypassed[user] = 0;
     for (uint32_t other = 0; other < SHARE_USERS; other++) {
-        if (other != user && w->wants[other] && (w->pressed[other] || w->now_ns >= w->free_ns))
+        if (other != user && w->wants[other])
             w->bypassed[other]++;
         assert_true(w->bypassed[other] <= SHARE_USERS - 1);
     }
@@ -161,8 +140,6 @@ static void world_end(struct world *w)
         return;
     w->running = SHARE_USERS;
     share_end(&w->share, user, w->now_ns);
-    if (!w->pressed[user])
-        w->free_ns = w->share.pause_end_ns;
 }
 
 /* Users come in any order in each poll, and polls at any time. */
@@ -202,24 +179,6 @@ static void share_is_kept_and_nobody_starves(void **state)
     }
 }
 
-/* One is pressed for ever: the others still have what the share says, less what they wait for him. */
-static void nobody_starves_beside_the_pressed(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        struct world w = {.share = at_work(0), .running = SHARE_USERS};
-        prng_seed(&w.prng, 100 + seed);
-        for (uint32_t user = 0; user < SHARE_USERS; user++)
-            w.wants[user] = true;
-        w.pressed[SHARE_ZEROS] = true;
-        for (uint32_t i = 0; i < 400000; i++)
-            world_poll(&w);
-        const uint64_t others_ns = w.share.busy_ns[SHARE_SNAPSHOT] + w.share.busy_ns[SHARE_READS];
-        assert_in_range(others_ns * 100 / w.now_ns, PERCENT / 2, PERCENT);
-        assert_true(w.share.busy_ns[SHARE_ZEROS] > others_ns);
-    }
-}
-
 /* Users that change their minds at any moment: whoever wants is served within a bound. */
 static void users_come_and_go(void **state)
 {
@@ -231,7 +190,6 @@ static void users_come_and_go(void **state)
             const uint32_t user = (uint32_t)prng_below(&w.prng, SHARE_USERS);
             if (w.running != user && prng_below(&w.prng, 200) == 0) {
                 w.wants[user] = !w.wants[user];
-                w.pressed[user] = user == SHARE_ZEROS && prng_below(&w.prng, 2) == 0;
                 w.bypassed[user] = 0;
             }
             world_poll(&w);
@@ -248,10 +206,8 @@ int main(void)
         cmocka_unit_test(pause_is_as_long_as_the_share_says),
         cmocka_unit_test(pause_has_an_end),
         cmocka_unit_test(silent_log_leaves_the_disk),
-        cmocka_unit_test(pressed_passes_the_pause_and_not_the_line),
         cmocka_unit_test(who_stays_away_loses_his_turn),
         cmocka_unit_test(share_is_kept_and_nobody_starves),
-        cmocka_unit_test(nobody_starves_beside_the_pressed),
         cmocka_unit_test(users_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

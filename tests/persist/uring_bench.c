@@ -136,6 +136,7 @@ struct bench bench_new(void)
                     .segments_ahead = 2,
                     .spares_max = 4,
                     .zeros_bytes = 16 * DISK_SECTOR,
+                    .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
                     .share_percent = SHARE_PERCENT_DEFAULT},
     };
     assert_non_null(mkdtemp(b.directory));

@@ -191,13 +191,15 @@ static void read_error_is_reported(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(4);
-    const struct disk_sim_fault fault = {.kind = DISK_OP_READ, .nth = 1, .result = -EIO};
+    const struct disk_sim_fault fault = {
+        .kind = DISK_OP_READ, .nth = 1, .result = -EIO, .sticky = true};
 
     assert_int_equal(fixture_open(f), 0);
     fixture_extend(f, 2, 100);
     fixture_settle(f);
     disk_sim_fail(f->disk, &fault);
     assert_int_equal(read_of(f, 1, 2, 1).result, -EIO);
+    disk_sim_fail(f->disk, &(struct disk_sim_fault){.nth = 0});
     assert_int_equal(read_of(f, 1, 2, 1).result, 0);
     assert_int_equal(wal_failed(f->wal), 0);
     fixture_delete(f);

@@ -73,6 +73,7 @@ void life_open_log(struct life *l)
         .segments_ahead = WAL_AHEAD_DEFAULT,
         .spares_max = WAL_SPARES_DEFAULT,
         .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+        .zeros_batch_bytes = DISK_SECTOR, /* some segments get zeros, under load they do not */
         .share_percent = SHARE_PERCENT_DEFAULT,
         .flights = l->o.flights,
         .sync_by_fsync = l->o.sync_by_fsync,

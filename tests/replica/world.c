@@ -60,6 +60,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
                 .batch_bytes = 4 << 20, .boot = block->boot, .node = (raft_node)(n + 1),
                 .buffer_count = 4, .flights = WAL_FLIGHTS_DEFAULT,
                 .segments_ahead = 1, .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+                .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
                 .share_percent = SHARE_PERCENT_DEFAULT},
         .port = net_port(w->net, n),
         .disk = m->disk,
