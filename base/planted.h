@@ -85,6 +85,8 @@
     X(REPAIR_SKIPPED, "repair-skipped", SIM, "lost entries are asked for, committed ones too")     \
     X(REPAIR_ANY_RECORD, "repair-any-record", SIM,                                                 \
       "what fills a hole has the checksum that the log names")                                     \
+    X(MEMORY_NOT_JUDGED, "memory-not-judged", SIM,                                                 \
+      "a boot that lacks what an earlier one acknowledged is not counted")                         \
     X(BOOT_UNFLUSHED, "boot-unflushed", SIM, "the boot number is flushed before anything leaves")  \
     X(FLUSH_SKIPPED, "flush-skipped", CRASH,                                                       \
       "fdatasync mode: what is written must be flushed too")                                       \

@@ -119,7 +119,7 @@ static void judge_memory(struct replica *r, struct peer *peer, const struct fram
     const raft_term term = raft_term_now(r->raft.raft);
 
     if (raft_role(r->raft.raft) != RAFT_LEADER || peer->boot_term != term || f->hello.term > term ||
-        f->hello.last >= peer->boot_match)
+        f->hello.last >= peer->boot_match || planted(PLANTED_MEMORY_NOT_JUDGED))
         return;
     peer->convicted_boot = f->source_boot;
     peer->accused_boot = f->source_boot;

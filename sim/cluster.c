@@ -219,6 +219,7 @@ bool cluster_start(struct sim *s, struct sim_node *n)
     n->idle_turns = 0;
     n->ambush = n->ambushed = n->image_due = n->disk_broken = n->leaves = false;
     observe_start(s, n);
+    disks_note_start(s, n);
     workload_start(s, n);
     return true;
 }

@@ -10,9 +10,11 @@
  *            number that was used before. Peers that have heard a later one must not count it and
  *            have it stop. What no living peer remembers is out of the claim: so only a copy that
  *            all running nodes have heard a later boot of is started, and no other node starts while
- *            it runs. Afterwards the true disk comes back. A copy that starts under the number that
- *            the true disk started with last is known by what that had acknowledged, and to the
- *            leader of that time only: not by chance here, but in tests/sim/scenarios.c.
+ *            it runs. Afterwards the true disk comes back.
+ *            A copy may also start under the very number that the true disk started with last. It is
+ *            known by what that had acknowledged, and to the leader of that time alone. So it is
+ *            started only while that one leads and everybody follows it, and it ends as soon as
+ *            anybody asks for votes, before the question can have arrived.
  */
 #include "base/assert.h"
 #include "persist/superblock.h"
@@ -20,11 +22,20 @@
 
 #include <errno.h>
 
+static const struct raft *raft_of(const struct sim_node *n)
+{
+    return replica_raft(n->replica);
+}
+
+static bool has_its_disk(const struct sim *s, const struct sim_node *n)
+{
+    return n->who == SIM_ITSELF && !sim_is_lost(s, n) && n->swapped == NULL;
+}
+
 static struct sim_node *draw_node(struct sim *s, struct prng *p)
 {
     struct sim_node *n = &s->node[prng_below(p, s->node_count)];
-    const bool usable = n->who == SIM_ITSELF && !sim_is_lost(s, n) && n->swapped == NULL;
-    return usable ? n : NULL;
+    return has_its_disk(s, n) ? n : NULL;
 }
 
 static void take_down(struct sim *s, struct sim_node *n, struct prng *p)
@@ -116,6 +127,48 @@ static bool needs_others(const struct sim *s, const struct sim_node *n)
     return check_members_endure(s->members, s->lost | 1U << n->number);
 }
 
+void disks_note_start(struct sim *s, struct sim_node *n)
+{
+    const uint32_t leader = sim_leader(s);
+
+    if (n->who != SIM_ITSELF)
+        return;
+    n->proof = (struct sim_proof){.leader = leader};
+    if (leader == UINT32_MAX || leader == n->number)
+        return;
+    const struct sim_node *l = &s->node[leader];
+    n->proof.boot = l->boot;
+    n->proof.term = raft_term_now(raft_of(l));
+    n->proof.match = raft_match(raft_of(l), sim_id(n));
+}
+
+/* The leader of its last start leads on, and holds more of it than the copy has. */
+static bool leader_knows(const struct sim *s, const struct sim_node *n)
+{
+    const struct sim_proof *proof = &n->proof;
+
+    if (proof->match <= n->copy_last)
+        return false;
+    const struct sim_node *l = &s->node[proof->leader];
+    return l->replica != NULL && l->who == SIM_ITSELF && l->boot == proof->boot &&
+           raft_role(raft_of(l)) == RAFT_LEADER && raft_term_now(raft_of(l)) == proof->term &&
+           replica_heard_boot(l->replica, sim_id(n)) == n->boot;
+}
+
+/* Nobody else leads, or would like to. */
+static bool all_follow(const struct sim *s, const struct sim_node *n)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct sim_node *other = &s->node[i];
+        if (other == n || other->replica == NULL || i == n->proof.leader)
+            continue;
+        if (raft_term_now(raft_of(other)) != n->proof.term ||
+            raft_role(raft_of(other)) != RAFT_FOLLOWER)
+            return false;
+    }
+    return true;
+}
+
 /* All who run have heard this start of it, so they know later than any copy made before. */
 static bool all_have_heard(const struct sim *s, const struct sim_node *n)
 {
@@ -138,6 +191,7 @@ void disks_make_copy(struct sim *s, struct sim_node *n, uint64_t seed)
     disk_sim_limit(n->copy, s->plan.disk.bytes_max);
     disk_sim_power_cut(n->copy);
     n->copy_boot = n->boot;
+    n->copy_last = n->replica != NULL ? raft_last(raft_of(n)) : RAFT_WORD_MAX;
     sim_trace(s, "node %u: disk copied at boot %u", sim_id(n), n->boot);
 }
 
@@ -150,10 +204,12 @@ void disks_start_copy(struct sim *s, struct sim_node *n)
     n->disk = n->copy;
     n->copy = NULL;
     n->who = SIM_CLONE;
+    s->clone_same_boot = n->boot == n->copy_boot + 1;
     n->copy_tried = false;
     n->down_until_ns = s->now_ns; /* before anybody forgets */
     s->clone = n;
     sim_happen(s, SIM_OLD_COPY);
+    s->happened[SIM_SAME_BOOT] += s->clone_same_boot;
     sim_trace(s, "node %u: a copy of its disk is started", sim_id(n));
 }
 
@@ -171,25 +227,86 @@ static void end_copy(struct sim *s, struct sim_node *n)
     n->who = SIM_ITSELF;
     n->down_until_ns = s->now_ns;
     s->clone = NULL;
+    s->clone_ends = false;
     disk_sim_advance(n->disk, s->now_ns);
     sim_trace(s, "node %u: the true disk is back", sim_id(n));
 }
 
+/* Mostly the next strike is about this node too, and comes soon. */
+static void strike_again(struct sim *s, struct sim_node *n, struct prng *p, uint64_t in_ns)
+{
+    if (prng_below(p, 8) == 0)
+        return;
+    s->copied = n;
+    s->strike_ns[PLAN_OLD_COPY] = s->now_ns + in_ns;
+}
+
+/* Its next start is numbered as the copy's will be, and is to be heard before that. */
+static void restart_copied(struct sim *s, struct sim_node *n, struct prng *p)
+{
+    take_down(s, n, p);
+    n->down_until_ns = s->now_ns + prng_below(p, s->plan.options.heartbeat_ns);
+    strike_again(s, n, p, 3 * s->plan.options.heartbeat_ns);
+}
+
+/* The leader holds more of it than its copy has. */
+static bool has_acknowledged(const struct sim *s, const struct sim_node *n)
+{
+    const uint32_t leader = sim_leader(s);
+
+    return leader != UINT32_MAX && leader != n->number &&
+           raft_match(raft_of(&s->node[leader]), sim_id(n)) > n->copy_last;
+}
+
 void disks_copy(struct sim *s, struct prng *p)
 {
+    struct sim_node *n = s->copied;
+    const uint64_t soon_ns = s->plan.options.heartbeat_ns;
+
     if (s->clone != NULL) {
-        end_copy(s, s->clone);
+        if (!s->clone_same_boot || prng_below(p, 2) == 0)
+            end_copy(s, s->clone);
         return;
     }
-    struct sim_node *n = draw_node(s, p);
+    s->copied = NULL;
+    if (n == NULL || !has_its_disk(s, n))
+        n = draw_node(s, p);
     if (n == NULL || n->replica == NULL || !needs_others(s, n))
         return;
     if (n->copy == NULL) {
         disks_make_copy(s, n, prng_next(p));
-    } else if (n->boot > n->copy_boot + 1 && all_have_heard(s, n)) {
-        take_down(s, n, p);
-        disks_start_copy(s, n);
+        if (prng_below(p, 2) == 0) /* before there is another leader */
+            strike_again(s, n, p, soon_ns);
+        return;
     }
+    if (n->boot == n->copy_boot) {
+        if (has_acknowledged(s, n))
+            restart_copied(s, n, p);
+        else
+            strike_again(s, n, p, soon_ns);
+        return;
+    }
+    const bool same = n->boot == n->copy_boot + 1;
+    if (!all_have_heard(s, n) || (same && !(leader_knows(s, n) && all_follow(s, n)))) {
+        strike_again(s, n, p, soon_ns);
+        return;
+    }
+    take_down(s, n, p);
+    disks_start_copy(s, n);
+}
+
+void disks_on_campaign(struct sim *s)
+{
+    if (s->clone == NULL || !s->clone_same_boot)
+        return;
+    s->clone_ends = true;
+    s->fault_next_ns = s->now_ns; /* before anything that left has arrived */
+}
+
+void disks_go_on(struct sim *s)
+{
+    if (s->clone != NULL && s->clone_ends)
+        end_copy(s, s->clone);
 }
 
 bool disks_may_start(struct sim *s, struct sim_node *n)
@@ -248,9 +365,12 @@ bool disks_stop_expected(struct sim *s, struct sim_node *n, enum replica_stop st
     return true;
 }
 
-/* Somebody who goes on running knows a later boot than the copy's, and tells it. */
+/* Somebody who goes on running knows a later boot than the copy's, or what it lacks, and tells it. */
 static bool copy_is_known(const struct sim *s, uint32_t dead)
 {
+    if (s->clone_same_boot)
+        return leader_knows(s, s->clone) && (dead >> s->clone->proof.leader & 1) == 0 &&
+               !s->node[s->clone->proof.leader].disk_broken;
     for (uint32_t i = 0; i < s->node_count; i++) {
         const struct sim_node *n = &s->node[i];
         const bool goes_on = n->replica != NULL && n != s->clone && n->who == SIM_ITSELF &&

@@ -236,6 +236,7 @@ void faults_fire(struct sim *s)
 {
     release_disks(s);
     harm_make_room(s);
+    disks_go_on(s);
     if (s->heal_ns <= s->now_ns)
         links_heal(s);
     links_flap_on(s);

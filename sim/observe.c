@@ -151,7 +151,11 @@ static void observe_raft(struct sim *s, struct sim_node *n, const struct frame *
     case RAFT_MSG_HEARTBEAT:
         observe_leader(s, n, msg->term);
         break;
+    case RAFT_MSG_PREVOTE:
+        disks_on_campaign(s);
+        break;
     case RAFT_MSG_VOTE:
+        disks_on_campaign(s);
         observe_candidate(s, n, msg->term);
         observe_vote(s, n, msg->term, sim_id(n));
         break;

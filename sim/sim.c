@@ -110,6 +110,9 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     s->slot_count = s->plan.nodes + s->plan.spares;
     s->lost = 0;
     s->clone = NULL;
+    s->clone_same_boot = false;
+    s->clone_ends = false;
+    s->copied = NULL;
     s->admin_count = 0;
     s->admin_open = 0;
     s->call_count = 0;

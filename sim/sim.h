@@ -88,6 +88,7 @@ struct sim_config {
     X(SWAP, "pairs of disks swapped")                                  \
     X(SWAP_REFUSED, "starts refused: another node's disk")             \
     X(OLD_COPY, "old copies of a disk started")                        \
+    X(SAME_BOOT, "of them, under the boot number of the true one")     \
     X(OLD_COPY_STOPPED, "of them, told and stopped")                   \
     X(CHANGE, "changes of the members asked for")                      \
     X(CHANGE_DONE, "of them, done")                                    \

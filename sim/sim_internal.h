@@ -106,6 +106,14 @@ struct sim_leave {
     uint64_t for_ns;  /* 0: none is planned */
 };
 
+/* Who led when a node was started, and what the node had acknowledged to it by then. */
+struct sim_proof {
+    uint32_t leader; /* number */
+    uint32_t boot;   /* of the leader */
+    raft_term term;
+    raft_index match; /* 0: nobody led, or nothing was */
+};
+
 struct sim_node {
     uint32_t number;
     enum sim_who who;
@@ -114,6 +122,8 @@ struct sim_node {
     struct disk *copy;        /* made at boot `copy_boot`; NULL: none */
     struct disk *kept;        /* the true disk while a copy runs */
     uint32_t copy_boot;
+    raft_index copy_last; /* its log's end then, at most */
+    struct sim_proof proof;
     bool copy_tried;
     uint32_t inits; /* directories made for it */
     uint64_t incarnation;
@@ -205,6 +215,9 @@ struct sim {
     uint32_t lost;          /* nodes whose disk was wiped, as a set: their ids never come back */
     uint64_t lost_ns;       /* when the last one was */
     struct sim_node *clone; /* runs on an old copy of its disk; NULL: nobody does */
+    bool clone_same_boot;   /* under the number that the true disk started with last */
+    bool clone_ends;        /* now */
+    struct sim_node *copied; /* whose copy the next strike is about; NULL: anybody's */
     uint64_t admin_count;   /* requests of operators, ever */
     uint32_t admin_open;    /* of them, not answered */
     struct net *net;
@@ -352,6 +365,9 @@ bool disks_start_refused(struct sim *s, struct sim_node *n, int failed,
 bool disks_stop_expected(struct sim *s, struct sim_node *n, enum replica_stop stop);
 void disks_heal(struct sim *s, uint32_t dead); /* nodes that stay so, as a set */
 void disks_forget(struct sim_node *n);
+void disks_note_start(struct sim *s, struct sim_node *n);
+void disks_on_campaign(struct sim *s); /* somebody asks for votes */
+void disks_go_on(struct sim *s);
 bool disks_all_have_entries(const struct sim *s); /* who may be a member and is not lost */
 
 /* members.c: strikes of operators, and their answers */

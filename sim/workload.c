@@ -299,6 +299,9 @@ static void take_answer(struct sim *s, struct sim_node *n, const struct answer *
     for (uint32_t c = 0; c < SIM_SLOTS_MAX; c++)
         if (n->slot[c].call == answer->tag)
             slot = &n->slot[c];
+    /* A copy may have the boot number of the true directory, and find what that one was asked for. */
+    if (slot == NULL && n->who == SIM_CLONE)
+        return;
     if (slot == NULL || answer->tag == 0) {
         check_fail(&s->report, "exact-fate", "node %u answers a call that is not open", sim_id(n));
         return;
