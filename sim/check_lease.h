@@ -2,7 +2,8 @@
  *
  * A leader reads by its lease until 7/8 of election_min after it has sent a round of heartbeats that a
  * quorum answers. So whoever has answered one helps to elect nobody else for so long: it grants no
- * vote and no PreVote in a later term, and does not stand itself. Only a candidate that the leader has
+ * vote in a later term, and does not stand itself. (A PreVote binds nobody: one that was granted may
+ * leave behind the answer to a round that was heard after it.) Only a candidate that the leader has
  * asked to take over is helped. A stale read needs much more to go wrong, in the right order; this
  * sees the promise broken, whatever comes of it.
  *
@@ -28,7 +29,7 @@ void check_lease_answers(struct check_lease *c, raft_node node, uint64_t incarna
                          raft_term term, uint64_t round);
 /* A request for votes in `term` says that the leader before wants it. */
 void check_lease_hands_over(struct check_lease *c, raft_term term);
-/* It helps somebody to lead in `term`, be it itself: a vote or a PreVote left it. */
+/* It helps somebody to lead in `term`, be it itself: a vote left it. */
 bool check_lease_helps(struct check_lease *c, raft_node node, uint64_t incarnation, raft_term term,
                        uint64_t now_ns);
 

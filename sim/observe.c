@@ -131,9 +131,7 @@ static void observe_lease(struct sim *s, const struct sim_node *n, const struct 
         check_lease_answers(s->lease, node, n->incarnation, msg->term, msg->round);
     else if (msg->type == RAFT_MSG_VOTE && msg->transfer)
         check_lease_hands_over(s->lease, msg->term);
-    else if (msg->type == RAFT_MSG_VOTE ||
-             (!msg->reject &&
-              (msg->type == RAFT_MSG_VOTE_REPLY || msg->type == RAFT_MSG_PREVOTE_REPLY)))
+    else if (msg->type == RAFT_MSG_VOTE || (!msg->reject && msg->type == RAFT_MSG_VOTE_REPLY))
         check_lease_helps(s->lease, node, n->incarnation, msg->term, s->now_ns);
 }
 
