@@ -22,6 +22,7 @@
 #include <stddef.h>
 
 #include "persist/disk.h"
+#include "persist/share.h"
 #include "raftcore/raft_types.h"
 
 struct share;
@@ -31,6 +32,7 @@ enum {
     WAL_BATCH_BYTES_MAX = 4 << 20, /* one largest record and company */
     WAL_BATCH_BYTES_MIN = 4 * DISK_SECTOR,
     WAL_BUFFERS_MAX = 8,
+    WAL_BUFFERS_DEFAULT = 4,
     WAL_FLIGHTS_DEFAULT = 1,
     WAL_CONFIGS_MAX = 4, /* the committed configuration and those above it; see RAFT_CONFIGS_MAX */
     WAL_AHEAD_MAX = 8,
@@ -67,6 +69,20 @@ struct wal_options {
     uint32_t share_percent; /* of the disk's time for what is not the log: share.h */
     bool sync_by_fsync;     /* fdatasync after the write has completed, instead of RWF_DSYNC */
 };
+
+/* As a node has it that configures nothing of this; who, where and how large is the caller's. */
+static inline struct wal_options wal_options_default(void)
+{
+    return (struct wal_options){
+        .buffer_count = WAL_BUFFERS_DEFAULT,
+        .flights = WAL_FLIGHTS_DEFAULT,
+        .segments_ahead = WAL_AHEAD_DEFAULT,
+        .spares_max = WAL_SPARES_DEFAULT,
+        .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
+        .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
+        .share_percent = SHARE_PERCENT_DEFAULT,
+    };
+}
 
 /* The largest step that wal_append() takes: what surely fits into one batch. */
 static inline uint32_t wal_step_bytes_max(const struct wal_options *options)

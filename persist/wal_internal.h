@@ -27,7 +27,6 @@
 #include "base/mark.h"
 #include "persist/batch.h"
 #include "persist/segment.h"
-#include "persist/share.h"
 #include "persist/wal.h"
 
 enum {

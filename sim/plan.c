@@ -3,7 +3,6 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/prng.h"
-#include "persist/share.h"
 
 #include <string.h>
 

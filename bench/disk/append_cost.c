@@ -14,7 +14,6 @@
  */
 #include "base/assert.h"
 #include "base/record.h"
-#include "persist/share.h"
 #include "persist/wal.h"
 
 #include <inttypes.h>
@@ -209,25 +208,17 @@ static int ascending(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static struct cost c;
-    const struct wal_options options = {
-        .cluster = 1,
-        .incarnation = 1,
-        .segment_bytes = SEGMENT_BYTES,
-        .batch_bytes = BATCH_BYTES,
-        .boot = 1,
-        .node = 1,
-        .buffer_count = 4,
-        .flights = WAL_FLIGHTS_DEFAULT,
-        .segments_ahead = WAL_AHEAD_DEFAULT,
-        .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
-        .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
-        .share_percent = SHARE_PERCENT_DEFAULT,
-        .spares_max = WAL_SPARES_DEFAULT,
-    };
+    struct wal_options options = wal_options_default();
     struct wal_recovered recovered;
     double encode_ns[REPETITIONS], append_ns[REPETITIONS];
-    void *memory = aligned_alloc(DISK_SECTOR, wal_bytes(&options));
 
+    options.cluster = 1;
+    options.incarnation = 1;
+    options.boot = 1;
+    options.node = 1;
+    options.segment_bytes = SEGMENT_BYTES;
+    options.batch_bytes = BATCH_BYTES;
+    void *memory = aligned_alloc(DISK_SECTOR, wal_bytes(&options));
     if (memory == NULL || wal_open(&c.wal, memory, &c.disk, &options, &recovered) != 0) {
         fprintf(stderr, "skiff-append-cost: the log can't be opened\n");
         return 1;

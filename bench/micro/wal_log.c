@@ -25,21 +25,15 @@ uint64_t bench_now_ns(void)
 
 void bench_log_options(struct bench_log *log)
 {
-    log->options = (struct wal_options){
-        .cluster = 1,
-        .incarnation = 1,
-        .segment_bytes = SEGMENT_BYTES,
-        .batch_bytes = BENCH_BATCH_BYTES_MAX, /* the largest turn in one batch */
-        .boot = 1,
-        .node = 1,
-        .buffer_count = 4,
-        .flights = WAL_FLIGHTS_DEFAULT,
-        .segments_ahead = WAL_AHEAD_DEFAULT,
-        .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
-        .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
-        .share_percent = SHARE_PERCENT_DEFAULT,
-        .spares_max = WAL_SPARES_DEFAULT,
-    };
+    struct wal_options *o = &log->options;
+
+    *o = wal_options_default();
+    o->cluster = 1;
+    o->incarnation = 1;
+    o->boot = 1;
+    o->node = 1;
+    o->segment_bytes = SEGMENT_BYTES;
+    o->batch_bytes = BENCH_BATCH_BYTES_MAX; /* the largest turn in one batch */
     log->payload_bytes = 64;
     log->wait = BENCH_YIELDS;
 }

@@ -10,7 +10,6 @@
 
 #include "base/record.h"
 #include "persist/disk_uring.h"
-#include "persist/share.h"
 #include "tests/power/promise.h"
 
 enum {
@@ -62,22 +61,18 @@ void life_take_boot(struct life *l)
 
 void life_open_log(struct life *l)
 {
-    l->wal_options = (struct wal_options){
-        .cluster = HISTORY_CLUSTER,
-        .incarnation = HISTORY_INCARNATION,
-        .segment_bytes = (uint64_t)l->o.segment_kib << 10,
-        .batch_bytes = HISTORY_BATCH_BYTES,
-        .boot = l->superblock.boot,
-        .node = HISTORY_NODE,
-        .buffer_count = 4,
-        .segments_ahead = WAL_AHEAD_DEFAULT,
-        .spares_max = WAL_SPARES_DEFAULT,
-        .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
-        .zeros_batch_bytes = DISK_SECTOR, /* some segments get zeros, under load they do not */
-        .share_percent = SHARE_PERCENT_DEFAULT,
-        .flights = l->o.flights,
-        .sync_by_fsync = l->o.sync_by_fsync,
-    };
+    struct wal_options *o = &l->wal_options;
+
+    *o = wal_options_default();
+    o->cluster = HISTORY_CLUSTER;
+    o->incarnation = HISTORY_INCARNATION;
+    o->boot = l->superblock.boot;
+    o->node = HISTORY_NODE;
+    o->segment_bytes = (uint64_t)l->o.segment_kib << 10;
+    o->batch_bytes = HISTORY_BATCH_BYTES;
+    o->zeros_batch_bytes = DISK_SECTOR; /* some segments get zeros, under load they do not */
+    o->flights = l->o.flights;
+    o->sync_by_fsync = l->o.sync_by_fsync;
     const size_t bytes = (wal_bytes(&l->wal_options) + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
 
     l->memory = aligned_alloc(DISK_SECTOR, bytes);

@@ -2,7 +2,6 @@
 #include "tests/replica/world.h"
 
 #include "base/record.h"
-#include "persist/share.h"
 #include "persist/superblock.h"
 #include "sim/disk_sim.h"
 #include "sim/port_sim.h"
@@ -56,12 +55,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .credit_window = 64,
         .gate_max = 256,
         .rings = {.control = 64, .data = 256, .persist = 64, .store = 64, .tx = 256},
-        .wal = {.cluster = 7, .incarnation = block->incarnation, .segment_bytes = 16 << 20,
-                .batch_bytes = 4 << 20, .boot = block->boot, .node = (raft_node)(n + 1),
-                .buffer_count = 4, .flights = WAL_FLIGHTS_DEFAULT,
-                .segments_ahead = 1, .zeros_bytes = WAL_ZEROS_BYTES_DEFAULT,
-                .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
-                .share_percent = SHARE_PERCENT_DEFAULT},
+        .wal = wal_options_default(),
         .port = net_port(w->net, n),
         .disk = m->disk,
         .view = &m->view,
@@ -69,6 +63,15 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .door_count = 1,
         .door = {m->door},
     };
+
+    o.wal.cluster = o.cluster;
+    o.wal.incarnation = o.incarnation;
+    o.wal.boot = o.boot;
+    o.wal.node = o.node;
+    o.wal.segment_bytes = 16 << 20;
+    o.wal.batch_bytes = 4 << 20;
+    o.wal.segments_ahead = 1;
+    o.wal.spares_max = 0;
     for (uint32_t i = 0; i < w->count; i++)
         o.members.member[i] =
             (struct raft_member){.node = (raft_node)(i + 1), .voter = i < w->initial};
