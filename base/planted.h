@@ -77,6 +77,7 @@
       "what an earlier boot asked for is answered to nobody")                                      \
     X(CHUNK_REPLY_LOST, "chunk-reply-lost", SIM,                                                   \
       "a whole record that is sent anew is told to the core again")                                \
+    X(FRAME_KEPT, "frame-kept", SIM, "a frame that is dropped gives its buffer back")              \
     X(CREDIT_DIFFERENCE, "credit-difference", SIM, "credit is a running total")                    \
     X(CREDIT_LOST_FOR_GOOD, "credit-lost-for-good", SIM,                                           \
       "numbers below the highest count as lost")                                                   \

@@ -380,31 +380,3 @@ uint64_t replica_next_timer(const struct replica *r, enum replica_role role)
         return wal_next_ns(r->persist.wal);
     return UINT64_MAX;
 }
-
-const struct raft *replica_raft(const struct replica *r)
-{
-    return r->raft.raft;
-}
-
-const struct wal *replica_wal(const struct replica *r)
-{
-    return r->persist.wal;
-}
-
-const struct store *replica_store(const struct replica *r)
-{
-    return r->store.store;
-}
-
-const struct record_header *replica_record(const struct replica *r, raft_index index)
-{
-    return record_memory_at(&r->raft.memory, index);
-}
-
-uint32_t replica_heard_boot(const struct replica *r, raft_node node)
-{
-    for (uint32_t i = 0; i < r->raft.peer_count; i++)
-        if (r->raft.peer[i].node == node)
-            return r->raft.peer[i].boot;
-    return 0;
-}

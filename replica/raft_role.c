@@ -189,7 +189,8 @@ static uint32_t take_frames(struct replica *r, struct spsc *ring, uint32_t burst
         if (spsc_pop(ring, item, sizeof *item, 1) == 0)
             break;
         taken++;
-        if (admit_frame(r, &item->frame)) {
+        const bool admitted = admit_frame(r, &item->frame);
+        if (admitted) {
             /* A new boot of the sender was a step of its own. */
             if (step_can(r, bytes, entries, control)) {
                 handle_frame(r, &item->frame);
@@ -198,6 +199,8 @@ static uint32_t take_frames(struct replica *r, struct spsc *ring, uint32_t burst
                 admit_count(r, FRAME_NO_MEMORY_VERDICT);
             }
         }
+        if (!admitted && planted(PLANTED_FRAME_KEPT))
+            continue;
         const uint32_t returned = spsc_push(r->returned, item, sizeof *item, 1);
         ASSERT(returned == 1); /* there was room */
     }

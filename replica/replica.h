@@ -132,6 +132,16 @@ const struct wal *replica_wal(const struct replica *r);
 const struct store *replica_store(const struct replica *r);
 /* The record at `index`, while it is in memory; NULL: it is not. */
 const struct record_header *replica_record(const struct replica *r, raft_index index);
+/* What is under way, or waits for something that is to come. A node from which nobody wants anything gives
+ * all of it back: between two heartbeats each of these is 0 now and then. */
+struct replica_held {
+    uint64_t requests, reads, admin; /* without an answer */
+    uint64_t gated;                  /* messages that wait for the disk */
+    uint64_t ring_items;
+    uint64_t handoffs;               /* records that persist or store may still look at */
+    uint64_t scratch_bytes;          /* bodies of frames on their way to tx */
+};
+struct replica_held replica_held(const struct replica *r);
 /* The newest boot of `node` that this start has heard; 0: none, or it has no link to it. */
 uint32_t replica_heard_boot(const struct replica *r, raft_node node);
 

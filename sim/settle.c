@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "sim/sim_internal.h"
 
+#include <inttypes.h>
+
 enum {
     SETTLE_TIMEOUTS = 50, /* election timeouts until a client is served again */
     SETTLE_EVENTS_MAX = 4000000,
@@ -131,6 +133,40 @@ static bool come_to_rest(struct sim *s, uint64_t patience_ns)
     return true;
 }
 
+/* Nothing of node `n` is under way, in its port neither. */
+static bool holds_nothing(const struct sim *s, const struct sim_node *n)
+{
+    const struct replica_held h = replica_held(n->replica);
+
+    return h.requests + h.reads + h.admin + h.gated == 0 &&
+           h.ring_items + h.handoffs + h.scratch_bytes == 0 && net_held(s->net, n->number) == 0;
+}
+
+/* At rest each node gives back, now and then, all that it has taken: but for heartbeats nothing is on its
+ * way. */
+static bool all_is_given_back(struct sim *s, uint64_t patience_ns)
+{
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        const struct sim_node *n = &s->node[i];
+        const uint64_t deadline_ns = s->now_ns + patience_ns;
+        while (sim_is_served(s, n) && !holds_nothing(s, n)) {
+            if (s->now_ns > deadline_ns) {
+                const struct replica_held h = replica_held(n->replica);
+                return check_fail(&s->report, "leak",
+                                  "node %u at rest: %" PRIu64 " requests, %" PRIu64 " reads, %" PRIu64
+                                  " of operators, %" PRIu64 " in the gate, %" PRIu64
+                                  " in rings, %" PRIu64 " records handed over, %" PRIu64
+                                  " bytes for tx, %u frames",
+                                  sim_id(n), h.requests, h.reads, h.admin, h.gated, h.ring_items,
+                                  h.handoffs, h.scratch_bytes, net_held(s->net, n->number));
+            }
+            if (!sim_step(s))
+                return false;
+        }
+    }
+    return true;
+}
+
 static bool demand_repair(struct sim *s, uint64_t patience_ns)
 {
     if (harm_victims(s) == 0)
@@ -168,5 +204,5 @@ bool sim_settle(struct sim *s)
     workload_quiet(s);
     /* Observed after the last turn of each: equal digests at the same index were checked there. */
     return come_to_rest(s, patience_ns) && demand_repair(s, patience_ns) &&
-           check_linear_finish(s->linear);
+           all_is_given_back(s, patience_ns) && check_linear_finish(s->linear);
 }
