@@ -12,9 +12,6 @@ enum {
     RECOVERY_OPS_MAX = 24,       /* a recovery crashes within its first so many completions */
     ERROR_BYTES = 160,
     DRIFT_BASE_NS = 1 << 30,
-    /* What one peer may say in one turn fits: with nothing random on the wire the last frame of a
-     * turn would find a smaller ring full again and again. */
-    CONTROL_RING_MIN = 8,
 };
 
 static size_t aligned(size_t bytes)
@@ -63,9 +60,8 @@ static void fill_options(struct sim *s, struct sim_node *n)
     o->incarnation = n->incarnation;
     o->boot = n->boot;
     o->start_ns = sim_clock_local(&n->clock, s->now_ns);
-    const uint32_t control = draw_ring(s);
     o->rings = (struct replica_rings){
-        .control = control < CONTROL_RING_MIN ? CONTROL_RING_MIN : control,
+        .control = draw_ring(s),
         .data = draw_ring(s),
         .persist = draw_ring(s),
         .store = draw_ring(s),
