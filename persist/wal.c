@@ -643,6 +643,27 @@ raft_seq wal_durable(const struct wal *w)
     return w->durable_seq;
 }
 
+bool wal_durable_range(const struct wal *w, uint32_t back, struct wal_range *out)
+{
+    struct wal_place end = w->durable_end;
+
+    /* By what is promised, not by what has completed: that these are the same is to be checked. */
+    for (uint64_t number = w->oldest_number; number < w->submit_number; number++) {
+        const struct wal_buffer *b = &w->buffer[number % w->options.buffer_count];
+        if (b->has_steps && !b->repairs && b->header.first_seq <= w->durable_seq) {
+            end = b->place;
+            end.offset += batch_bytes(b->header.record_bytes);
+        }
+    }
+    if (end.segment >= w->segment_count || back > end.segment)
+        return false;
+    const struct wal_segment *s = &w->segment[end.segment - back];
+    const uint64_t to = back == 0 ? end.offset : s->end;
+    ASSERT(to >= SEGMENT_DATA_OFFSET);
+    *out = (struct wal_range){s->slot, SEGMENT_DATA_OFFSET, to - SEGMENT_DATA_OFFSET};
+    return true;
+}
+
 int wal_failed(const struct wal *w)
 {
     return w->failed;

@@ -227,6 +227,13 @@ bool wal_hole_is_closed(const struct wal_hole *hole);
 int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_base *base, bool cut);
 uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);
+/* For checkers: where wal_durable() ends on disk. `back` 0: in the newest segment that has any of it; 1: in
+ * the one before. All bytes of the range must be flushed. False: there is none so far back. */
+struct wal_range {
+    uint32_t slot; /* of disk.h */
+    uint64_t offset, length;
+};
+bool wal_durable_range(const struct wal *w, uint32_t back, struct wal_range *out);
 int wal_failed(const struct wal *w); /* 0, or the negative errno that stops the node */
 /* Room in bytes: steps with records whose wal_step_cost() is not more in sum will be taken, also when
  * no segment can be prepared any more and a few steps without records come between. */

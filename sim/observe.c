@@ -49,11 +49,26 @@ static bool still_holds(const struct sim *s, const struct sim_node *n, const str
     return term != 0 && raft_term_at(raft, msg->match, NULL) == term;
 }
 
+/* The sectors that the log's durable seq stands on: of older segments this was seen while they were the
+ * newest, or the one before. */
+static void observe_sectors(struct sim *s, const struct sim_node *n)
+{
+    struct wal_range range;
+
+    for (uint32_t back = 0; wal_durable_range(replica_wal(n->replica), back, &range) && back < 2; back++)
+        if (!disk_sim_flushed(n->disk, range.slot, range.offset, range.length))
+            check_fail(&s->report, "durable-before-ack",
+                       "node %u promises by sectors up to %" PRIu64 " of slot %u, and not all of them "
+                       "are flushed",
+                       sim_id(n), range.offset + range.length, range.slot);
+}
+
 /* What a message of the node's own term promises was written under `seq`. */
 static void observe_flushed(struct sim *s, struct sim_node *n, raft_term term, raft_seq seq)
 {
     const raft_seq durable = wal_durable(replica_wal(n->replica));
 
+    observe_sectors(s, n);
     if (raft_term_now(replica_raft(n->replica)) == term && seq > durable)
         check_fail(&s->report, "durable-before-ack",
                    "node %u promises in term %" PRIu64 " what seq %" PRIx64
