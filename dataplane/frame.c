@@ -23,6 +23,8 @@ enum {
     MAGIC = 0x52464b53, /* "SKFR" */
     FLAG_NO_ROOM = 1,
     FLAG_REFUSES_WRITES = 2,
+    FLAG_WANTS_SNAPSHOT = 4,
+    FLAGS = FLAG_NO_ROOM | FLAG_REFUSES_WRITES | FLAG_WANTS_SNAPSHOT,
 };
 
 struct wire_header {
@@ -70,7 +72,7 @@ bool frame_is_control(const struct frame *f)
 {
     if (f->type == FRAME_RAFT)
         return f->raft.type != RAFT_MSG_APPEND;
-    return f->type != FRAME_FORWARD && f->type != FRAME_CHUNK;
+    return f->type != FRAME_FORWARD && f->type != FRAME_CHUNK && f->type != FRAME_SNAPSHOT_PIECE;
 }
 
 uint32_t frame_encode(const struct frame *f, uint64_t cluster, const struct frame_route *route,
@@ -92,7 +94,8 @@ uint32_t frame_encode(const struct frame *f, uint64_t cluster, const struct fram
         .body_bytes = f->body_bytes,
         .number = f->number,
         .credit = f->credit,
-        .flags = (f->no_room ? FLAG_NO_ROOM : 0) | (f->refuses_writes ? FLAG_REFUSES_WRITES : 0),
+        .flags = (f->no_room ? FLAG_NO_ROOM : 0) | (f->refuses_writes ? FLAG_REFUSES_WRITES : 0) |
+                 (f->wants_snapshot ? FLAG_WANTS_SNAPSHOT : 0),
     };
     const uint32_t length = FRAME_BODY_OFFSET + f->body_bytes;
     uint8_t *const rest = out + FRAME_NET_BYTES + FRAME_HEADER_BYTES;
@@ -129,7 +132,7 @@ enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t 
     if (header.cluster != cluster)
         return FRAME_CLUSTER_VERDICT;
     if (header.body_bytes != length - FRAME_BODY_OFFSET || header.group != 0 ||
-        (header.flags & ~(uint32_t)(FLAG_NO_ROOM | FLAG_REFUSES_WRITES)) != 0 ||
+        (header.flags & ~(uint32_t)FLAGS) != 0 ||
         (header.reserved[0] | header.reserved[1]) != 0 || (header.tag[0] | header.tag[1]) != 0)
         return FRAME_MALFORMED_VERDICT;
 
@@ -145,6 +148,7 @@ enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t 
         .credit = header.credit,
         .no_room = (header.flags & FLAG_NO_ROOM) != 0,
         .refuses_writes = (header.flags & FLAG_REFUSES_WRITES) != 0,
+        .wants_snapshot = (header.flags & FLAG_WANTS_SNAPSHOT) != 0,
         .body = header.body_bytes > 0 ? rest + FRAME_FIXED_BYTES : NULL,
         .body_bytes = header.body_bytes,
     };

@@ -26,8 +26,15 @@ enum {
     FRAME_BODY_OFFSET = FRAME_NET_BYTES + FRAME_HEADER_BYTES + FRAME_FIXED_BYTES,
     /* 1266 B rounded down: records are 8 B aligned */
     FRAME_BODY_BYTES_MAX = (PORT_FRAME_BYTES_MAX - FRAME_BODY_OFFSET) & ~7,
-    FRAME_CHUNK_BYTES = 1024, /* of every chunk of a large object but the last */
+    FRAME_CHUNK_BYTES = 1024, /* of every chunk of a large object, or piece of a snapshot, but the last */
+    FRAME_PIECES_MAX = 64,    /* of a snapshot, in one question: bits of its map */
+    /* As in a snapshot's file; the replica asserts that they are the same. */
+    FRAME_SNAPSHOT_CHUNK_BYTES_MIN = 4096,
+    FRAME_SNAPSHOT_CHUNK_BYTES_MAX = 256 << 10,
+    FRAME_SNAPSHOT_CONFIG_BYTES_MAX = 256,
 };
+
+#define FRAME_SNAPSHOT_BYTES_MAX (1ull << 40)
 
 #define FRAME_TYPE_LIST(X)                                                                         \
     X(RAFT, 1)        /* fixed: raft_msg; body: records of an APPEND */                            \
@@ -38,7 +45,12 @@ enum {
     X(CHUNK_ACK, 6)   /* fixed: chunk */                                                           \
     X(CREDIT, 7)      /* only the header: a grant, or a probe by a blocked sender */               \
     X(REPAIR_ASK, 8)  /* fixed: repair. Has anybody the entry that my disk has lost? */             \
-    X(REPAIR, 9)      /* fixed: repair; body: bytes of that record */
+    X(REPAIR, 9)      /* fixed: repair; body: bytes of that record */                              \
+    X(SNAPSHOT_OFFER, 10) /* fixed: snapshot; body: a CONFIG payload. I have it */                 \
+    X(SNAPSHOT_ASK, 11)   /* fixed: snapshot. Send me these pieces of it */                        \
+    X(SNAPSHOT_PIECE, 12) /* fixed: snapshot; body: content of it */                               \
+    X(SNAPSHOT_DONE, 13)  /* fixed: snapshot. I have all that is in it */                          \
+    X(SNAPSHOT_WANT, 14)  /* fixed: snapshot. Who has one as new as this? */
 
 enum frame_type {
 #define FRAME_TYPE_ENUM(name, value) FRAME_##name = value,
@@ -109,6 +121,21 @@ struct frame_repair {
     raft_term term;          /* of the sender */
 };
 
+/* A snapshot, and what of it is meant. Its content is named by index, term, bytes and digest; so a
+ * piece belongs to it whoever sends it, and to no other. */
+struct frame_snapshot {
+    raft_index index; /* last entry in it; WANT: at least this one */
+    raft_term term;   /* all but DONE and WANT: of that entry, and so the next two */
+    uint64_t bytes;   /* of the content */
+    uint64_t digest;
+    uint64_t offset;  /* ASK, PIECE: in the content, a multiple of FRAME_CHUNK_BYTES */
+    uint64_t bitmap;  /* ASK: bit i: the piece at offset + i * FRAME_CHUNK_BYTES */
+    raft_index config_index; /* OFFER: of the configuration in the body, in force at `index` */
+    raft_term sender_term;   /* OFFER: in this term, or before it, the entry was committed */
+    uint32_t chunk_bytes;    /* OFFER: of its chunks */
+    uint32_t chain;          /* OFFER: header checksum of the record at `index` */
+};
+
 struct frame {
     uint8_t type; /* enum frame_type */
     raft_node source;
@@ -121,12 +148,14 @@ struct frame {
     uint64_t credit; /* highest number the other may send to us, for the pair of boots */
     bool no_room;        /* the sender's disk has no room for its log */
     bool refuses_writes; /* the sender leads, and too few of the voters have room */
+    bool wants_snapshot; /* the sender's log has grown so long that it wants a snapshot point */
     union {
         struct raft_msg raft; /* entries is NULL: the records are the body */
         struct frame_hello hello;
         struct frame_forward forward;
         struct frame_chunk chunk;
         struct frame_repair repair;
+        struct frame_snapshot snapshot;
     };
     const uint8_t *body; /* decode: in the buffer; encode: copied from here */
     uint32_t body_bytes;
@@ -175,7 +204,7 @@ enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t 
                                 struct frame *f);
 
 /* Control frames need no credit and have a ring of their own that is read first: all but APPEND,
- * FORWARD and CHUNK, which must have a number. */
+ * FORWARD, CHUNK and SNAPSHOT_PIECE, which must have a number. */
 bool frame_is_control(const struct frame *f);
 
 #endif

@@ -302,6 +302,13 @@ void frame_fixed_encode(const struct frame *f, uint8_t *out)
     case FRAME_REPAIR:
         repair_encode(&f->repair, &w.repair);
         break;
+    case FRAME_SNAPSHOT_OFFER:
+    case FRAME_SNAPSHOT_ASK:
+    case FRAME_SNAPSHOT_PIECE:
+    case FRAME_SNAPSHOT_DONE:
+    case FRAME_SNAPSHOT_WANT:
+        frame_snapshot_encode(&f->snapshot, w.bytes);
+        break;
     default:
         ASSERT(f->type == FRAME_CREDIT);
         break;
@@ -328,6 +335,12 @@ bool frame_fixed_decode(const uint8_t *bytes, struct frame *f)
     case FRAME_REPAIR_ASK:
     case FRAME_REPAIR:
         return repair_decode(&w.repair, &f->repair);
+    case FRAME_SNAPSHOT_OFFER:
+    case FRAME_SNAPSHOT_ASK:
+    case FRAME_SNAPSHOT_PIECE:
+    case FRAME_SNAPSHOT_DONE:
+    case FRAME_SNAPSHOT_WANT:
+        return frame_snapshot_decode(w.bytes, &f->snapshot);
     case FRAME_CREDIT:
         return is_zero(&w, sizeof w);
     default:
@@ -457,6 +470,12 @@ bool frame_well_formed(const struct frame *f)
     case FRAME_REPAIR_ASK:
     case FRAME_REPAIR:
         return repair_well_formed(f);
+    case FRAME_SNAPSHOT_OFFER:
+    case FRAME_SNAPSHOT_ASK:
+    case FRAME_SNAPSHOT_PIECE:
+    case FRAME_SNAPSHOT_DONE:
+    case FRAME_SNAPSHOT_WANT:
+        return frame_snapshot_well_formed(f);
     case FRAME_CREDIT:
         return f->body_bytes == 0;
     default:

@@ -1,4 +1,4 @@
-/* dataplane/frame_internal.h: between frame.c and frame_fixed.c. */
+/* dataplane/frame_internal.h: between frame.c, frame_fixed.c and frame_snapshot.c. */
 #ifndef DATAPLANE_FRAME_INTERNAL_H
 #define DATAPLANE_FRAME_INTERNAL_H
 
@@ -12,5 +12,10 @@ bool frame_fixed_decode(const uint8_t *bytes, struct frame *f);
 /* Every field within the range of docs/formats.md. It is both the decoder's last check and what
  * the encoder asserts, so no node can send what another one must refuse. */
 bool frame_well_formed(const struct frame *f);
+
+/* The same three for the frames of snapshots: frame_snapshot.c. */
+void frame_snapshot_encode(const struct frame_snapshot *s, uint8_t *out);
+bool frame_snapshot_decode(const uint8_t *bytes, struct frame_snapshot *s);
+bool frame_snapshot_well_formed(const struct frame *f);
 
 #endif

@@ -161,6 +161,13 @@ static void handle_frame(struct replica *r, const struct frame *f)
     case FRAME_REPAIR:
         repair_on_answer(r, f);
         return;
+    case FRAME_SNAPSHOT_OFFER:
+    case FRAME_SNAPSHOT_ASK:
+    case FRAME_SNAPSHOT_PIECE:
+    case FRAME_SNAPSHOT_DONE:
+    case FRAME_SNAPSHOT_WANT:
+        admit_count(r, FRAME_UNEXPECTED_VERDICT);
+        return;
     case FRAME_CREDIT:
         break; /* a grant or a probe: admit_frame() has done it all */
     }

@@ -86,6 +86,20 @@ static void assert_same_repair(const struct frame_repair *a, const struct frame_
     assert_int_equal(a->term, b->term);
 }
 
+static void assert_same_snapshot(const struct frame_snapshot *a, const struct frame_snapshot *b)
+{
+    assert_int_equal(a->index, b->index);
+    assert_int_equal(a->term, b->term);
+    assert_int_equal(a->bytes, b->bytes);
+    assert_int_equal(a->digest, b->digest);
+    assert_int_equal(a->offset, b->offset);
+    assert_int_equal(a->bitmap, b->bitmap);
+    assert_int_equal(a->config_index, b->config_index);
+    assert_int_equal(a->sender_term, b->sender_term);
+    assert_int_equal(a->chunk_bytes, b->chunk_bytes);
+    assert_int_equal(a->chain, b->chain);
+}
+
 static void assert_same(const struct frame *a, const struct frame *b)
 {
     assert_int_equal(a->type, b->type);
@@ -99,6 +113,7 @@ static void assert_same(const struct frame *a, const struct frame *b)
     assert_int_equal(a->credit, b->credit);
     assert_int_equal(a->no_room, b->no_room);
     assert_int_equal(a->refuses_writes, b->refuses_writes);
+    assert_int_equal(a->wants_snapshot, b->wants_snapshot);
     assert_int_equal(a->body_bytes, b->body_bytes);
     if (a->body_bytes > 0)
         assert_memory_equal(a->body, b->body, a->body_bytes);
@@ -108,6 +123,8 @@ static void assert_same(const struct frame *a, const struct frame *b)
         assert_same_chunk(&a->chunk, &b->chunk);
     if (a->type == FRAME_REPAIR_ASK || a->type == FRAME_REPAIR)
         assert_same_repair(&a->repair, &b->repair);
+    if (a->type >= FRAME_SNAPSHOT_OFFER)
+        assert_same_snapshot(&a->snapshot, &b->snapshot);
     if (a->type == FRAME_FORWARD || a->type == FRAME_FORWARD_ACK) {
         assert_int_equal(a->forward.term, b->forward.term);
         assert_int_equal(a->forward.position, b->forward.position);
@@ -143,7 +160,7 @@ static void every_type_comes_back(void **state)
 
     prng_seed(&p, 1);
     for (uint32_t i = 0; i < ROUNDS; i++) {
-        for (uint8_t type = FRAME_RAFT; type <= FRAME_REPAIR; type++) {
+        for (uint8_t type = FRAME_RAFT; type <= FRAME_SNAPSHOT_WANT; type++) {
             struct frame in;
             struct frame out;
             sample_frame(&p, type, &in, body);
@@ -157,7 +174,7 @@ static void every_type_comes_back(void **state)
     }
 }
 
-static void control_is_all_but_entries_forwards_and_chunks(void **state)
+static void control_is_all_but_entries_forwards_and_pieces(void **state)
 {
     (void)state;
     struct frame f = {.type = FRAME_RAFT};
@@ -166,9 +183,11 @@ static void control_is_all_but_entries_forwards_and_chunks(void **state)
         f.raft.type = type;
         assert_int_equal(frame_is_control(&f), type != RAFT_MSG_APPEND);
     }
-    for (uint8_t type = FRAME_HELLO; type <= FRAME_REPAIR; type++) {
+    for (uint8_t type = FRAME_HELLO; type <= FRAME_SNAPSHOT_WANT; type++) {
         f.type = type;
-        assert_int_equal(frame_is_control(&f), type != FRAME_FORWARD && type != FRAME_CHUNK);
+        const bool data =
+            type == FRAME_FORWARD || type == FRAME_CHUNK || type == FRAME_SNAPSHOT_PIECE;
+        assert_int_equal(frame_is_control(&f), !data);
     }
 }
 
@@ -180,7 +199,7 @@ static void every_turned_bit_is_seen(void **state)
     struct prng p;
 
     prng_seed(&p, 2);
-    for (uint8_t type = FRAME_RAFT; type <= FRAME_REPAIR; type++) {
+    for (uint8_t type = FRAME_RAFT; type <= FRAME_SNAPSHOT_WANT; type++) {
         const uint32_t length = sample_encoded(&p, type, bytes);
         for (uint32_t bit = MACS_BYTES * 8; bit < length * 8; bit++) {
             bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -200,7 +219,7 @@ static void every_truncation_is_seen(void **state)
     struct prng p;
 
     prng_seed(&p, 3);
-    for (uint8_t type = FRAME_RAFT; type <= FRAME_REPAIR; type++) {
+    for (uint8_t type = FRAME_RAFT; type <= FRAME_SNAPSHOT_WANT; type++) {
         const uint32_t length = sample_encoded(&p, type, bytes);
         for (uint32_t cut = 0; cut < length; cut++) {
             uint8_t *const block = malloc(cut > 0 ? cut : 1);
@@ -257,7 +276,8 @@ struct broken {
 
 static const struct broken broken[] = {
     {FRAME_CREDIT, HEADER + 5, 0, 1},           /* unknown types */
-    {FRAME_CREDIT, HEADER + 5, 8, 1},
+    {FRAME_CREDIT, HEADER + 5, FRAME_SNAPSHOT_WANT + 1, 1},
+    {FRAME_HELLO, HEADER + 5, FRAME_SNAPSHOT_OFFER, 1}, /* one without a body */
     {FRAME_CREDIT, HEADER + 6, 1, 2},           /* group */
     {FRAME_CREDIT, HEADER + 16, 0, 2},          /* nobody sends */
     {FRAME_CREDIT, HEADER + 18, 0, 2},
@@ -265,7 +285,7 @@ static const struct broken broken[] = {
     {FRAME_CREDIT, HEADER + 24, 0, 8},
     {FRAME_CREDIT, HEADER + 32, 0, 8},          /* a target unknown, and no HELLO */
     {FRAME_CREDIT, HEADER + 44, 8, 4},          /* a body that is not there */
-    {FRAME_CREDIT, HEADER + 68, 4, 4},          /* a flag without a meaning */
+    {FRAME_CREDIT, HEADER + 68, 8, 4},          /* a flag without a meaning */
     {FRAME_CREDIT, HEADER + 68, 1u << 31, 4},
     {FRAME_CREDIT, HEADER + 72, 1, 4},
     {FRAME_CREDIT, HEADER + 76, 1, 4},
@@ -335,6 +355,51 @@ static const struct broken broken[] = {
     {FRAME_REPAIR, FIXED + 44, 1, 4},
     {FRAME_REPAIR, FIXED + 48, UINT64_MAX, 8},  /* no log ends above its own end */
     {FRAME_REPAIR, FIXED + 56, 1, 1},
+    {FRAME_SNAPSHOT_OFFER, FIXED, 0, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED, TOO_HIGH, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 8, 0, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 8, TOO_HIGH, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 16, 0, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 16, FRAME_SNAPSHOT_BYTES_MAX + 1, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 32, 1024, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 40, 1, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 48, 0, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 48, RAFT_WORD_MAX, 8}, /* a configuration from behind it */
+    {FRAME_SNAPSHOT_OFFER, FIXED + 56, 0, 8},             /* committed before it was appended */
+    {FRAME_SNAPSHOT_OFFER, FIXED + 56, TOO_HIGH, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 64, 0, 4},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 64, 4097, 4},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 64, (256 << 10) + 4096, 4},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 72, 1, 8},
+    {FRAME_SNAPSHOT_OFFER, FIXED + 95, 1, 1},
+    {FRAME_SNAPSHOT_ASK, FIXED + 8, 0, 8},
+    {FRAME_SNAPSHOT_ASK, FIXED + 16, FRAME_SNAPSHOT_BYTES_MAX + 1, 8},
+    {FRAME_SNAPSHOT_ASK, FIXED + 32, 512, 8},
+    {FRAME_SNAPSHOT_ASK, FIXED + 32, 1ull << 62, 8},      /* behind the end */
+    {FRAME_SNAPSHOT_ASK, FIXED + 40, 0, 8},               /* nothing is asked for */
+    {FRAME_SNAPSHOT_ASK, FIXED + 48, 1, 8},
+    {FRAME_SNAPSHOT_ASK, FIXED + 56, 1, 8},
+    {FRAME_SNAPSHOT_ASK, FIXED + 64, 4096, 4},
+    {FRAME_SNAPSHOT_ASK, FIXED + 68, 1, 4},
+    {FRAME_SNAPSHOT_ASK, FIXED + 80, 1, 8},
+    {FRAME_SNAPSHOT_PIECE, HEADER + 48, 0, 8},            /* data without a number */
+    {FRAME_SNAPSHOT_PIECE, FIXED, 0, 8},
+    {FRAME_SNAPSHOT_PIECE, FIXED + 8, TOO_HIGH, 8},
+    {FRAME_SNAPSHOT_PIECE, FIXED + 16, 0, 8},
+    {FRAME_SNAPSHOT_PIECE, FIXED + 32, 1, 8},
+    {FRAME_SNAPSHOT_PIECE, FIXED + 32, 1ull << 62, 8},
+    {FRAME_SNAPSHOT_PIECE, FIXED + 40, 1, 8},
+    {FRAME_SNAPSHOT_PIECE, FIXED + 48, 1, 8},
+    {FRAME_SNAPSHOT_DONE, FIXED, 0, 8},
+    {FRAME_SNAPSHOT_DONE, FIXED + 8, 1, 8},
+    {FRAME_SNAPSHOT_DONE, FIXED + 16, 1, 8},
+    {FRAME_SNAPSHOT_DONE, FIXED + 24, 1, 8},
+    {FRAME_SNAPSHOT_DONE, FIXED + 32, 1024, 8},
+    {FRAME_SNAPSHOT_DONE, FIXED + 40, 1, 8},
+    {FRAME_SNAPSHOT_WANT, FIXED, TOO_HIGH, 8},
+    {FRAME_SNAPSHOT_WANT, FIXED + 24, 1, 8},
+    {FRAME_SNAPSHOT_WANT, FIXED + 56, 1, 8},
+    {FRAME_SNAPSHOT_WANT, FIXED + 88, 1, 8},
 };
 
 static void every_field_has_its_range(void **state)
@@ -357,6 +422,49 @@ static void every_field_has_its_range(void **state)
     }
 }
 
+/* A snapshot of 70 KiB and a byte: its last pieces, and what would be behind them. */
+static void pieces_end_with_the_content(void **state)
+{
+    (void)state;
+    enum { PIECES = 71, OFFSET_WIRE = FIXED + 32, BITMAP_WIRE = FIXED + 40 };
+    uint8_t bytes[PORT_FRAME_BYTES_MAX];
+    uint8_t body[FRAME_BODY_BYTES_MAX];
+    struct frame f;
+    struct frame out;
+    struct prng p;
+
+    prng_seed(&p, 7);
+    sample_frame(&p, FRAME_SNAPSHOT_ASK, &f, body);
+    f.snapshot.bytes = (PIECES - 1) * FRAME_CHUNK_BYTES + 1;
+    for (uint64_t first = 0; first < PIECES; first++) {
+        const uint64_t left = PIECES - first;
+        const uint64_t all = left < FRAME_PIECES_MAX ? (1ull << left) - 1 : UINT64_MAX;
+        f.snapshot.offset = first * FRAME_CHUNK_BYTES;
+        f.snapshot.bitmap = all;
+        const uint32_t length = frame_encode(&f, SAMPLE_CLUSTER, &sample_route, bytes);
+        assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_OK_VERDICT);
+        assert_int_equal(out.snapshot.bitmap, all);
+        const uint64_t behind = all + 1;
+        if (behind == 0)
+            continue;
+        memcpy(bytes + BITMAP_WIRE, &behind, sizeof behind);
+        seal(bytes, length);
+        assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out),
+                         FRAME_MALFORMED_VERDICT);
+    }
+    f.type = FRAME_SNAPSHOT_PIECE;
+    f.snapshot.bitmap = 0;
+    f.snapshot.offset = (PIECES - 1) * FRAME_CHUNK_BYTES;
+    f.body = body;
+    f.body_bytes = 1;
+    const uint32_t length = frame_encode(&f, SAMPLE_CLUSTER, &sample_route, bytes);
+    assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_OK_VERDICT);
+    const uint64_t before = f.snapshot.offset - FRAME_CHUNK_BYTES; /* where a byte is too little */
+    memcpy(bytes + OFFSET_WIRE, &before, sizeof before);
+    seal(bytes, length);
+    assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_MALFORMED_VERDICT);
+}
+
 /* Whatever passes is a frame that we could have sent, byte for byte. */
 static void a_million_mutations(void **state)
 {
@@ -370,7 +478,7 @@ static void a_million_mutations(void **state)
         uint8_t again[PORT_FRAME_BYTES_MAX];
         struct frame f;
         const uint32_t length =
-            sample_encoded(&p, (uint8_t)prng_between(&p, FRAME_RAFT, FRAME_CREDIT), bytes);
+            sample_encoded(&p, (uint8_t)prng_between(&p, FRAME_RAFT, FRAME_SNAPSHOT_WANT), bytes);
         const uint32_t changes = (uint32_t)prng_between(&p, 1, 3);
         for (uint32_t change = 0; change < changes; change++)
             bytes[prng_between(&p, HEADER, length - 1)] = (uint8_t)prng_next(&p);
@@ -388,11 +496,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_comes_back),
-        cmocka_unit_test(control_is_all_but_entries_forwards_and_chunks),
+        cmocka_unit_test(control_is_all_but_entries_forwards_and_pieces),
         cmocka_unit_test(every_turned_bit_is_seen),
         cmocka_unit_test(every_truncation_is_seen),
         cmocka_unit_test(each_verdict_has_its_cause),
         cmocka_unit_test(every_field_has_its_range),
+        cmocka_unit_test(pieces_end_with_the_content),
         cmocka_unit_test(a_million_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,39 @@ static void sample_repair(struct prng *p, struct frame *f, uint8_t *body)
     }
 }
 
+/* Small ones too, or no question would be for the end of one. */
+static void sample_snapshot(struct prng *p, struct frame *f, uint8_t *body)
+{
+    f->snapshot = (struct frame_snapshot){.index = prng_between(p, 1, RAFT_WORD_MAX)};
+    if (f->type == FRAME_SNAPSHOT_DONE || f->type == FRAME_SNAPSHOT_WANT)
+        return;
+    struct frame_snapshot *const s = &f->snapshot;
+    s->term = prng_between(p, 1, RAFT_WORD_MAX);
+    s->bytes = prng_between(p, 1, prng_chance(p, 500000) ? 100000 : FRAME_SNAPSHOT_BYTES_MAX);
+    s->digest = prng_next(p);
+    if (f->type == FRAME_SNAPSHOT_OFFER) {
+        s->config_index = prng_between(p, 1, s->index);
+        s->sender_term = prng_between(p, s->term, RAFT_WORD_MAX);
+        s->chunk_bytes = (uint32_t)prng_between(p, 1, 64) * 4096;
+        s->chain = (uint32_t)prng_next(p);
+        f->body_bytes = (uint32_t)prng_between(p, 1, FRAME_SNAPSHOT_CONFIG_BYTES_MAX);
+        fill(p, body, f->body_bytes);
+        return;
+    }
+    const uint64_t pieces = (s->bytes + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES;
+    const uint64_t first = prng_below(p, pieces);
+    s->offset = first * FRAME_CHUNK_BYTES;
+    if (f->type == FRAME_SNAPSHOT_ASK) {
+        const uint64_t left = pieces - first;
+        s->bitmap = prng_next(p) >> (left < FRAME_PIECES_MAX ? FRAME_PIECES_MAX - left : 0);
+        s->bitmap |= 1; /* at least one */
+        return;
+    }
+    const uint64_t left = s->bytes - s->offset;
+    f->body_bytes = left < FRAME_CHUNK_BYTES ? (uint32_t)left : FRAME_CHUNK_BYTES;
+    fill(p, body, f->body_bytes);
+}
+
 void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
 {
     memset(f, 0, sizeof *f);
@@ -135,6 +168,7 @@ void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
     f->credit = prng_next(p);
     f->no_room = prng_chance(p, 500000);
     f->refuses_writes = prng_chance(p, 500000);
+    f->wants_snapshot = prng_chance(p, 500000);
     f->body = body;
 
     if (type == FRAME_RAFT)
@@ -153,6 +187,8 @@ void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
         sample_chunk(p, f, body);
     else if (type == FRAME_REPAIR_ASK || type == FRAME_REPAIR)
         sample_repair(p, f, body);
+    else if (type >= FRAME_SNAPSHOT_OFFER)
+        sample_snapshot(p, f, body);
     if (f->body_bytes == 0)
         f->body = NULL;
 }
