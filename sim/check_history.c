@@ -74,10 +74,10 @@ bool check_history_commit(struct check_history *h, struct history_call *call)
         return check_fail(h->report, "exact-fate",
                           "one request of node %u is committed at %" PRIu64 " and at %" PRIu64,
                           call->node, call->index, index);
-    if (call->fate == HISTORY_REFUSED)
+    if (call->fate == HISTORY_REFUSED || call->fate == HISTORY_PASSED)
         return check_fail(h->report, "exact-fate",
-                          "a request that node %u refused is committed at %" PRIu64, call->node,
-                          index);
+                          "a request that node %u %s is committed at %" PRIu64, call->node,
+                          call->fate == HISTORY_REFUSED ? "refused" : "had in doubt no more", index);
     call->index = index;
     if (call->kind == HISTORY_PUT)
         model_put(&h->model, call->key_first, call->value);
@@ -200,7 +200,9 @@ bool check_history_end(struct check_history *h, struct history_call *call,
     call->fate = answer->fate;
     if (answer->fate == HISTORY_REFUSED)
         return check_refused(h, call);
-    if (answer->fate == HISTORY_UNKNOWN)
+    if (answer->fate == HISTORY_PASSED && !is_write(call))
+        return check_fail(h->report, "exact-fate", "the fate of a read is said to be unknown");
+    if (answer->fate == HISTORY_UNKNOWN || answer->fate == HISTORY_PASSED)
         return true;
 
     if (answer->index > h->model.last)

@@ -6,7 +6,8 @@
  *            the model has at its index and revision, and real time must agree: a call that began
  *            after another had ended can't be older than that one.
  *
- *   exact fate          a call named once is applied at most once; refused is never applied
+ *   exact fate          a call named once is applied at most once; refused is never applied, and what
+ *                       was passed over by a snapshot not later
  *   acknowledged kept   an OK write stands at its index and made its revision
  *   linearizable        a read shows the model's state at its revision, no older than what had
  *                       completed before it began; a local read shows some state of the past,
@@ -28,8 +29,9 @@ enum {
 
 enum history_kind { HISTORY_PUT, HISTORY_DELETE, HISTORY_READ, HISTORY_READ_LOCAL };
 
-/* OK: the store's answer. REFUSED: never applied, for ever. UNKNOWN: may be or become applied. */
-enum history_fate { HISTORY_OPEN, HISTORY_OK, HISTORY_REFUSED, HISTORY_UNKNOWN };
+/* OK: the store's answer. REFUSED: never applied, for ever. UNKNOWN: may be or become applied. PASSED: an
+ * installed snapshot passed over its place; applied by now, or never. */
+enum history_fate { HISTORY_OPEN, HISTORY_OK, HISTORY_REFUSED, HISTORY_UNKNOWN, HISTORY_PASSED };
 
 struct history_call {
     uint8_t kind;

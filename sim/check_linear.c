@@ -270,7 +270,7 @@ bool check_linear_end(struct check_linear *l, uint64_t name, const struct histor
     c->ended = ++l->position;
     if (answer->fate == HISTORY_OK)
         return end_ok(l, place, answer);
-    if (answer->fate == HISTORY_UNKNOWN) {
+    if (answer->fate == HISTORY_UNKNOWN || answer->fate == HISTORY_PASSED) {
         close_unknown(l, place);
     } else {
         close_open(l, place);

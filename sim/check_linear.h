@@ -12,7 +12,7 @@
  *   linearizable-search  some order of the calls, in which each takes effect between its beginning
  *                        and its end, gives every answer, with its revision
  *
- * Fates      Refused: no effect, ever. Unknown: at any time after the beginning, or never.
+ * Fates      Refused: no effect, ever. Unknown, and passed over: at any time after the beginning, or never.
  * Revisions  are part of the answers: an OK says which revision it made or saw. They make the search
  *            narrow: a branch is only where a revision was made by a write that nobody saw answered.
  * Whole      Linearizability is local (Herlihy and Wing, 1990): for registers a search per key

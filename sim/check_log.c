@@ -241,6 +241,11 @@ raft_index check_log_last(const struct check_log *c)
     return c->last;
 }
 
+raft_term check_log_term_at(const struct check_log *c, raft_index index)
+{
+    return index == 0 || index > c->last ? 0 : c->entry[index].term;
+}
+
 const struct check_entry *check_log_entry(const struct check_log *c, raft_index index)
 {
     ASSERT(index > 0);

@@ -26,7 +26,8 @@ struct check_entry {
     bool has_digest;
 };
 
-/* A log as somebody holds it. */
+/* A log as somebody holds it. Where a snapshot stands for its entries it has those that were committed:
+ * check_log_term_at(). */
 struct check_view {
     raft_term (*term_at)(const void *log, raft_index index); /* 0: not there */
     const void *log;
@@ -54,6 +55,7 @@ bool check_log_digest(struct check_log *c, raft_node node, raft_index applied, u
 
 raft_term check_log_term(const struct check_log *c); /* newest that was led; 0: none */
 raft_index check_log_last(const struct check_log *c); /* committed by anybody, ever */
+raft_term check_log_term_at(const struct check_log *c, raft_index index); /* 0: none is committed */
 const struct check_entry *check_log_entry(const struct check_log *c, raft_index index);
 
 #endif

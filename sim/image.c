@@ -30,6 +30,7 @@ void image_open(struct sim *s, const struct sim_node *n, struct sim_image *image
     options.boot = n->boot + 1;
     image->disk = copy_disk(s, n);
     image->now_ns = s->now_ns;
+    image->committed = s->log;
     harm_settle(s, n, image->disk);
     if (s->image_bytes < wal_bytes(&options)) {
         free(s->image_memory);
@@ -48,9 +49,14 @@ void image_close(struct sim_image *image)
 
 raft_term image_term_at(const void *log, raft_index index)
 {
-    const struct wal_recovered *found = log;
+    const struct sim_image *image = log;
+    const struct wal_recovered *found = &image->found;
     uint32_t low = 0, high = found->run_count; /* runs below `low` begin at or before index */
 
+    if (index < found->base.index)
+        return check_log_term_at(image->committed, index);
+    if (index == found->base.index)
+        return found->base.term;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         if (found->run_first[middle] <= index)
@@ -75,19 +81,20 @@ void image_read(struct sim_image *image, struct wal_read *read)
     }
 }
 
-static void check_image(struct sim *s, struct sim_node *n, const struct wal_recovered *found)
+static void check_image(struct sim *s, struct sim_node *n, const struct sim_image *image)
 {
     const struct raft *raft = replica_raft(n->replica);
-    const struct check_view view = {.term_at = image_term_at, .log = found, .last = found->last};
+    const struct wal_recovered *found = &image->found;
+    const struct check_view view = {.term_at = image_term_at, .log = image, .last = found->last};
     const struct check_hard_state state = {.term = found->term, .vote = found->vote};
     const raft_index durable = raft_durable_index(raft);
 
     check_promise_recovered(s->promise, sim_id(n), &state, &view);
-    if (durable > 0 && image_term_at(found, durable) != raft_term_at(raft, durable, NULL))
+    if (durable > 0 && image_term_at(image, durable) != raft_term_at(raft, durable, NULL))
         check_fail(&s->report, "durable-before-ack",
                    "node %u holds %" PRIu64 "@%" PRIu64 " for durable, its disk has @%" PRIu64,
                    sim_id(n), durable, raft_term_at(raft, durable, NULL),
-                   image_term_at(found, durable));
+                   image_term_at(image, durable));
 }
 
 void image_check(struct sim *s, struct sim_node *n)
@@ -104,7 +111,7 @@ void image_check(struct sim *s, struct sim_node *n)
         check_fail(&s->report, "recovery", "an image of node %u's disk does not open: %s",
                    sim_id(n), image.found.refusal);
     else
-        check_image(s, n, &image.found);
+        check_image(s, n, &image);
     image_close(&image);
     sim_happen(s, SIM_IMAGE);
 }

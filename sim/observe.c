@@ -14,15 +14,20 @@ enum {
     IMAGE_PER_MILLION = 500, /* of the promises, that have an image recovered beside them */
 };
 
-static raft_term core_term_at(const void *log, raft_index index)
+/* What a base stands for was checked when it came to be: observe_base(). */
+static raft_term node_term_at(const void *log, raft_index index)
 {
-    return raft_term_at(log, index, NULL);
+    const struct sim_node *n = log;
+    const struct raft *raft = replica_raft(n->replica);
+
+    return index < raft_base(raft) ? check_log_term_at(n->committed, index)
+                                   : raft_term_at(raft, index, NULL);
 }
 
 struct check_view observe_view(const struct sim_node *n)
 {
-    const struct raft *raft = replica_raft(n->replica);
-    return (struct check_view){.term_at = core_term_at, .log = raft, .last = raft_last(raft)};
+    return (struct check_view){
+        .term_at = node_term_at, .log = n, .last = raft_last(replica_raft(n->replica))};
 }
 
 /* A promise left: this is where a crash, or a look at the disk, tells most. */
@@ -45,8 +50,8 @@ static bool still_holds(const struct sim *s, const struct sim_node *n, const str
         return true;
     if (to->replica == NULL || raft_term_now(replica_raft(to->replica)) != msg->term)
         return false;
-    const raft_term term = raft_term_at(replica_raft(to->replica), msg->match, NULL);
-    return term != 0 && raft_term_at(raft, msg->match, NULL) == term;
+    const raft_term term = node_term_at(to, msg->match);
+    return term != 0 && node_term_at(n, msg->match) == term;
 }
 
 /* The sectors that the log's durable seq stands on: of older segments this was seen while they were the
@@ -83,7 +88,7 @@ static void observe_match(struct sim *s, struct sim_node *n, const struct raft_m
     if (n->who != SIM_ITSELF || !still_holds(s, n, msg))
         return;
     if (msg->match <= view.last)
-        observe_flushed(s, n, msg->term, raft_entry_seq(view.log, msg->match));
+        observe_flushed(s, n, msg->term, raft_entry_seq(replica_raft(n->replica), msg->match));
     check_promise_match(s->promise, sim_id(n), msg->term, msg->match, &view);
     promised(s, n);
 }
@@ -321,7 +326,7 @@ static void observe_commits(struct sim *s, struct sim_node *n, raft_index commit
 
     for (raft_index i = n->seen.commit + 1; i <= commit; i++) {
         const bool fresh = i > check_log_last(s->log);
-        if (!check_log_committed(s->log, sim_id(n), node_term, i, raft_term_at(raft, i, NULL)))
+        if (!check_log_committed(s->log, sim_id(n), node_term, i, node_term_at(n, i)))
             return;
         if (fresh)
             observe_chosen(s, n, i);

@@ -76,6 +76,7 @@ static void forget_nodes(struct sim *s)
         disks_forget(n);
         poll_forget(n);
         n->replica = NULL;
+        n->committed = s->log;
         n->inits = 0;
         n->seen.led_term = 0; /* of those too that join later in the run */
         n->admin.tag = 0;

@@ -106,6 +106,7 @@ struct sim_config {
     X(CALL_OK, "calls answered OK")                                    \
     X(CALL_REFUSED, "calls refused")                                   \
     X(CALL_UNKNOWN, "calls of unknown fate")                           \
+    X(CALL_PASSED, "calls that a snapshot passed over")                \
     X(CALL_AGAIN, "calls issued again")
 
 enum sim_happening {

@@ -130,6 +130,7 @@ struct sim_node {
     uint8_t *memory;
     size_t memory_bytes;
     struct replica *replica; /* NULL: the process is dead */
+    const struct check_log *committed; /* the run's: what its snapshots stand for */
     struct node_view *view;
     struct replica_counters *counters;
     struct request_door *door;
@@ -303,12 +304,13 @@ struct sim_image {
     struct disk *disk;
     struct wal *wal; /* if nothing `failed` */
     struct wal_recovered found;
+    const struct check_log *committed; /* the run's */
     uint64_t now_ns;
     int failed; /* negative errno of the start */
 };
 void image_open(struct sim *s, const struct sim_node *n, struct sim_image *image);
 void image_close(struct sim_image *image);
-raft_term image_term_at(const void *log, raft_index index); /* of a struct wal_recovered */
+raft_term image_term_at(const void *log, raft_index index); /* of a struct sim_image */
 void image_read(struct sim_image *image, struct wal_read *read);
 void image_check(struct sim *s, struct sim_node *n); /* against what it has promised */
 

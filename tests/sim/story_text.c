@@ -171,12 +171,13 @@ static int read_step(struct reader *r)
         return -EINVAL;
     if (is(r, 1, "ok"))
         return *name != STORY_CALLS_MAX ? read_ok(r, *name) : -EINVAL;
-    if (!is(r, 1, "unknown") && !is(r, 1, "refused"))
+    if (!is(r, 1, "unknown") && !is(r, 1, "refused") && !is(r, 1, "passed"))
         return read_begin(r, name);
     if (*name == STORY_CALLS_MAX)
         return -EINVAL;
-    story_add(r->story, STORY_END, *name)->answer.fate =
-        is(r, 1, "unknown") ? HISTORY_UNKNOWN : HISTORY_REFUSED;
+    story_add(r->story, STORY_END, *name)->answer.fate = is(r, 1, "unknown")   ? HISTORY_UNKNOWN
+                                                         : is(r, 1, "refused") ? HISTORY_REFUSED
+                                                                               : HISTORY_PASSED;
     return 0;
 }
 

@@ -12,7 +12,7 @@
  *   commit C                          it is committed at the next index; C `-`: something else is
  *   C ok INDEX@REVISION [count N] [more] [K=V/CREATE.MOD.VERSION ...]; without `=V` for keys only;
  *                                     count is that of the items unless it says another
- *   C unknown | C refused             it ends so
+ *   C unknown | C refused | C passed  it ends so
  *   do C put K=V REVISION             begins, is committed and answered OK, one after the other
  */
 #ifndef TESTS_SIM_STORY_TEXT_H
