@@ -34,6 +34,7 @@ enum { STORE_KEY_CHARGE_BYTES = 48 }; /* revisions, lease, lengths */
 
 struct store_options {
     uint64_t quota_bytes; /* what the memory is sized for; at most STORE_QUOTA_BYTES_MAX */
+    uint64_t pin_bytes;   /* that a pin may keep: see store/snapshot.h; at most quota_bytes */
 };
 
 /* Where results go. The caller lends it to each store_work(); the store appends whole items. */
