@@ -33,7 +33,7 @@ static bool fields_valid(const struct record_header *h)
         return false;
     if (h->payload_bytes > RECORD_PAYLOAD_BYTES_MAX)
         return false;
-    if (h->type == RECORD_EMPTY && h->payload_bytes != 0)
+    if ((h->type == RECORD_EMPTY || h->type == RECORD_SNAPSHOT) && h->payload_bytes != 0)
         return false;
     if (h->index == 0 || h->index > RECORD_WORD_MAX)
         return false;

@@ -34,7 +34,8 @@ enum {
 #define RECORD_TYPE_LIST(X)                                                                        \
     X(EMPTY, 1)   /* a new leader's first entry: no payload */                                     \
     X(CONFIG, 2)  /* members; payload as in docs/formats.md */                                     \
-    X(COMMAND, 3) /* a command for the store */
+    X(COMMAND, 3) /* a command for the store */                                                    \
+    X(SNAPSHOT, 4) /* every node makes a snapshot of the state here: no payload */
 
 enum record_type {
 #define RECORD_TYPE_ENUM(name, value) RECORD_##name = value,

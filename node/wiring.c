@@ -168,6 +168,7 @@ static struct replica_options make_options(const struct node *n)
                 .zeros_batch_bytes = WAL_ZEROS_BATCH_BYTES_DEFAULT,
                 .share_percent = (uint32_t)c->log.background_percent,
                 .sync_by_fsync = c->log.flush == CONFIG_FLUSH_FDATASYNC},
+        .snapshots = replica_snapshots_default(),
         .port = n->port,
         .disk = n->disk,
         .view = n->view,
@@ -176,6 +177,7 @@ static struct replica_options make_options(const struct node *n)
         .door = {n->door, n->admin_door, n->guest_door},
     };
 
+    options.snapshots.log_bytes = 0; /* not made by themselves yet */
     set_members(&options, c);
     return options;
 }

@@ -79,6 +79,12 @@ int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_ba
     return 0;
 }
 
+bool wal_base_changes(const struct wal *w)
+{
+    ASSERT(w->base.state != WAL_BASE_NONE || w->base.barrier == 0);
+    return w->base.state != WAL_BASE_NONE;
+}
+
 /* The oldest segment that holds anything alive. */
 static uint32_t oldest_alive(const struct wal *w)
 {

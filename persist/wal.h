@@ -225,6 +225,8 @@ bool wal_hole_is_closed(const struct wal_hole *hole);
  * the current one (snapshot.h). 0; -EAGAIN: a change is under way, or no buffer is free;
  * -EIO once wal_failed(). */
 int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_base *base, bool cut);
+/* A change of the base is not durable yet in both copies of the manifest. */
+bool wal_base_changes(const struct wal *w);
 uint32_t wal_poll(struct wal *w, uint64_t now_ns); /* work done; 0: idle */
 raft_seq wal_durable(const struct wal *w);
 /* For checkers: where wal_durable() ends on disk. `back` 0: in the newest segment that has any of it; 1: in

@@ -11,6 +11,11 @@ const struct wal *replica_wal(const struct replica *r)
     return r->persist.wal;
 }
 
+const struct snapshots *replica_snapshots(const struct replica *r)
+{
+    return r->persist.snapshot.snapshots;
+}
+
 const struct store *replica_store(const struct replica *r)
 {
     return r->store.store;
@@ -31,8 +36,12 @@ uint32_t replica_heard_boot(const struct replica *r, raft_node node)
 
 static uint64_t items_in_rings(const struct replica *r)
 {
-    struct spsc *const rings[] = {r->control,  r->data,       r->returned, r->to_persist, r->to_load,
-                                  r->loaded,   r->to_store,   r->late_reads, r->to_tx};
+    struct spsc *const rings[] = {
+        r->control,       r->data,            r->returned, r->to_persist,  r->to_load,
+        r->loaded,        r->to_store,        r->late_reads, r->to_tx,
+        r->snapshot_jobs, r->snapshot_events, r->emitted,  r->store_reads, r->store_chunks,
+        r->raft_reads,    r->raft_chunks,
+    };
     uint64_t items = 0;
 
     for (uint32_t i = 0; i < sizeof rings / sizeof rings[0]; i++)
@@ -52,6 +61,8 @@ struct replica_held replica_held(const struct replica *r)
         .gated = r->tx.gate_count,
         .ring_items = items_in_rings(r),
         .scratch_bytes = r->scratch.tail - published_get(&r->scratch.head),
+        .pinned = published_get(&r->pinned),
+        .snapshot_jobs = r->raft.snapshot_owed + r->store.emitted - published_get(&r->chunks_done),
     };
 
     for (uint32_t i = 0; i < RECORD_READERS; i++)

@@ -50,9 +50,26 @@ static struct raft_options core_options(const struct replica_options *o)
     };
 }
 
+/* The longest content that the store may emit. */
+static uint64_t snapshot_bytes_max(const struct replica_options *o)
+{
+    return o->quota_bytes + SNAPSHOT_CHUNK_BYTES; /* store_snapshot_bytes_max() is below it */
+}
+
 struct areas {
-    void *wal, *store;
+    void *wal, *snapshots, *store;
 };
+
+static struct snapshots_options snapshots_options(const struct replica_options *o)
+{
+    const uint32_t block = SNAPSHOT_BLOCK_CHUNKS * o->snapshots.chunk_bytes;
+
+    return (struct snapshots_options){
+        .bytes_max = snapshot_bytes_max(o),
+        .chunk_bytes = o->snapshots.chunk_bytes,
+        .write_bytes = block < SHARE_BYTES_MAX ? block : SHARE_BYTES_MAX,
+    };
+}
 
 static uint32_t record_max(const struct replica_options *o)
 {
@@ -134,21 +151,59 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
     byte_ring_init(&r->scratch, scratch, SCRATCH_BYTES);
 }
 
+static uint8_t *carve_chunks(struct carve *c, const struct replica_options *o, uint32_t count)
+{
+    return carve(c, (size_t)count * o->snapshots.chunk_bytes, DISK_SECTOR);
+}
+
+static void carve_snapshots(struct carve *c, struct replica *r, const struct replica_options *o)
+{
+    const uint32_t pointer = sizeof(struct snapshot_read *);
+    struct spsc *jobs = carve_ring(c, SNAPSHOT_JOBS_MAX, sizeof(struct snapshot_job));
+    struct spsc *events = carve_ring(c, SNAPSHOT_JOBS_MAX, sizeof(struct snapshot_event));
+    struct spsc *emitted = carve_ring(c, SNAPSHOT_EMIT_BUFFERS, sizeof(struct snapshot_chunk));
+    struct spsc *store_reads = carve_ring(c, SNAPSHOT_READS_MAX, pointer);
+    struct spsc *store_chunks = carve_ring(c, SNAPSHOT_READS_MAX, pointer);
+    struct spsc *raft_reads = carve_ring(c, SNAPSHOT_READS_MAX, pointer);
+    struct spsc *raft_chunks = carve_ring(c, SNAPSHOT_READS_MAX, pointer);
+    uint8_t *emit_bytes = carve_chunks(c, o, SNAPSHOT_EMIT_BUFFERS);
+    uint8_t *load_bytes = carve_chunks(c, o, SNAPSHOT_LOAD_BUFFERS);
+    uint8_t *pull_bytes = carve_chunks(c, o, SNAPSHOT_PULL_BUFFERS);
+    uint8_t *serve_bytes = carve_chunks(c, o, SNAPSHOT_SERVE_BUFFERS);
+
+    if (c->base == NULL)
+        return;
+    r->snapshot_jobs = jobs;
+    r->snapshot_events = events;
+    r->emitted = emitted;
+    r->store_reads = store_reads;
+    r->store_chunks = store_chunks;
+    r->raft_reads = raft_reads;
+    r->raft_chunks = raft_chunks;
+    r->store.emit_bytes = emit_bytes;
+    r->store.load_bytes = load_bytes;
+    r->raft.pull_bytes = pull_bytes;
+    r->raft.serve_bytes = serve_bytes;
+}
+
 /* Everything a node needs, in one walk. */
 static struct replica *lay_out(struct carve *c, const struct replica_options *o, struct areas *areas)
 {
     const struct raft_options core = core_options(o);
+    const struct snapshots_options snapshots = snapshots_options(o);
     const struct store_options store = {.quota_bytes = o->quota_bytes};
     struct replica *r = carve(c, sizeof *r, CACHE_LINE_BYTES);
 
     if (r != NULL)
         memset(r, 0, sizeof *r);
     areas->wal = carve(c, wal_bytes(&o->wal), DISK_SECTOR);
+    areas->snapshots = carve(c, snapshots_bytes(&snapshots), DISK_SECTOR);
     void *core_memory = carve(c, raft_bytes(&core), CACHE_LINE_BYTES);
     void *runs = carve(c, RAFT_TERM_RUNS_MAX * sizeof *r->raft.runs, CACHE_LINE_BYTES);
     carve_rings(c, r, o);
     carve_peers(c, r, o);
     carve_repair(c, r, o);
+    carve_snapshots(c, r, o);
     void *records = carve(c, o->record_memory_bytes, DISK_SECTOR);
     void *table = carve(c, o->window * sizeof(uint64_t), CACHE_LINE_BYTES);
     void *requests = carve(c, o->requests_max * sizeof(struct request_slot), CACHE_LINE_BYTES);
@@ -203,6 +258,8 @@ static int check_options(const struct replica_options *o, char *error, size_t er
         wrong = "the largest record must be larger than what a frame of requests becomes";
     else if (o->window < 2 * RAFT_PROPOSE_MAX)
         wrong = "the window must hold two full proposals";
+    else if (o->snapshots.needed_bytes < o->snapshots.trailing_bytes)
+        wrong = "of the log no less may be kept for peers that need it than for those that might";
     if (wrong == NULL)
         return 0;
     snprintf(error, error_bytes, "%s", wrong);
@@ -252,6 +309,26 @@ void core_begin(struct replica *r, const struct wal_recovered *log, raft_seq seq
     role->raft = raft_init(role->core_memory, &core, &role->recovered, role->now_ns);
     record_memory_init(&role->memory, role->recovered.last + 1);
     members_learn(r);
+}
+
+/* The log, and the snapshot that its manifest names. */
+static int open_disk(struct replica *r, const struct areas *areas, struct wal_recovered *found,
+                     char *error, size_t error_bytes)
+{
+    const struct replica_options *o = &r->options;
+    const struct snapshots_options snapshots = snapshots_options(o);
+    struct persist_snapshot *snapshot = &r->persist.snapshot;
+    int rc = wal_open(&r->persist.wal, areas->wal, o->disk, &o->wal, found);
+
+    if (rc != 0) {
+        snprintf(error, error_bytes, "%s", found->refusal);
+        return rc;
+    }
+    rc = snapshots_open(&snapshot->snapshots, areas->snapshots, r->persist.wal, &snapshots,
+                        &snapshot->found);
+    if (rc != 0)
+        snprintf(error, error_bytes, "%s", snapshot->found.sentence);
+    return rc;
 }
 
 /* The core over what the log said. */
@@ -334,11 +411,9 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
         return rc;
     struct replica *r = lay_out(&c, options, &areas);
     r->options = *options;
-    rc = wal_open(&r->persist.wal, areas.wal, options->disk, &options->wal, &found);
-    if (rc != 0) {
-        snprintf(error, error_bytes, "%s", found.refusal);
+    rc = open_disk(r, &areas, &found, error, error_bytes);
+    if (rc != 0)
         return rc;
-    }
     open_peers(r);
     open_roles(r);
     rc = open_core(r, &found, error, error_bytes);
@@ -376,7 +451,10 @@ uint64_t replica_next_timer(const struct replica *r, enum replica_role role)
 {
     if (role == REPLICA_RAFT)
         return raft_role_next_timer(r);
-    if (role == REPLICA_PERSIST)
-        return wal_next_ns(r->persist.wal);
+    if (role == REPLICA_PERSIST) {
+        const uint64_t log = wal_next_ns(r->persist.wal);
+        const uint64_t snapshots = snapshots_next_ns(r->persist.snapshot.snapshots);
+        return log < snapshots ? log : snapshots;
+    }
     return UINT64_MAX;
 }

@@ -40,7 +40,9 @@ static uint32_t take_steps(struct replica *r)
         if (!role->has_pending &&
             spsc_pop(r->to_persist, &role->pending, sizeof role->pending, 1) == 0)
             break;
-        const int result = wal_append(role->wal, &role->pending.step);
+        const int result = role->pending.change == NULL
+                               ? wal_append(role->wal, &role->pending.step)
+                               : persist_snapshot_base(r, &role->pending);
         role->has_pending = result != 0;
         ASSERT(result != -EINVAL); /* what fills a hole is checked before it is given */
         if (result == -EOVERFLOW)
@@ -97,6 +99,7 @@ uint32_t persist_role_poll(struct replica *r, uint64_t now_ns)
         return 0;
     work = take_steps(r);
     work += wal_poll(role->wal, now_ns);
+    work += persist_snapshot_poll(r, now_ns);
     work += begin_read(r);
     work += finish_read(r);
     if (wal_failed(role->wal) != 0) {

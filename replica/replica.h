@@ -22,6 +22,7 @@
 #include "base/request.h"
 #include "dataplane/frame.h"
 #include "dataplane/port.h"
+#include "persist/snapshot.h"
 #include "persist/wal.h"
 #include "raftcore/raft.h"
 #include "store/store.h"
@@ -82,6 +83,29 @@ struct replica_rings {
     uint32_t tx;                 /* raft -> tx */
 };
 
+/* When the leader has everybody make a snapshot, and how much of the log stays below it. */
+struct replica_snapshots {
+    uint64_t log_bytes; /* of records since the last one; 0: never by itself */
+    uint64_t entries;   /* or so many entries; 0: however many */
+    uint64_t age_ns;    /* or so long ago, if anything was committed since; 0: however long */
+    uint64_t trailing_bytes; /* of log kept below it, for peers that are a little behind */
+    uint64_t needed_bytes;   /* kept by a leader for a peer that answers and needs it; at least trailing_bytes */
+    uint32_t chunk_bytes;    /* SNAPSHOT_CHUNK_BYTES; the simulator takes less. The same on all nodes */
+};
+
+/* As a node has it that configures nothing of this. */
+static inline struct replica_snapshots replica_snapshots_default(void)
+{
+    return (struct replica_snapshots){
+        .log_bytes = 256ull << 20,
+        .entries = 4000000,
+        .age_ns = 3600ull * 1000 * 1000 * 1000,
+        .trailing_bytes = 64ull << 20,
+        .needed_bytes = 1024ull << 20,
+        .chunk_bytes = SNAPSHOT_CHUNK_BYTES,
+    };
+}
+
 struct replica_options {
     uint64_t cluster;
     uint64_t incarnation;
@@ -106,6 +130,7 @@ struct replica_options {
     uint32_t gate_max;           /* messages that may wait for the disk */
     struct replica_rings rings;
     struct wal_options wal;
+    struct replica_snapshots snapshots;
     struct frame_route route[PORT_LINKS_MAX]; /* by link */
     struct port *port;
     struct disk *disk;
@@ -129,6 +154,7 @@ uint64_t replica_next_timer(const struct replica *r, enum replica_role role);
 /* Simulator and tests, between polls: what the checkers look at. */
 const struct raft *replica_raft(const struct replica *r);
 const struct wal *replica_wal(const struct replica *r);
+const struct snapshots *replica_snapshots(const struct replica *r);
 const struct store *replica_store(const struct replica *r);
 /* The record at `index`, while it is in memory; NULL: it is not. */
 const struct record_header *replica_record(const struct replica *r, raft_index index);
@@ -140,6 +166,8 @@ struct replica_held {
     uint64_t ring_items;
     uint64_t handoffs;               /* records that persist or store may still look at */
     uint64_t scratch_bytes;          /* bodies of frames on their way to tx */
+    uint64_t pinned;                 /* the index that the store holds pinned */
+    uint64_t snapshot_jobs;          /* of persist, not answered; chunks that were emitted */
 };
 struct replica_held replica_held(const struct replica *r);
 /* The newest boot of `node` that this start has heard; 0: none, or it has no link to it. */

@@ -12,11 +12,13 @@
 #include "dataplane/rx.h"
 #include "dataplane/tx.h"
 #include "replica/admin_table.h"
+#include "replica/making.h"
 #include "replica/peer.h"
 #include "replica/record_memory.h"
 #include "replica/repair.h"
 #include "replica/replica.h"
 #include "replica/request_table.h"
+#include "replica/snapshot_items.h"
 
 enum {
     CONTROL_BURST = 32,  /* control frames a poll of raft takes */
@@ -42,6 +44,7 @@ enum {
  * waits behind a read. */
 struct persist_item {
     struct wal_step step;
+    const struct base_change *change; /* NULL: a plain step; else the log gets this base under its seq */
 };
 
 /* What it takes of the room that persist has published. A new leader's entry has the log's reserve. */
@@ -50,10 +53,14 @@ static inline uint64_t persist_cost(const struct wal_step *step)
     return step->length == 0 || step->from_reserve ? 0 : wal_step_cost(step->length);
 }
 
-/* raft -> store: committed entries back to back, or a read whose turn has come. */
+/* raft -> store: committed entries back to back, or a read whose turn has come, or a snapshot that takes
+ * the place of all that was applied. */
 struct store_item {
-    const uint8_t *bytes; /* NULL: a read */
+    const uint8_t *bytes; /* entries; NULL: a read, or a snapshot */
     uint32_t count;
+    raft_index load; /* index of the current snapshot; 0: a read */
+    uint64_t load_bytes;       /* its content */
+    uint32_t load_chunk_bytes; /* and its chunks: at most ours */
     struct read_slot read;
 };
 
@@ -98,6 +105,10 @@ struct replica_raft {
     raft_term fed_term;     /* its term */
     struct load store_load;
     struct repair repair;
+    struct making making;
+    uint64_t snapshot_owed; /* jobs and base changes without an answer of persist */
+    uint8_t *pull_bytes;    /* SNAPSHOT_PULL_BUFFERS chunks */
+    uint8_t *serve_bytes;   /* SNAPSHOT_SERVE_BUFFERS chunks */
     struct request_table requests;
     struct read_table reads;
     struct admin_table admin;
@@ -116,6 +127,23 @@ struct replica_raft {
     struct raft_config config[CONFIG_ENTRIES_MAX];
 };
 
+/* The persist role's side of snapshots: persist_snapshot.c. */
+struct persist_snapshot {
+    struct snapshots *snapshots;
+    struct snapshots_found found; /* at the start */
+    enum { WRITING_NONE, WRITING_WAITS, WRITING_BEGUN } writing;
+    struct snapshot_job begin;       /* unless WRITING_NONE: it waits for its turn, or is answered later */
+    raft_index own_over;             /* of the newest own one whose writing is over, however it ended */
+    struct snapshot_job job;         /* popped, and waits for room */
+    bool has_job;
+    struct snapshot_chunk chunk;     /* likewise, from the store */
+    bool has_chunk;
+    bool repairing;                  /* `job` is on its way to the disk */
+    const struct base_change *change; /* on its way to the manifest */
+    struct snapshot_read *reading;
+    struct spsc *reader;             /* who gets it back */
+};
+
 struct replica_persist {
     struct wal *wal;
     struct persist_item pending; /* popped, but the log had no buffer */
@@ -123,6 +151,7 @@ struct replica_persist {
     uint64_t taken_bytes; /* persist_cost() of all steps that the log has taken */
     struct load *reading;
     struct wal_read read;
+    struct persist_snapshot snapshot;
 };
 
 struct replica_tx {
@@ -150,6 +179,9 @@ struct replica_store {
     bool has_held;
     uint64_t popped;        /* items taken from raft's ring */
     uint64_t arrived;       /* items that were in it when the last poll ended */
+    uint8_t *emit_bytes;    /* SNAPSHOT_EMIT_BUFFERS chunks, used in turn */
+    uint64_t emitted;       /* chunks given to persist; see chunks_done */
+    uint8_t *load_bytes;    /* SNAPSHOT_LOAD_BUFFERS chunks */
 };
 
 struct replica {
@@ -169,6 +201,12 @@ struct replica {
     struct spsc *to_tx;                     /* struct tx_item */
     struct byte_ring scratch;               /* bodies on their way to tx */
 
+    struct spsc *snapshot_jobs;   /* raft -> persist: struct snapshot_job */
+    struct spsc *snapshot_events; /* persist -> raft: struct snapshot_event */
+    struct spsc *emitted;         /* store -> persist: struct snapshot_chunk */
+    struct spsc *store_reads, *store_chunks; /* store -> persist -> store: struct snapshot_read * */
+    struct spsc *raft_reads, *raft_chunks;   /* raft -> persist -> raft: likewise */
+
     struct published persist_done; /* handoffs that persist has copied */
     struct published store_done;   /* runs that store has applied */
     /* persist: raft may give steps of this persist_cost() in sum, since the start. A running total, so
@@ -178,6 +216,16 @@ struct replica {
     struct published repairs_durable; /* persist: see wal_repairs_durable() */
     struct published log_failed;      /* persist: enum replica_stop */
     struct published store_failed;    /* store: likewise */
+
+    /* Snapshots. Store: the index that it holds pinned, 0: none; before that, how long the content
+     * there is at most; the newest index whose last chunk it has emitted, before `pinned` changes. */
+    struct published pinned, pinned_bytes, emit_ended;
+    /* Store, while it loads: what it can't get by reading: a chunk + 1, or SNAPSHOT_LACKS_ALL; 0: nothing. */
+    struct published snapshot_lacks;
+    /* Raft: the pin whose content is to be emitted; 0: none. Pins up to `unpin` are not wanted any more. */
+    struct published emit, unpin;
+    struct published unwanted;    /* raft: writings up to this number are not wanted any more */
+    struct published chunks_done; /* persist: emitted chunks whose buffers are free again */
 };
 
 /* raft_role.c */
@@ -283,6 +331,11 @@ void requests_on_committed(struct replica *r, const struct record_header *record
 uint32_t feed_poll(struct replica *r);
 uint32_t loads_poll(struct replica *r);
 void load_start(struct load *load, raft_index first, raft_index last, raft_term term);
+
+/* persist_snapshot.c: what the persist role does about snapshots. Work done. */
+uint32_t persist_snapshot_poll(struct replica *r, uint64_t now_ns);
+/* A step that changes the base too. As wal_append(). */
+int persist_snapshot_base(struct replica *r, const struct persist_item *item);
 
 /* persist_role.c, store_role.c, tx_role.c */
 uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);

@@ -148,6 +148,7 @@ static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
     wal->zeros_bytes = 16 * DISK_SECTOR;
     wal->zeros_batch_bytes = wal->batch_bytes / 2;
     wal->share_percent = SHARE_PERCENT_DEFAULT;
+    plan->options.snapshots = (struct replica_snapshots){.chunk_bytes = DISK_SECTOR};
     /* Long runs take larger segments: a disk has a limited number of files. In all shorter ones they
      * are equal, for a run that fails is tried with fewer events. */
     wal->segment_bytes = wal_segment_bytes_min(wal) + DISK_SECTOR * between_log(p, 1, 64) +

@@ -56,6 +56,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .gate_max = 256,
         .rings = {.control = 64, .data = 256, .persist = 64, .store = 64, .tx = 256},
         .wal = wal_options_default(),
+        .snapshots = replica_snapshots_default(),
         .port = net_port(w->net, n),
         .disk = m->disk,
         .view = &m->view,
@@ -64,6 +65,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .door = {m->door},
     };
 
+    o.snapshots.log_bytes = 0; /* by hand */
     o.wal.cluster = o.cluster;
     o.wal.incarnation = o.incarnation;
     o.wal.boot = o.boot;

@@ -1,0 +1,276 @@
+/* replica/persist_snapshot.c: the persist role's side of snapshots: one file being written, one base
+ * change under way, one chunk being read.
+ *
+ *   WRITING_NONE --job BEGIN--> WAITS --snapshot_begin() takes it--> BEGUN --READY or FAILED--> NONE
+ *
+ * What the store emits arrives by a ring of its own. It may be there before its BEGIN, then it waits; or
+ * after its writing was given up, then it is thrown away, and the store gets its buffer back.
+ */
+#include "replica/replica_internal.h"
+
+#include <errno.h>
+
+static void tell(struct replica *r, const struct snapshot_event *event)
+{
+    const uint32_t taken = spsc_push(r->snapshot_events, event, sizeof *event, 1);
+    ASSERT(taken == 1); /* one for each job, of which no more are without an answer than it has slots */
+}
+
+static void tell_result(struct replica *r, const struct snapshot_job *job, int result)
+{
+    struct snapshot_event event = {
+        .kind = SNAPSHOT_EVENT_FAILED,
+        .job = job->kind,
+        .number = job->number,
+        .chunk = job->chunk,
+        .result = result,
+    };
+
+    if (result == 0)
+        event.kind =
+            job->kind == SNAPSHOT_JOB_REPAIR ? SNAPSHOT_EVENT_REPAIRED : SNAPSHOT_EVENT_TAKEN;
+    tell(r, &event);
+}
+
+/* ---- one file being written ------------------------------------------------------------------- */
+
+static void end_writing(struct persist_snapshot *p)
+{
+    ASSERT(p->writing != WRITING_NONE);
+    p->writing = WRITING_NONE;
+    if (p->begin.own)
+        p->own_over = p->begin.start.index;
+}
+
+/* 0, or why the writing fails; -EAGAIN: not now. */
+static int begin_writing(struct persist_snapshot *p)
+{
+    int result;
+
+    ASSERT(p->writing == WRITING_WAITS);
+    p->begin.start.config = p->begin.config;
+    result = snapshot_begin(p->snapshots, &p->begin.start);
+    if (result == 0)
+        p->writing = WRITING_BEGUN;
+    return result;
+}
+
+static bool is_unwanted(const struct replica *r, uint64_t number)
+{
+    return number <= published_get(&r->unwanted);
+}
+
+/* What became of the file. */
+static uint32_t follow_writing(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+    struct snapshot_event event = {
+        .kind = SNAPSHOT_EVENT_READY, .job = SNAPSHOT_JOB_BEGIN, .number = p->begin.number};
+    int failure = 0;
+
+    if (p->writing == WRITING_NONE)
+        return 0;
+    if (is_unwanted(r, p->begin.number)) {
+        if (p->writing == WRITING_BEGUN)
+            snapshot_abandon(p->snapshots);
+        failure = -ECANCELED;
+    } else if (p->writing == WRITING_WAITS) {
+        failure = begin_writing(p);
+        if (failure == 0 || failure == -EAGAIN)
+            return failure == 0;
+    } else if (snapshot_failure(p->snapshots) != 0) {
+        failure = snapshot_failure(p->snapshots);
+    }
+    const struct snapshot_header *ready = snapshot_ready(p->snapshots);
+    const struct snapshot_header *current = snapshot_current(p->snapshots);
+    if (failure != 0) {
+        tell_result(r, &p->begin, failure);
+    } else if (ready != NULL) {
+        event.header = *ready;
+        tell(r, &event);
+    } else if (current != NULL && current->index == p->begin.start.index) {
+        event.header = *current; /* it was damaged, and has been written anew */
+        tell(r, &event);
+    } else {
+        return 0;
+    }
+    end_writing(p);
+    return 1;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------- */
+
+/* A chunk of a pulled snapshot, or its end. 0 or -EAGAIN: not now; else it has failed. */
+static int feed_writing(struct replica *r, const struct snapshot_job *job)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+
+    if (is_unwanted(r, job->number) || p->writing == WRITING_NONE || p->begin.number != job->number)
+        return -ECANCELED;
+    if (p->writing == WRITING_WAITS)
+        return -EAGAIN;
+    return job->kind == SNAPSHOT_JOB_CHUNK ? snapshot_append(p->snapshots, job->bytes, job->length)
+                                           : snapshot_end(p->snapshots);
+}
+
+static int follow_repair(struct persist_snapshot *p)
+{
+    int result;
+
+    if (!p->repairing) {
+        result = snapshot_repair(p->snapshots, p->job.chunk, p->job.bytes, p->job.length);
+        p->repairing = result == 0;
+        return p->repairing ? -EAGAIN : result;
+    }
+    result = snapshot_repair_result(p->snapshots);
+    if (result == 1)
+        return -EAGAIN;
+    p->repairing = false;
+    return result;
+}
+
+/* The job at hand. True: it is answered, or will be. */
+static bool do_job(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+    int result;
+
+    ASSERT(p->has_job);
+    if (p->job.kind == SNAPSHOT_JOB_BEGIN) {
+        ASSERT(p->writing == WRITING_NONE); /* the one before is answered */
+        p->begin = p->job;
+        p->writing = WRITING_WAITS;
+        return true;
+    }
+    result = p->job.kind == SNAPSHOT_JOB_REPAIR ? follow_repair(p) : feed_writing(r, &p->job);
+    if (result == -EAGAIN)
+        return false;
+    tell_result(r, &p->job, result);
+    return true;
+}
+
+static uint32_t take_jobs(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+    uint32_t work = 0;
+
+    while (work < SNAPSHOT_JOBS_MAX) {
+        if (!p->has_job && spsc_pop(r->snapshot_jobs, &p->job, sizeof p->job, 1) == 0)
+            break;
+        p->has_job = true;
+        if (!do_job(r))
+            break;
+        p->has_job = false;
+        work++;
+    }
+    return work;
+}
+
+/* ---- what the store emits --------------------------------------------------------------------- */
+
+/* True: its buffer is free again. */
+static bool put_chunk(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+    const struct snapshot_chunk *chunk = &p->chunk;
+    const bool ours = p->writing != WRITING_NONE && p->begin.own &&
+                      p->begin.start.index == chunk->index;
+    int result;
+
+    if (!ours)
+        return chunk->index <= p->own_over; /* else its BEGIN is still on its way */
+    if (p->writing == WRITING_WAITS)
+        return false;
+    result = snapshot_append(p->snapshots, chunk->bytes, chunk->length);
+    if (result == 0 && chunk->last)
+        result = snapshot_end(p->snapshots);
+    return result != -EAGAIN; /* why it failed is told by follow_writing() */
+}
+
+static uint32_t take_chunks(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+    uint32_t work = 0;
+
+    while (work < SNAPSHOT_EMIT_BUFFERS) {
+        if (!p->has_chunk && spsc_pop(r->emitted, &p->chunk, sizeof p->chunk, 1) == 0)
+            break;
+        p->has_chunk = true;
+        if (!put_chunk(r))
+            break;
+        p->has_chunk = false;
+        published_set(&r->chunks_done, published_get(&r->chunks_done) + 1);
+        work++;
+    }
+    return work;
+}
+
+/* ---- reads ------------------------------------------------------------------------------------ */
+
+/* One at a time; our own store's come first. */
+static uint32_t begin_read(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+
+    if (p->reading != NULL)
+        return 0;
+    if (spsc_pop(r->store_reads, &p->reading, sizeof p->reading, 1) == 1)
+        p->reader = r->store_chunks;
+    else if (spsc_pop(r->raft_reads, &p->reading, sizeof p->reading, 1) == 1)
+        p->reader = r->raft_chunks;
+    else
+        return 0;
+    const int begun = snapshot_read_begin(p->snapshots, p->reading);
+    ASSERT(begun == 0); /* none is under way */
+    return 1;
+}
+
+static uint32_t finish_read(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+
+    if (p->reading == NULL || !snapshot_read_poll(p->snapshots))
+        return 0;
+    const uint32_t taken = spsc_push(p->reader, &p->reading, sizeof p->reading, 1);
+    ASSERT(taken == 1); /* a role has no more of them under way than its ring has slots */
+    p->reading = NULL;
+    return 1;
+}
+
+/* ---- the base --------------------------------------------------------------------------------- */
+
+int persist_snapshot_base(struct replica *r, const struct persist_item *item)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+    const struct base_change *change = item->change;
+
+    ASSERT(p->change == NULL); /* raft gives one when the one before is CURRENT */
+    const int result = wal_set_base(r->persist.wal, &item->step, &change->base, change->cut);
+    if (result == 0)
+        p->change = change;
+    return result;
+}
+
+static uint32_t follow_base(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+    const struct snapshot_event event = {.kind = SNAPSHOT_EVENT_CURRENT};
+
+    if (p->change == NULL || wal_base_changes(r->persist.wal))
+        return 0;
+    p->change = NULL;
+    tell(r, &event);
+    return 1;
+}
+
+uint32_t persist_snapshot_poll(struct replica *r, uint64_t now_ns)
+{
+    uint32_t work = snapshots_poll(r->persist.snapshot.snapshots, now_ns);
+
+    work += take_jobs(r);
+    work += take_chunks(r);
+    work += follow_writing(r);
+    work += follow_base(r);
+    work += begin_read(r);
+    return work + finish_read(r);
+}
