@@ -8,6 +8,16 @@
  *   READY --wal_set_base() that names it, both copies of the manifest durable--> IDLE: it is current
  *   TAKES, ENDS --a failure, snapshot_abandon()--> DROPS --(file removed)--> IDLE
  *
+ * Which      What is written is one of these, and snapshot_begin() is told by its index:
+ *            the manifest's own index    the current one anew, because it is missing or damaged beyond
+ *                                        snapshot_repair(); the digest is known. What is left of
+ *                                        the old file goes first. There is no READY: the manifest names
+ *                                        it already, so with its name it is current (IDLE, WHOLE).
+ *            a later one, up to commit   our own, or a peer's because ours is lost: READY, then
+ *                                        wal_set_base() with the base where it is or later, no cut.
+ *            a later one above commit    a peer's, to be installed: READY, then wal_set_base() at its
+ *                                        index, with cut unless the log has that entry.
+ *
  * Order      A manifest may name only what is READY or current; wal_set_base() asserts it. The file of the
  *            snapshot before is removed when both copies of the manifest name the new one.
  * Damage     Content is handed out only after its chunk was compared with its checksum, and the checksums
@@ -15,8 +25,9 @@
  *            does not keep the log from its work, nor the node from voting: what it lacks comes from
  *            whoever has the same snapshot, chunk by chunk (snapshot_repair()) or as a whole
  *            (snapshot_begin() with its index and digest).
- * Share      Every write, flush and read of a file asks persist/share.h, so that the log never waits
- *            for more than one of them.
+ * Share      Every write and flush of a file, and every read for others, asks persist/share.h, so that the
+ *            log never waits for more than one of them. A store that is loaded has the disk as the
+ *            log has: reads for it ask nobody, and go ahead of who asks for them.
  * Errors     A file for which the disk has no room (disk_lacks_room()) was promised to nobody: it is
  *            removed and never written to again, snapshot_failure() tells errno, and
  *            SNAPSHOT_RETRY_NS later another one may be begun. Any other write, flush or name that
@@ -86,6 +97,7 @@ struct snapshot_read {
     raft_index index; /* of the current snapshot */
     uint32_t chunk;
     uint8_t *content; /* at least chunk_bytes of the snapshot's header; any alignment */
+    bool background;  /* it has a share of the disk (share.h): nobody here waits for it */
     /* set by snapshot_read_poll(): */
     uint32_t length;
     uint64_t offset; /* of the chunk in the file, to report damage with */
@@ -128,9 +140,10 @@ int snapshot_failure(const struct snapshots *s);
 /* What wal_set_base() is told of it: index, term, bytes, digest. NULL: none is READY. */
 const struct snapshot_header *snapshot_ready(const struct snapshots *s);
 
-/* One read at a time. Begin: 0 or -EAGAIN. Poll: true when `read` is filled. */
+/* One read in the background and one that is not at a time. Begin: 0 or -EAGAIN. Poll, of one that was
+ * begun: true when it is filled. Who asks for one chunk after the other is served from memory mostly. */
 int snapshot_read_begin(struct snapshots *s, struct snapshot_read *read);
-bool snapshot_read_poll(struct snapshots *s);
+bool snapshot_read_poll(struct snapshots *s, struct snapshot_read *read);
 
 /* The true content of a chunk of the current snapshot, to be written where it is damaged. 0: on its way;
  * -EAGAIN: another is; -EINVAL: it is not the true one; -ENOENT: there is no such chunk here. */

@@ -57,7 +57,9 @@ void snapshots_on_done(struct snapshots *s, uint64_t number, int64_t result)
         s->old.state = SNAPSHOT_OLD_NONE;
         return;
     case SNAPSHOT_OP_READ:
-        snapshot_reader_on_read(s, result);
+    case SNAPSHOT_OP_LOAD:
+    case SNAPSHOT_OP_LOAD_AHEAD:
+        snapshot_reader_on_read(s, op, result);
         return;
     case SNAPSHOT_OP_REPAIR:
         snapshot_repair_on_done(s, result);
@@ -77,7 +79,7 @@ uint32_t snapshot_old_poll(struct snapshots *s)
     ASSERT(s->old.slot != s->current.slot || s->old.state == SNAPSHOT_OLD_NONE ||
            planted(PLANTED_SNAPSHOT_REMOVED_EARLY));
     /* A read or a repair in flight may still be about that file. */
-    if (s->old.state != SNAPSHOT_OLD_THERE || s->shared)
+    if (s->old.state != SNAPSHOT_OLD_THERE || s->shared || !snapshot_readers_rest(s))
         return 0;
     snapshot_name(op.name, s->old.index);
     if (disk_submit(s->w->disk, &op) != 0)
@@ -112,10 +114,18 @@ void snapshot_promote(struct snapshots *s)
             s->old = (struct snapshot_old){SNAPSHOT_OLD_THERE, before.slot, before.header.index};
     }
     s->current = w->file;
+    snapshot_readers_forget(s);
     s->condition = SNAPSHOT_WHOLE;
     w->file = (struct snapshot_file){.slot = before.slot, .checksum = before.checksum};
     w->step = SNAPSHOT_STEP_NONE;
     s->counters.written++;
+}
+
+/* Both say the same of the entry at the snapshot's index, where the log begins. */
+static bool header_is_of_base(const struct snapshot_header *h, const struct wal_base *base)
+{
+    ASSERT(h->index == base->snapshot_index);
+    return base->index < h->index || (base->chain == h->chain && base->term == h->term);
 }
 
 bool snapshot_is_there(const struct snapshots *s, const struct wal_base *base)
@@ -125,7 +135,8 @@ bool snapshot_is_there(const struct snapshots *s, const struct wal_base *base)
 
     ASSERT(base->snapshot_index > 0);
     if (ready != NULL && ready->index == base->snapshot_index)
-        return ready->bytes == base->snapshot_bytes && ready->digest == base->snapshot_digest;
+        return ready->bytes == base->snapshot_bytes && ready->digest == base->snapshot_digest &&
+               header_is_of_base(ready, base);
     return m->snapshot_index == base->snapshot_index && m->snapshot_bytes == base->snapshot_bytes &&
            m->snapshot_digest == base->snapshot_digest;
 }
@@ -163,14 +174,18 @@ uint32_t snapshots_poll(struct snapshots *s, uint64_t now_ns)
     s->wants = false;
     if (wal_failed(s->w) != 0)
         return 0;
+    work += snapshot_reader_poll(s, &s->load);
     /* A reader waits for one chunk, a writer has many: they take turns. */
     if (s->read_first)
-        work += snapshot_reader_poll(s);
+        work += snapshot_reader_poll(s, &s->reader);
     work += snapshot_repair_poll(s) + snapshot_writer_poll(s);
     if (!s->read_first)
-        work += snapshot_reader_poll(s);
+        work += snapshot_reader_poll(s, &s->reader);
     s->read_first = s->shared ? s->shared_op != SNAPSHOT_OP_READ : s->read_first;
-    return work + snapshot_old_poll(s);
+    work += snapshot_old_poll(s);
+    if (work > 0)
+        disk_send(s->w->disk);
+    return work;
 }
 
 uint64_t snapshots_next_ns(const struct snapshots *s)

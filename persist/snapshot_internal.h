@@ -37,11 +37,16 @@ enum snapshot_op {
     SNAPSHOT_OP_STEP, /* of the writer */
     SNAPSHOT_OP_BLOCK,
     SNAPSHOT_OP_REMOVE,
-    SNAPSHOT_OP_READ,
+    SNAPSHOT_OP_READ, /* in the background */
+    SNAPSHOT_OP_LOAD, /* likewise, but not; into the first window, */
+    SNAPSHOT_OP_LOAD_AHEAD, /* or the second */
     SNAPSHOT_OP_REPAIR,
 };
 
-enum { SNAPSHOT_BLOCKS = 2 }; /* one is filled while the other is written */
+enum {
+    SNAPSHOT_BLOCKS = 2,  /* one is filled while the other is written */
+    SNAPSHOT_WINDOWS = 2, /* likewise the other way round */
+};
 
 /* What goes out in one write: a file is written from its first chunk to the last row of its table. */
 struct snapshot_block {
@@ -85,12 +90,26 @@ struct snapshot_old {
     raft_index index;
 };
 
+/* Chunks that one operation reads. */
+struct snapshot_window {
+    enum {
+        SNAPSHOT_WINDOW_EMPTY,
+        SNAPSHOT_WINDOW_READING,
+        SNAPSHOT_WINDOW_FORGOTTEN, /* being read, and of the past */
+        SNAPSHOT_WINDOW_READ
+    } state;
+    uint32_t first, count;
+    int64_t result;
+    uint8_t *bytes; /* options.write_bytes */
+};
+
 struct snapshot_reader {
     struct snapshot_read *read; /* NULL: none */
-    bool in_flight;
-    bool completed;
-    int64_t result;
-    uint8_t *bytes; /* a chunk */
+    uint32_t next;              /* the chunk behind the one that was asked for last */
+    bool reads_on;              /* that is the one which is asked for */
+    bool careful;               /* a disk read failed: no more than needed is read at once */
+    uint32_t window_count;      /* with two, one is read ahead */
+    struct snapshot_window window[SNAPSHOT_WINDOWS];
 };
 
 enum snapshot_mend {
@@ -122,7 +141,8 @@ struct snapshots {
     struct snapshot_file current; /* header and table: only if WHOLE */
     struct snapshot_writer writer;
     struct snapshot_old old;
-    struct snapshot_reader reader;
+    struct snapshot_reader load;   /* in the foreground */
+    struct snapshot_reader reader; /* in the background */
     struct snapshot_repair repair;
     struct snapshot_counters counters;
 };
@@ -152,8 +172,12 @@ void snapshot_writer_on_step(struct snapshots *s, int64_t result);
 void snapshot_writer_on_block(struct snapshots *s, int64_t result);
 
 /* snapshot_reader.c */
-uint32_t snapshot_reader_poll(struct snapshots *s);
-void snapshot_reader_on_read(struct snapshots *s, int64_t result);
+uint32_t snapshot_reader_poll(struct snapshots *s, struct snapshot_reader *r);
+void snapshot_reader_on_read(struct snapshots *s, enum snapshot_op op, int64_t result);
+/* Nothing is being read from a file. */
+bool snapshot_readers_rest(const struct snapshots *s);
+/* What was read is of the past: another file is current, or its bytes are others. */
+void snapshot_readers_forget(struct snapshots *s);
 uint32_t snapshot_repair_poll(struct snapshots *s);
 void snapshot_repair_on_done(struct snapshots *s, int64_t result);
 

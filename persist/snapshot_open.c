@@ -20,7 +20,7 @@ static uint64_t align_up(uint64_t value)
 
 /* The memory, in this order; each part begins on a sector. */
 struct layout {
-    size_t blocks, chunk, repair, headers, table[2], end;
+    size_t blocks, windows, repair, headers, table[2], end;
 };
 
 static struct layout layout_of(const struct snapshots_options *o)
@@ -37,8 +37,8 @@ static struct layout layout_of(const struct snapshots_options *o)
     const size_t table =
         align_up((size_t)snapshot_chunk_count(o->bytes_max, o->chunk_bytes) * sizeof(uint64_t));
     l.blocks = align_up(sizeof(struct snapshots));
-    l.chunk = l.blocks + (size_t)SNAPSHOT_BLOCKS * o->write_bytes;
-    l.repair = l.chunk + o->chunk_bytes;
+    l.windows = l.blocks + (size_t)SNAPSHOT_BLOCKS * o->write_bytes;
+    l.repair = l.windows + (SNAPSHOT_WINDOWS + 1) * (size_t)o->write_bytes;
     l.headers = l.repair + o->chunk_bytes;
     l.table[0] = l.headers + SNAPSHOT_DATA_OFFSET;
     l.table[1] = l.table[0] + table;
@@ -69,7 +69,12 @@ static struct snapshots *init(void *memory, struct wal *w, const struct snapshot
     for (uint32_t i = 0; i < SNAPSHOT_BLOCKS; i++)
         s->writer.block[i].bytes = bytes + l.blocks + (size_t)i * options->write_bytes;
     s->writer.headers = bytes + l.headers;
-    s->reader.bytes = bytes + l.chunk;
+    s->load.window_count = SNAPSHOT_WINDOWS;
+    for (uint32_t i = 0; i < SNAPSHOT_WINDOWS; i++)
+        s->load.window[i].bytes = bytes + l.windows + (size_t)i * options->write_bytes;
+    s->reader.window_count = 1;
+    s->reader.window[0].bytes =
+        bytes + l.windows + (size_t)SNAPSHOT_WINDOWS * options->write_bytes;
     s->repair.bytes = bytes + l.repair;
     return s;
 }
@@ -123,7 +128,7 @@ static bool load_table(struct snapshots *s, struct snapshots_found *found)
         uint32_t good = 0;
         for (uint32_t copy = 0; copy < SNAPSHOT_COPIES; copy++) {
             const uint64_t offset = snapshot_row_offset(h, copy, row);
-            good += snapshot_row_decode(read_sector(s, offset, s->reader.bytes), h, row,
+            good += snapshot_row_decode(read_sector(s, offset, s->repair.bytes), h, row,
                                         s->current.checksum + (size_t)row * SNAPSHOT_ROW_CHUNKS);
         }
         found->lost_copies += SNAPSHOT_COPIES - good;

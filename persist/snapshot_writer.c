@@ -351,6 +351,8 @@ static uint32_t submit_step(struct snapshots *s)
     const bool shares = op.kind == DISK_OP_WRITE || op.kind == DISK_OP_SYNC;
 
     ASSERT(op.slot >= WAL_SLOT_SNAPSHOT);
+    if (w->step == SNAPSHOT_STEP_CLEAR && !snapshot_readers_rest(s))
+        return 0;
     w->submitted = shares ? snapshot_submit(s, &op) : disk_submit(s->w->disk, &op) == 0;
     if (!w->submitted)
         return 0;

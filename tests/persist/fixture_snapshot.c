@@ -99,7 +99,7 @@ static int read_chunk(struct fixture *f, uint32_t chunk, uint8_t *content, uint3
     const int begun = snapshot_read_begin(f->snapshots, &read);
 
     ASSERT(begun == 0);
-    while (!snapshot_read_poll(f->snapshots))
+    while (!snapshot_read_poll(f->snapshots, &read))
         fixture_turn(f, 1000 * 1000);
     *length = read.length;
     return read.result;

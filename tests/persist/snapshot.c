@@ -500,7 +500,7 @@ static void damaged_chunk_is_put_right(void **state)
         struct snapshot_read read = {.index = INDEX, .content = served};
         assert_int_equal(snapshot_read_begin(f->snapshots, &read), 0);
         assert_int_equal(snapshot_read_begin(f->snapshots, &read), -EAGAIN);
-        while (!snapshot_read_poll(f->snapshots))
+        while (!snapshot_read_poll(f->snapshots, &read))
             fixture_turn(f, TURN_NS);
         assert_int_equal(read.result, -EBADMSG);
         assert_int_equal(read.offset, SNAPSHOT_DATA_OFFSET);

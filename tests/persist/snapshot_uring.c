@@ -128,7 +128,7 @@ static void read_back(struct life *l, raft_index index)
     fill(expected, index);
     for (uint32_t at = 0; at < CONTENT_BYTES; at += read.length, read.chunk++) {
         assert_int_equal(snapshot_read_begin(l->s, &read), 0);
-        while (!snapshot_read_poll(l->s))
+        while (!snapshot_read_poll(l->s, &read))
             turn(l);
         assert_int_equal(read.result, 0);
         assert_memory_equal(content, expected + at, read.length);

@@ -36,7 +36,7 @@ static bool chunk_matches(struct life *l, uint32_t chunk, const uint8_t *expecte
 
     if (snapshot_read_begin(l->snapshots, &read) != 0)
         return false;
-    while (!snapshot_read_poll(l->snapshots)) {
+    while (!snapshot_read_poll(l->snapshots, &read)) {
         (void)wal_poll(l->wal, life_now_ns());
         (void)snapshots_poll(l->snapshots, life_now_ns());
     }
