@@ -48,17 +48,40 @@ static void begin(struct wal *w, uint64_t number, const struct wal_base *base, b
     w->base.cut = cut;
 }
 
-int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_base *base, bool cut)
+/* What the caller says of the entry at the base, where the log knows it. What it doesn't know it
+ * compares at the next start, with the record behind the base, and would refuse. */
+static void check_chain(const struct wal *w, const struct wal_base *base, bool cut)
 {
+    const struct segment_manifest *m = &w->manifest;
+    const bool stays = base->index == m->base_index;
+    const bool at_end = !cut && base->index == w->view.last;
+
+    ASSERT(!stays || (base->chain == m->base_chain && base->term == m->base_term));
+    ASSERT(!at_end || (base->chain == w->view.last_chain && base->term == w->view.last_term));
+}
+
+static void check_change(const struct wal *w, const struct wal_step *step,
+                         const struct wal_base *base, bool cut)
+{
+    const struct segment_manifest *m = &w->manifest;
+
     ASSERT(step->first > step->last);
-    ASSERT(base->index > w->manifest.base_index ||
-           base->snapshot_index > w->manifest.snapshot_index);
+    ASSERT(base->index >= m->base_index);
+    ASSERT(base->snapshot_index >= m->snapshot_index);
+    ASSERT(base->index > m->base_index || base->snapshot_index > m->snapshot_index);
     ASSERT(base->index <= base->snapshot_index);
     ASSERT(step->commit >= base->snapshot_index);
     ASSERT(!cut || base->index == base->snapshot_index);
     ASSERT(step->term >= base->term);
-    ASSERT(cut || base->index <= w->view.last);
+    /* A start demands that the log reaches its snapshot. */
+    ASSERT(cut || base->snapshot_index <= w->view.last);
+    check_chain(w, base, cut);
     ASSERT(w->snapshots == NULL || snapshot_is_there(w->snapshots, base));
+}
+
+int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_base *base, bool cut)
+{
+    check_change(w, step, base, cut);
     if (w->failed != 0)
         return -EIO;
     if (w->base.state != WAL_BASE_NONE)

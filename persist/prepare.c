@@ -431,6 +431,7 @@ void wal_roll(struct wal *w)
 
     ASSERT(p->ready_count > 0);
     ASSERT(w->segment_count < WAL_SEGMENTS_MAX);
+    w->full_bytes += wal_current(w)->end;
     w->segment[w->segment_count++] = p->ready[0].segment;
     w->header = p->ready[0].header;
     p->ready_count--;

@@ -35,6 +35,8 @@ static void shift(struct wal *w)
 {
     ASSERT(w->segment_count > 1);
     ASSERT(w->durable_end.segment > 0);
+    ASSERT(w->full_bytes >= w->segment[0].end);
+    w->full_bytes -= w->segment[0].end;
     w->segment_count--;
     memmove(w->segment, w->segment + 1, w->segment_count * sizeof w->segment[0]);
     w->durable_end.segment--;

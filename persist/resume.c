@@ -154,6 +154,9 @@ static void join_segment(struct recovery *r, const struct wal_segment *to, const
         mark->number + 1 < r->number ? r->kept[(mark->number + 1) % KEPT_RING].goes_on
                                      : w->view.last + 1; /* its first batch is the mark's */
     w->segment_count++;
+    w->full_bytes = 0;
+    for (uint32_t i = 0; i + 1 < w->segment_count; i++)
+        w->full_bytes += w->segment[i].end;
     wal_places_cut(&w->places,
                    mark->number > 0
                        ? (struct wal_place){mark->place.segment, mark->place.offset + mark->bytes}

@@ -719,6 +719,16 @@ struct share *wal_share(struct wal *w)
     return &w->share;
 }
 
+struct wal_span wal_span(const struct wal *w)
+{
+    ASSERT(w->segment_count > 0);
+    ASSERT(w->segment_count < WAL_SEGMENTS_MAX);
+    return (struct wal_span){
+        .segments = w->segment_count,
+        .bytes = w->full_bytes + w->segment[w->segment_count - 1].end,
+    };
+}
+
 uint64_t wal_repairs_durable(const struct wal *w)
 {
     return w->repairs_durable;

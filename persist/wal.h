@@ -45,6 +45,9 @@ enum {
     WAL_ZEROS_BATCH_BYTES_DEFAULT = 256 * 1024,
     WAL_REFUSAL_BYTES = 256,
     WAL_CONFIG_BYTES_MAX = 256,
+    /* Files of a log: slot 0 of disk.h is the superblock's, the last two are snapshots'. One that has so
+     * many can't go on: whoever makes snapshots looks at wal_span() in time. */
+    WAL_SEGMENTS_MAX = DISK_FILES_MAX - 3,
 };
 
 /* A log that has been silent for this long after a flush writes the durable mark, once. */
@@ -203,6 +206,13 @@ struct wal_counters {
     uint64_t flush_ns_last; /* submission to completion of the newest, by the times given to poll */
 };
 
+/* What the log occupies: files from the one where a start would begin to the one that is written to,
+ * and the bytes in them that are in use. What is prepared, or waits to be used again, does not count. */
+struct wal_span {
+    uint32_t segments; /* at least 1, and less than WAL_SEGMENTS_MAX */
+    uint64_t bytes;
+};
+
 size_t wal_bytes(const struct wal_options *options);
 /* Recovers, goes on in a new segment, and returns 0 when everything reported is durable; else a
  * negative errno with a sentence in recovered->refusal. */
@@ -219,10 +229,12 @@ uint64_t wal_repairs_durable(const struct wal *w);
 void wal_report(const struct wal *w, struct wal_recovered *out);
 bool wal_hole_is_closed(const struct wal_hole *hole);
 /* The log stands on `base` once step->seq is durable, and not a part of it before; the step has no
- * records. The base is committed, known to be durable elsewhere as a snapshot, and above the one before
- * it. Entries above it stay, and the one at it has its chain value; or with `cut` (a snapshot from a
- * peer takes the place of the log) none stays. Once snapshots_open() was called, the snapshot is READY or
- * the current one (snapshot.h). 0; -EAGAIN: a change is under way, or no buffer is free;
+ * records. Neither the base nor its snapshot goes back, and one of them moves: the base may stay where it
+ * is, also at 0, under a newer snapshot, or come after it later. The snapshot is committed. Entries above
+ * the base stay, the log reaches the snapshot at least, and the entry at the base has its chain value; or
+ * with `cut` (a snapshot from a peer takes the place of the log) none stays. A log that does not
+ * reach the snapshot, or has another entry there, is cut. Once snapshots_open() was called, the snapshot
+ * is READY or the current one (snapshot.h). 0; -EAGAIN: a change is under way, or no buffer is free;
  * -EIO once wal_failed(). */
 int wal_set_base(struct wal *w, const struct wal_step *step, const struct wal_base *base, bool cut);
 /* A change of the base is not durable yet in both copies of the manifest. */
@@ -250,6 +262,7 @@ uint64_t wal_next_ns(const struct wal *w);
  * count from when a step was handed over, which covers what waits in front of the disk too. */
 uint64_t wal_oldest_unflushed_ns(const struct wal *w);
 const struct wal_counters *wal_counters(const struct wal *w);
+struct wal_span wal_span(const struct wal *w); /* grows with the log, falls behind wal_set_base() */
 /* For whoever else has something to do on this disk. */
 struct share *wal_share(struct wal *w);
 

@@ -30,8 +30,6 @@
 #include "persist/wal.h"
 
 enum {
-    WAL_SEGMENTS_MAX =
-        DISK_FILES_MAX - 3, /* slot 0 is the superblock's, the last two are snapshots' */
     WAL_SLOT_FIRST = 1,
     WAL_SLOT_SNAPSHOT = DISK_FILES_MAX - 2,
     WAL_PLACES_MAX = 16384,     /* one each 64 KiB of a log of 1 GiB */
@@ -253,6 +251,7 @@ struct wal {
     uint64_t idle_since_ns;
 
     uint32_t segment_count; /* the last one is written to */
+    uint64_t full_bytes;    /* in use in those before it */
     uint64_t generation_next;
     struct segment_manifest manifest; /* durable */
     struct segment_header header;     /* of the current segment */

@@ -464,7 +464,7 @@ int fixture_append(struct fixture *f, const struct fixture_step *step)
     copy_state(next, fixture_now(f));
     const uint32_t length = step->count > 0 ? encode(f, step, next) : 0;
 
-    if (step->base > 0)
+    if (step->snapshot > 0)
         move_base(step, next);
     if (next->commit < step->commit)
         next->commit = step->commit;
@@ -482,7 +482,7 @@ int fixture_append(struct fixture *f, const struct fixture_step *step)
         .bytes = f->records,
         .length = length,
     };
-    const int result = step->base > 0 ? set_base(f, &s, step, next) : wal_append(f->wal, &s);
+    const int result = step->snapshot > 0 ? set_base(f, &s, step, next) : wal_append(f->wal, &s);
     if (result != 0)
         return result;
     memset(f->records, 0xee, FIXTURE_BATCH_BYTES); /* copied: ours again */

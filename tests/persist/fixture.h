@@ -103,9 +103,9 @@ struct fixture_step {
     raft_node vote;
     bool config;         /* the first record is a CONFIG */
     raft_index commit;   /* 0: as it was */
-    raft_index base;     /* not 0: no records, but wal_set_base() to this index */
-    raft_index snapshot; /* with it */
-    bool cut;            /* with it: a snapshot takes the place of the log */
+    raft_index snapshot; /* not 0: no records, but wal_set_base() that names it */
+    raft_index base;     /* with it */
+    bool cut;            /* with them: a snapshot takes the place of the log */
     raft_term base_term; /* with that: the base's own, which is unknown here */
 };
 /* wal_append() or wal_set_base() of it; 0, or its refusal, which leaves the model unchanged. */

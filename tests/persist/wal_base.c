@@ -401,6 +401,31 @@ static void base_at_the_end_of_what_was_replaced(void **state)
     fixture_delete(f);
 }
 
+/* Bytes are counted as they are written, and no more where they fell below the base. */
+static void span_follows_the_log(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(23);
+
+    assert_int_equal(fixture_open(f), 0);
+    extend_by(f, 60);
+    const struct wal_span all = wal_span(f->wal);
+    assert_true(all.segments > 3);
+    assert_int_equal(all.segments, wal_counters(f->wal)->segments + 1);
+    assert_int_equal(all.bytes, wal_counters(f->wal)->bytes +
+                                    (uint64_t)all.segments * SEGMENT_DATA_OFFSET);
+    fixture_set_base(f, fixture_now(f)->last, false);
+    fixture_idle(f);
+    const struct wal_span cut = wal_span(f->wal);
+    assert_int_equal(cut.segments, 1);
+    assert_in_range(cut.bytes, SEGMENT_DATA_OFFSET + DISK_SECTOR, f->options.segment_bytes);
+    restart(f);
+    const struct wal_span again = wal_span(f->wal);
+    assert_int_equal(again.segments, 2); /* a start never appends to what it found */
+    assert_int_equal(again.bytes, cut.bytes + SEGMENT_DATA_OFFSET + wal_counters(f->wal)->bytes);
+    fixture_delete(f);
+}
+
 static void manifest_and_log_must_agree(void **state)
 {
     (void)state;
@@ -439,6 +464,7 @@ int main(void)
         cmocka_unit_test(manifest_behind_a_recovery_does_not_count),
         cmocka_unit_test(log_does_not_begin_with_what_was_replaced),
         cmocka_unit_test(base_at_the_end_of_what_was_replaced),
+        cmocka_unit_test(span_follows_the_log),
         cmocka_unit_test(manifest_and_log_must_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
