@@ -1,5 +1,5 @@
 /* replica/persist_snapshot.c: the persist role's side of snapshots: one file being written, one base
- * change under way, one chunk being read.
+ * change under way, one chunk being read for the store and one for peers.
  *
  *   WRITING_NONE --job BEGIN--> WAITS --snapshot_begin() takes it--> BEGUN --READY or FAILED--> NONE
  *
@@ -207,34 +207,36 @@ static uint32_t take_chunks(struct replica *r)
 
 /* ---- reads ------------------------------------------------------------------------------------ */
 
-/* One at a time; our own store's come first. */
-static uint32_t begin_read(struct replica *r)
+/* Of each role one at a time. Our own store waits for its chunks; the peers have a share of the disk. */
+static uint32_t begin_read(struct replica *r, struct snapshot_read **reading, struct spsc *from,
+                           bool background)
 {
-    struct persist_snapshot *p = &r->persist.snapshot;
-
-    if (p->reading != NULL)
+    if (*reading != NULL || spsc_pop(from, reading, sizeof *reading, 1) == 0)
         return 0;
-    if (spsc_pop(r->store_reads, &p->reading, sizeof p->reading, 1) == 1)
-        p->reader = r->store_chunks;
-    else if (spsc_pop(r->raft_reads, &p->reading, sizeof p->reading, 1) == 1)
-        p->reader = r->raft_chunks;
-    else
-        return 0;
-    const int begun = snapshot_read_begin(p->snapshots, p->reading);
+    (*reading)->background = background;
+    const int begun = snapshot_read_begin(r->persist.snapshot.snapshots, *reading);
     ASSERT(begun == 0); /* none is under way */
     return 1;
 }
 
-static uint32_t finish_read(struct replica *r)
+static uint32_t finish_read(struct replica *r, struct snapshot_read **reading, struct spsc *to)
+{
+    if (*reading == NULL || !snapshot_read_poll(r->persist.snapshot.snapshots, *reading))
+        return 0;
+    const uint32_t taken = spsc_push(to, reading, sizeof *reading, 1);
+    ASSERT(taken == 1); /* a role has no more of them under way than its ring has slots */
+    *reading = NULL;
+    return 1;
+}
+
+static uint32_t serve_reads(struct replica *r)
 {
     struct persist_snapshot *p = &r->persist.snapshot;
 
-    if (p->reading == NULL || !snapshot_read_poll(p->snapshots))
-        return 0;
-    const uint32_t taken = spsc_push(p->reader, &p->reading, sizeof p->reading, 1);
-    ASSERT(taken == 1); /* a role has no more of them under way than its ring has slots */
-    p->reading = NULL;
-    return 1;
+    return begin_read(r, &p->store_reading, r->store_reads, false) +
+           begin_read(r, &p->raft_reading, r->raft_reads, true) +
+           finish_read(r, &p->store_reading, r->store_chunks) +
+           finish_read(r, &p->raft_reading, r->raft_chunks);
 }
 
 /* ---- the base --------------------------------------------------------------------------------- */
@@ -271,6 +273,5 @@ uint32_t persist_snapshot_poll(struct replica *r, uint64_t now_ns)
     work += take_chunks(r);
     work += follow_writing(r);
     work += follow_base(r);
-    work += begin_read(r);
-    return work + finish_read(r);
+    return work + serve_reads(r);
 }

@@ -140,8 +140,7 @@ struct persist_snapshot {
     bool has_chunk;
     bool repairing;                  /* `job` is on its way to the disk */
     const struct base_change *change; /* on its way to the manifest */
-    struct snapshot_read *reading;
-    struct spsc *reader;             /* who gets it back */
+    struct snapshot_read *store_reading, *raft_reading; /* NULL: none */
 };
 
 struct replica_persist {
