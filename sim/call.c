@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-enum { KEY_BYTES = 3, VALUE_LENGTH_BITS = 16 };
+enum { VALUE_LENGTH_BITS = 16 };
 
-static void key_text(uint8_t key, uint8_t *text)
+void call_key_write(uint8_t key, uint8_t *text)
 {
     text[0] = 'k';
     text[1] = (uint8_t)('0' + key / 10);
@@ -20,7 +20,7 @@ static void key_text(uint8_t key, uint8_t *text)
 /* False: not a key of ours. */
 static bool key_number(const uint8_t *text, uint32_t length, uint8_t *key)
 {
-    if (length != KEY_BYTES || text[0] != 'k')
+    if (length != CALL_KEY_BYTES || text[0] != 'k')
         return false;
     *key = (uint8_t)((text[1] - '0') * 10 + (text[2] - '0'));
     return *key < HISTORY_KEYS;
@@ -33,7 +33,7 @@ uint64_t call_value(struct sim *s, uint32_t bytes)
     return (s->call_count + 1) << VALUE_LENGTH_BITS | bytes;
 }
 
-static uint32_t value_bytes(uint64_t value)
+uint32_t call_value_bytes(uint64_t value)
 {
     return (uint32_t)(value & ((1U << VALUE_LENGTH_BITS) - 1));
 }
@@ -43,9 +43,9 @@ static uint8_t value_byte(uint64_t value, uint32_t at)
     return (uint8_t)(value >> (at % 8 * 8)) ^ (uint8_t)(at / 8);
 }
 
-static void value_write(uint64_t value, uint8_t *out)
+void call_value_write(uint64_t value, uint8_t *out)
 {
-    for (uint32_t i = 0; i < value_bytes(value); i++)
+    for (uint32_t i = 0; i < call_value_bytes(value); i++)
         out[i] = value_byte(value, i);
 }
 
@@ -57,7 +57,7 @@ static uint64_t value_read(const uint8_t *bytes, uint32_t length)
     if (length < SIM_VALUE_BYTES_MIN)
         return 0;
     memcpy(&value, bytes, sizeof value);
-    if (value_bytes(value) != length)
+    if (call_value_bytes(value) != length)
         return 0;
     for (uint32_t i = SIM_VALUE_BYTES_MIN; i < length; i++)
         if (bytes[i] != value_byte(value, i))
@@ -73,22 +73,22 @@ uint32_t call_encode(const struct history_call *call, uint8_t *out)
         [HISTORY_READ] = QUERY_RANGE,
         [HISTORY_READ_LOCAL] = QUERY_RANGE,
     };
-    uint8_t key[KEY_BYTES], end[KEY_BYTES], value[PLAN_VALUE_BYTES_MAX];
+    uint8_t key[CALL_KEY_BYTES], end[CALL_KEY_BYTES], value[PLAN_VALUE_BYTES_MAX];
     struct command command = {
         .kind = kinds[call->kind],
         .flags = (uint8_t)((call->prev_kv ? COMMAND_PREV_KV : 0) |
                            (call->keys_only ? QUERY_KEYS_ONLY : 0)),
         .limit = call->limit,
-        .key = {.bytes = key, .length = KEY_BYTES},
+        .key = {.bytes = key, .length = CALL_KEY_BYTES},
     };
 
-    key_text(call->key_first, key);
-    key_text(call->key_end, end);
+    call_key_write(call->key_first, key);
+    call_key_write(call->key_end, end);
     if (call->key_end != call->key_first + 1)
-        command.range_end = (struct command_bytes){.bytes = end, .length = KEY_BYTES};
+        command.range_end = (struct command_bytes){.bytes = end, .length = CALL_KEY_BYTES};
     if (call->kind == HISTORY_PUT) {
-        value_write(call->value, value);
-        command.value = (struct command_bytes){.bytes = value, .length = value_bytes(call->value)};
+        call_value_write(call->value, value);
+        command.value = (struct command_bytes){.bytes = value, .length = call_value_bytes(call->value)};
     }
     ASSERT(command_bytes(&command) > 0);
     ASSERT(command_bytes(&command) <= SIM_COMMAND_BYTES_MAX);

@@ -45,6 +45,11 @@ uint64_t check_history_last(const struct check_history *h)
     return h->model.last;
 }
 
+const struct model *check_history_model(const struct check_history *h)
+{
+    return &h->model;
+}
+
 static bool is_write(const struct history_call *call)
 {
     return call->kind == HISTORY_PUT || call->kind == HISTORY_DELETE;

@@ -80,5 +80,7 @@ bool check_history_end(struct check_history *h, struct history_call *call,
                        const struct history_answer *answer);
 
 uint64_t check_history_last(const struct check_history *h); /* index committed */
+struct model;
+const struct model *check_history_model(const struct check_history *h); /* as of that index */
 
 #endif

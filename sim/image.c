@@ -90,6 +90,7 @@ static void check_image(struct sim *s, struct sim_node *n, const struct sim_imag
     const raft_index durable = raft_durable_index(raft);
 
     check_promise_recovered(s->promise, sim_id(n), &state, &view);
+    observe_image_snapshot(s, n, image);
     if (durable > 0 && image_term_at(image, durable) != raft_term_at(raft, durable, NULL))
         check_fail(&s->report, "durable-before-ack",
                    "node %u holds %" PRIu64 "@%" PRIu64 " for durable, its disk has @%" PRIu64,

@@ -256,6 +256,8 @@ static void see_frame(struct sim *s, struct sim_node *n, const uint8_t *bytes, u
         observe_chunk(s, &f);
     else if (f.type == FRAME_FORWARD)
         observe_forward(s, n, &f.forward);
+    else
+        observe_snapshot_frame(s, n, &f);
 }
 
 void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length)
@@ -291,7 +293,8 @@ void observe_start(struct sim *s, struct sim_node *n)
     if (n->who == SIM_ITSELF && whole)
         check_promise_kept(s->promise, sim_id(n), &view);
     n->repaired = !whole;
-    n->seen = (struct sim_seen){.led_term = n->seen.led_term};
+    n->seen = (struct sim_seen){.led_term = n->seen.led_term, .base = raft_base(raft)};
+    n->passed_call = 0;
     observe_config(s, n, &view);
     n->seen.config_index = raft_config_index(raft);
     sim_mix(s, raft_last(raft));
@@ -317,6 +320,7 @@ static void observe_chosen(struct sim *s, struct sim_node *n, raft_index index)
         }
     }
     check_history_commit(s->history, call);
+    replay_entry(s, index, entry, call);
 }
 
 static void observe_commits(struct sim *s, struct sim_node *n, raft_index commit)
@@ -411,6 +415,7 @@ void observe_turn(struct sim *s, struct sim_node *n)
     const bool whole = !lacks_entries(n);
 
     check_monotonic(s, n, &now);
+    observe_snapshots(s, n);
     observe_config(s, n, &view);
     observe_appended(s, n, now.last);
     observe_role(s, n, &now, &view);

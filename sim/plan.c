@@ -94,7 +94,7 @@ static void draw_sizes(struct plan *plan, bool calm, struct prng *p)
 {
     struct replica_options *o = &plan->options;
 
-    o->quota_bytes = 4 << 20; /* more than all keys with their largest values */
+    o->quota_bytes = 512 << 10; /* more than all keys with their largest values */
     /* In half of the runs record memory may be so small that most entries come back from the disk. */
     const bool small = coin(p) && !calm;
     o->record_payload_bytes_max = small ? PLAN_SMALL_PAYLOAD_BYTES : PLAN_PAYLOAD_BYTES_MAX;

@@ -139,7 +139,8 @@ static bool holds_nothing(const struct sim *s, const struct sim_node *n)
     const struct replica_held h = replica_held(n->replica);
 
     return h.requests + h.reads + h.admin + h.gated == 0 &&
-           h.ring_items + h.handoffs + h.scratch_bytes == 0 && net_held(s->net, n->number) == 0;
+           h.ring_items + h.handoffs + h.scratch_bytes == 0 && h.pinned + h.snapshot_jobs == 0 &&
+           net_held(s->net, n->number) == 0;
 }
 
 /* At rest each node gives back, now and then, all that it has taken: but for heartbeats nothing is on its
@@ -156,9 +157,11 @@ static bool all_is_given_back(struct sim *s, uint64_t patience_ns)
                                   "node %u at rest: %" PRIu64 " requests, %" PRIu64 " reads, %" PRIu64
                                   " of operators, %" PRIu64 " in the gate, %" PRIu64
                                   " in rings, %" PRIu64 " records handed over, %" PRIu64
-                                  " bytes for tx, %u frames",
+                                  " bytes for tx, pinned %" PRIu64 ", %" PRIu64
+                                  " snapshot jobs, %u frames",
                                   sim_id(n), h.requests, h.reads, h.admin, h.gated, h.ring_items,
-                                  h.handoffs, h.scratch_bytes, net_held(s->net, n->number));
+                                  h.handoffs, h.scratch_bytes, h.pinned, h.snapshot_jobs,
+                                  net_held(s->net, n->number));
             }
             if (!sim_step(s))
                 return false;

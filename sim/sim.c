@@ -45,6 +45,8 @@ struct sim *sim_new(void)
     s->members = check_members_create();
     s->history = check_history_create();
     s->linear = check_linear_create();
+    s->snapshot = check_snapshot_create();
+    s->replay = replay_create();
     s->superblock = aligned_alloc(DISK_SECTOR, DISK_SECTOR);
     ASSERT(s->superblock != NULL);
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
@@ -63,6 +65,8 @@ void sim_delete(struct sim *s)
     check_members_destroy(s->members);
     check_history_destroy(s->history);
     check_linear_destroy(s->linear);
+    check_snapshot_destroy(s->snapshot);
+    replay_destroy(s->replay);
     free(s->superblock);
     free(s->image_memory);
     free(s->call);
@@ -127,6 +131,9 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     check_members_reset(s->members, &s->report);
     check_history_reset(s->history, REVISION_FIRST, &s->report);
     check_linear_reset(s->linear, REVISION_FIRST, &s->report);
+    check_snapshot_reset(s->snapshot, s->plan.options.cluster, s->plan.options.snapshots.chunk_bytes,
+                         &s->report);
+    replay_reset(s->replay, s->plan.options.quota_bytes);
     forget_nodes(s);
     net_reset(s->net, s->slot_count, hash_u64(config->seed, 4), &tap);
     net_set_faults(s->net, &s->plan.net);

@@ -46,6 +46,12 @@ struct sim_config {
     X(JOINT, "joint ones among them")                                  \
     X(CONFIG_UNDONE, "configurations undone by a truncation")          \
     X(COMMIT, "entries committed")                                     \
+    X(SNAPSHOT_POINT, "snapshot points committed")                     \
+    X(SNAPSHOT_FILE, "snapshots that became current, at a node")       \
+    X(SNAPSHOT_INSTALL, "of them, installed from a peer's")            \
+    X(SNAPSHOT_OFFER, "snapshots offered")                             \
+    X(SNAPSHOT_PIECE, "pieces of snapshots sent")                      \
+    X(LOG_CUT, "logs cut behind a snapshot")                           \
     X(ENTRY, "records sent")                                           \
     X(CHUNK, "chunks sent")                                            \
     X(FORWARD, "requests forwarded")                                   \

@@ -6,6 +6,8 @@
  *   cluster.c   a node's life: init, start, crash
  *   observe.c   what the checkers are told
  *   observe_members.c  the same of configurations
+ *   observe_snapshots.c  and of snapshots
+ *   replay.c    what is committed, applied once more
  *   image.c     what a start would make of a disk
  *   repaired.c  what disks had lost is good again
  *   workload.c  the clients
@@ -30,6 +32,7 @@
 #include "sim/check_log.h"
 #include "sim/check_members.h"
 #include "sim/check_promise.h"
+#include "sim/check_snapshot.h"
 #include "sim/clock.h"
 #include "sim/sim.h"
 
@@ -68,6 +71,8 @@ struct sim_seen {
     uint64_t config_changes; /* raft_config_changes() */
     raft_term led_term;      /* by state or by frames */
     raft_term office_term;   /* at the end of a turn */
+    raft_index base;         /* of its log */
+    raft_index snapshot;     /* that its manifest names */
     raft_term forward_term;  /* of the stream of requests that it forwards */
     uint64_t forward_end;    /* position behind the last that left */
 };
@@ -155,6 +160,9 @@ struct sim_node {
     bool leaves;      /* stops after its turn: it has handed over */
     bool image_due;   /* a crash image is to be recovered */
     bool disk_broken; /* its log was made to fail */
+    bool snapshot_harmed; /* its snapshot's file was taken away, and no other is there yet */
+    uint64_t passed_call;    /* calls up to it may have been passed over by a snapshot, in this boot */
+    raft_index passed_index; /* of that snapshot */
     bool repaired;          /* its log lacked entries, at the start or when it died */
     bool ruined;            /* refuses to start for harm to its disk that stays */
     uint64_t full_until_ns; /* its disk takes no new files; 0: it does */
@@ -237,6 +245,8 @@ struct sim {
     struct check_members *members;
     struct check_history *history;
     struct check_linear *linear;
+    struct check_snapshot *snapshot;
+    struct replay *replay;
     struct history_call *call; /* number n is call[n - 1] */
     uint64_t call_count, call_capacity;
     uint64_t happened[SIM_HAPPENING_COUNT];
@@ -333,6 +343,11 @@ bool observe_durable_quorum(struct sim *s, struct sim_node *n, raft_index index,
 bool sim_is_member(const struct sim *s, const struct sim_node *n); /* as last committed */
 bool sim_is_served(const struct sim *s, const struct sim_node *n); /* it lives and may count too */
 
+/* observe_snapshots.c */
+void observe_snapshots(struct sim *s, struct sim_node *n); /* after a turn */
+void observe_snapshot_frame(struct sim *s, const struct sim_node *n, const struct frame *f);
+bool observe_image_snapshot(struct sim *s, const struct sim_node *n, const struct sim_image *image);
+
 /* workload.c */
 void workload_start(struct sim *s, struct sim_node *n); /* of a node that has started */
 void workload_crash(struct sim *s, struct sim_node *n);
@@ -346,8 +361,21 @@ uint32_t workload_open(const struct sim *s); /* calls under way on living nodes 
 uint64_t workload_put(struct sim *s, struct sim_node *n, uint8_t key, uint64_t value);
 uint64_t workload_get(struct sim *s, struct sim_node *n, uint8_t key);
 
+/* replay.c: what is committed, applied by a store of no node */
+struct replay;
+struct replay *replay_create(void);
+void replay_destroy(struct replay *r);
+void replay_reset(struct replay *r, uint64_t quota_bytes);
+/* The entry that has just become the last committed one; `call`: the command in it, or NULL. */
+void replay_entry(struct sim *s, raft_index index, const struct check_entry *entry,
+                  const struct history_call *call);
+
 /* call.c */
+enum { CALL_KEY_BYTES = 3 };
+void call_key_write(uint8_t key, uint8_t *text);
 uint64_t call_value(struct sim *s, uint32_t bytes); /* the name of a value of that length */
+uint32_t call_value_bytes(uint64_t value);
+void call_value_write(uint64_t value, uint8_t *out);
 uint32_t call_encode(const struct history_call *call, uint8_t *out); /* SIM_COMMAND_BYTES_MAX */
 /* One piece of a result: the header in the first, then whole items. */
 bool call_parse_piece(struct sim *s, struct sim_slot *slot, const struct answer *answer);

@@ -238,7 +238,19 @@ uint32_t workload_open(const struct sim *s)
     return open;
 }
 
-static enum history_fate fate_of(struct sim *s, const struct answer *answer)
+/* Only a snapshot that was installed since the call began can have passed over it. */
+static void check_passed(struct sim *s, const struct sim_node *n, uint64_t number)
+{
+    const struct history_call *call = &s->call[number - 1];
+
+    if (number > n->passed_call || call->index > n->passed_index)
+        check_fail(&s->report, "exact-fate",
+                   "node %u says that a call's fate is unknown, which no snapshot passed over",
+                   sim_id(n));
+}
+
+static enum history_fate fate_of(struct sim *s, const struct sim_node *n,
+                                 const struct sim_slot *slot, const struct answer *answer)
 {
     switch ((enum answer_status)answer->status) {
     case ANSWER_OK:
@@ -247,6 +259,7 @@ static enum history_fate fate_of(struct sim *s, const struct answer *answer)
         sim_happen(s, SIM_CALL_OK);
         return HISTORY_OK;
     case ANSWER_UNKNOWN:
+        check_passed(s, n, slot->call);
         sim_happen(s, SIM_CALL_PASSED);
         return HISTORY_PASSED;
     case ANSWER_BAD:
@@ -269,7 +282,7 @@ static void end_call(struct sim *s, struct sim_node *n, struct sim_slot *slot,
                      const struct answer *answer)
 {
     const struct history_answer end = {
-        .fate = (uint8_t)fate_of(s, answer),
+        .fate = (uint8_t)fate_of(s, n, slot, answer),
         .index = answer->index,
         .revision = (int64_t)answer->revision,
         .count = slot->count,

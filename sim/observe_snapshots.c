@@ -1,0 +1,141 @@
+/* sim/observe_snapshots.c: what check_snapshot.h is told: what a node's snapshot file holds when its manifest
+ * names it, what it offers and sends of it, and what its log stands on. */
+#include "base/assert.h"
+#include "sim/sim_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IMAGE_ONE_IN = 8 }; /* of the changes of a base, that have an image recovered beside them */
+
+/* The content as it lies on the disk, chunk by chunk. */
+static bool check_content(struct sim *s, const struct sim_node *n, struct disk *disk,
+                          const struct snapshot_header *h)
+{
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    snapshot_name(name, h->index);
+    const uint8_t *bytes = disk_sim_bytes(disk, name, &length);
+    if (bytes == NULL || length < snapshot_file_bytes(h->bytes, h->chunk_bytes))
+        return check_fail(&s->report, "snapshot-equals-replay",
+                          "node %u has no file of its snapshot at %" PRIu64, sim_id(n), h->index);
+    for (uint32_t i = 0; i < snapshot_chunk_count(h->bytes, h->chunk_bytes); i++) {
+        const struct check_snapshot_part part = {
+            .index = h->index,
+            .offset = (uint64_t)i * h->chunk_bytes,
+            .bytes = bytes + snapshot_chunk_offset(h, i),
+            .length = snapshot_chunk_length(h, i),
+        };
+        if (!check_snapshot_bytes(s->snapshot, sim_id(n), &part))
+            return false;
+    }
+    return true;
+}
+
+/* The file that the manifest names has changed. */
+static void observe_file(struct sim *s, struct sim_node *n, const struct snapshot_header *h)
+{
+    n->seen.snapshot = h->index;
+    sim_happen(s, SIM_SNAPSHOT_FILE);
+    sim_trace(s, "node %u has the snapshot at %" PRIu64, sim_id(n), h->index);
+    if (check_snapshot_header(s->snapshot, sim_id(n), h) && disk_harm_count(n->disk) == 0)
+        check_content(s, n, n->disk, h);
+}
+
+/* What a snapshot brought is not asked for any more: a call that was in doubt by then may be in it. */
+static void observe_install(struct sim *s, struct sim_node *n, raft_index base)
+{
+    n->passed_index = base;
+    n->passed_call = s->call_count;
+    sim_happen(s, SIM_SNAPSHOT_INSTALL);
+    sim_trace(s, "node %u installs the snapshot at %" PRIu64, sim_id(n), base);
+}
+
+static void observe_base(struct sim *s, struct sim_node *n, const struct raft *raft)
+{
+    const raft_index base = raft_base(raft);
+    const raft_term term = raft_term_at(raft, base, NULL);
+
+    if (base > n->seen.commit)
+        observe_install(s, n, base);
+    else
+        sim_happen(s, SIM_LOG_CUT);
+    n->seen.base = base;
+    if (term != check_log_term_at(s->log, base))
+        check_fail(&s->report, "base-is-committed",
+                   "the log of node %u begins behind %" PRIu64 "@%" PRIu64 ", committed is @%" PRIu64,
+                   sim_id(n), base, term, check_log_term_at(s->log, base));
+    n->image_due = n->image_due || prng_below(&s->prng, IMAGE_ONE_IN) == 0;
+}
+
+void observe_snapshots(struct sim *s, struct sim_node *n)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const struct snapshot_header *h = snapshot_current(replica_snapshots(n->replica));
+
+    if (raft_base(raft) != n->seen.base)
+        observe_base(s, n, raft);
+    if (h != NULL && h->index != n->seen.snapshot)
+        observe_file(s, n, h);
+}
+
+static void observe_offer(struct sim *s, const struct sim_node *n, const struct frame *f)
+{
+    const struct frame_snapshot *o = &f->snapshot;
+    struct snapshot_header h = {
+        .cluster = s->plan.options.cluster,
+        .index = o->index,
+        .term = o->term,
+        .bytes = o->bytes,
+        .digest = o->digest,
+        .config_index = o->config_index,
+        .chunk_bytes = o->chunk_bytes,
+        .chain = o->chain,
+        .config_bytes = f->body_bytes,
+    };
+
+    sim_happen(s, SIM_SNAPSHOT_OFFER);
+    ASSERT(f->body_bytes <= sizeof h.config); /* the decoder's promise */
+    memcpy(h.config, f->body, f->body_bytes);
+    check_snapshot_header(s->snapshot, sim_id(n), &h);
+}
+
+static void observe_piece(struct sim *s, const struct sim_node *n, const struct frame *f)
+{
+    const struct frame_snapshot *p = &f->snapshot;
+    const struct snapshot_header *h = check_snapshot_known(s->snapshot, p->index);
+    const struct check_snapshot_part part = {
+        .index = p->index, .offset = p->offset, .bytes = f->body, .length = f->body_bytes};
+
+    sim_happen(s, SIM_SNAPSHOT_PIECE);
+    if (h == NULL || p->term != h->term || p->bytes != h->bytes || p->digest != h->digest)
+        check_fail(&s->report, "snapshot-equals-replay",
+                   "node %u sends a piece of a snapshot at %" PRIu64 "@%" PRIu64
+                   ", digest %016" PRIx64 ", which nobody can have",
+                   sim_id(n), p->index, p->term, p->digest);
+    else
+        check_snapshot_bytes(s->snapshot, sim_id(n), &part);
+}
+
+void observe_snapshot_frame(struct sim *s, const struct sim_node *n, const struct frame *f)
+{
+    if (f->type == FRAME_SNAPSHOT_OFFER)
+        observe_offer(s, n, f);
+    else if (f->type == FRAME_SNAPSHOT_PIECE)
+        observe_piece(s, n, f);
+}
+
+/* Its manifest names it: as long as nothing harmed the disk it is there, and whole. */
+bool observe_image_snapshot(struct sim *s, const struct sim_node *n, const struct sim_image *image)
+{
+    const struct wal_base *base = &image->found.base;
+    const struct snapshot_header *h = check_snapshot_known(s->snapshot, base->snapshot_index);
+
+    if (base->snapshot_index == 0)
+        return true;
+    return check_snapshot_base(s->snapshot, sim_id(n), base, s->log) &&
+           (disk_harm_count(image->disk) > 0 || n->snapshot_harmed ||
+            check_content(s, n, image->disk, h));
+}
