@@ -64,6 +64,20 @@ static void directory_remove(const struct bench_log *log)
     (void)rmdir(log->path);
 }
 
+static bool open_snapshots(struct bench_log *log)
+{
+    struct snapshots_found found;
+
+    log->snapshots = NULL;
+    log->snapshot_memory = NULL;
+    if (log->snapshots_options == NULL)
+        return true;
+    log->snapshot_memory = aligned_alloc(DISK_SECTOR, snapshots_bytes(log->snapshots_options));
+    return log->snapshot_memory != NULL &&
+           snapshots_open(&log->snapshots, log->snapshot_memory, log->wal, log->snapshots_options,
+                          &found) == 0;
+}
+
 bool bench_log_open(struct bench_log *log)
 {
     const struct disk_uring_options disk_options = {.registered_bytes_max =
@@ -87,7 +101,7 @@ bool bench_log_open(struct bench_log *log)
         (void)snprintf(log->error, sizeof log->error, "%s", recovered.refusal);
         goto free_memory;
     }
-    if (disk_uring_enable(log->disk) != 0)
+    if (!open_snapshots(log) || disk_uring_enable(log->disk) != 0)
         goto free_memory;
     if (!disk_uring_is_direct(log->disk)) {
         (void)snprintf(log->error, sizeof log->error,
@@ -98,6 +112,7 @@ bool bench_log_open(struct bench_log *log)
     return true;
 
 free_memory:
+    free(log->snapshot_memory);
     free(log->memory);
 close_disk:
     disk_uring_close(log->disk);
@@ -109,8 +124,18 @@ remove_directory:
 void bench_log_close(struct bench_log *log)
 {
     disk_uring_close(log->disk);
+    free(log->snapshot_memory);
     free(log->memory);
     directory_remove(log);
+}
+
+uint32_t bench_log_poll(struct bench_log *log)
+{
+    uint32_t work = wal_poll(log->wal, bench_now_ns());
+
+    if (log->snapshots != NULL)
+        work += snapshots_poll(log->snapshots, bench_now_ns());
+    return work;
 }
 
 void bench_log_settle(struct bench_log *log)
@@ -119,7 +144,7 @@ void bench_log_settle(struct bench_log *log)
     uint32_t work;
 
     do {
-        work = wal_poll(log->wal, bench_now_ns());
+        work = bench_log_poll(log);
         if (work == 0)
             sched_yield();
     } while ((work > 0 || disk_in_flight(log->disk) > 0) && bench_now_ns() < end_ns);
@@ -161,7 +186,7 @@ static void wait_for_disk(struct bench_log *log)
 /* Polls, and waits if there was nothing. */
 static void poll_once(struct bench_log *log)
 {
-    if (wal_poll(log->wal, bench_now_ns()) == 0)
+    if (bench_log_poll(log) == 0)
         wait_for_disk(log);
 }
 
@@ -196,7 +221,7 @@ void bench_log_feed(struct bench_log *log, uint32_t count)
     const raft_seq before = log->seq;
 
     append(log, count);
-    (void)wal_poll(log->wal, bench_now_ns()); /* it goes, unless one is in flight */
+    (void)bench_log_poll(log); /* it goes, unless one is in flight */
     bench_log_encode(log, count);
     if (wal_durable(log->wal) < before)
         wait_durable(log, before);

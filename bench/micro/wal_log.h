@@ -17,6 +17,7 @@
 #include "base/record.h"
 #include "persist/disk_uring.h"
 #include "persist/share.h"
+#include "persist/snapshot.h"
 #include "persist/wal.h"
 
 enum {
@@ -31,6 +32,9 @@ struct bench_log {
     struct wal_options options; /* set by bench_log_options() and changed before opening */
     uint32_t payload_bytes;     /* of each record */
     enum bench_wait wait;
+    const struct snapshots_options *snapshots_options; /* NULL: without any */
+    struct snapshots *snapshots; /* polled with the log */
+    void *snapshot_memory;
     char path[PATH_MAX];
     char error[BENCH_ERROR_BYTES];
     struct disk *disk;
@@ -55,6 +59,8 @@ void bench_log_options(struct bench_log *log);
 /* Also waits until nothing is prepared in the background any more. */
 bool bench_log_open(struct bench_log *log);
 void bench_log_close(struct bench_log *log);
+/* One poll; what it did. */
+uint32_t bench_log_poll(struct bench_log *log);
 /* Polls until nothing is in flight. */
 void bench_log_settle(struct bench_log *log);
 /* Makes the next `count` records; those made before were appended. */
