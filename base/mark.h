@@ -134,6 +134,14 @@
     X(REQUEST_EXPIRED, "a request that was never sent is answered: too late")                   \
     X(EXPIRED_BEHIND_DOUBT, "requests expire behind others whose fate is open")                 \
     X(READ_EXPIRED, "a read is answered: too late")                                             \
+    /* replica: snapshots of its own */                                                         \
+    X(SNAPSHOT_WAITS_ITS_TURN, "other members write their snapshot first")                      \
+    X(SNAPSHOT_FAILED, "a snapshot can't be written, and another point is asked for later")     \
+    X(SNAPSHOT_GIVEN_UP, "a snapshot that is being made is not wanted any more")                \
+    X(PIN_UNWANTED, "the store holds a pin that is of no use")                                  \
+    X(PIN_CUT_OFF, "the store let a pin go before its snapshot was whole")                      \
+    X(LOG_TRAILS_SNAPSHOT, "the log goes on below its snapshot")                                \
+    X(LOG_KEPT_FOR_PEER, "the log is kept for a peer that is far behind")                       \
     /* replica: gate, store */                                                                  \
     X(GATE_HELD, "a promise waits for the disk")                                                \
     X(GATE_FULL, "a promise is dropped: too many wait")                                         \

@@ -31,6 +31,7 @@ void raft_effects_clear(struct raft_effects *fx)
     fx->install.index = 0;
     fx->install.term = 0;
     fx->install.last = 0;
+    fx->compact_seq = 0;
     fx->load_count = 0;
     fx->snapshot_count = 0;
     fx->more = false;

@@ -3,9 +3,11 @@
 
 #include <stddef.h>
 
-void raft_on_compact(struct raft *r, raft_index index)
+void raft_on_compact(struct raft *r, raft_index index, struct raft_effects *fx)
 {
     ASSERT(index <= r->commit);
+    /* Nothing is promised by it, but what persist writes goes by its number. */
+    fx->compact_seq = raft_step_seq(r);
     /* Others may have committed what our disk does not hold yet. */
     raft_log_compact(&r->log, raft_min(index, r->log.durable));
     if (r->role != RAFT_LEADER)

@@ -147,8 +147,8 @@ struct raft_event {
     bool forced; /* RAFT_EV_CHANGE: even if the new voters seem unable to go on */
     bool ok;
     /* RAFT_EV_COMPACT: entries up to `index` are committed, and a durable snapshot holds them. The
-     * base moves there, or as far as the log is durable: raft_base() tells. What the disk has below
-     * is cut after this step, not before.
+     * base moves there, or as far as the log is durable: raft_base() tells. Persist makes base and
+     * snapshot durable together under compact_seq; what the disk has below is cut then, not before.
      * RAFT_EV_INSTALL: a whole, checked and flushed snapshot, whose last entry is (index, term). It
      * came from a leader of `leader_term`, which knew that entry as committed. `config` is what was
      * in force there, config_index the entry that brought it. */
@@ -203,6 +203,7 @@ struct raft_effects {
         raft_index last; /* of the log afterwards: entries index + 1 .. last are kept, all else is
                             gone. What the store has applied is older than the snapshot */
     } install;
+    raft_seq compact_seq; /* of a RAFT_EV_COMPACT, also if the base has not moved; 0: no such event */
     struct {
         raft_node peer;   /* 0: none */
         raft_index first; /* bring entries from here on by RAFT_EV_LOADED */

@@ -249,7 +249,7 @@ void raft_on_alive(struct raft *r, raft_node leader, raft_term term);
 void raft_on_renew(struct raft *r);
 void raft_on_transfer(struct raft *r, raft_node target, struct raft_effects *fx);
 void raft_on_change(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);
-void raft_on_compact(struct raft *r, raft_index index);
+void raft_on_compact(struct raft *r, raft_index index, struct raft_effects *fx);
 void raft_on_snapshot_begun(struct raft *r, const struct raft_event *ev);
 void raft_on_snapshot_ended(struct raft *r, const struct raft_event *ev);
 void raft_on_install(struct raft *r, const struct raft_event *ev, struct raft_effects *fx);

@@ -196,7 +196,7 @@ static void on_event(struct raft *r, const struct raft_event *ev, struct raft_ef
         raft_on_change(r, ev, fx);
         break;
     case RAFT_EV_COMPACT:
-        raft_on_compact(r, ev->index);
+        raft_on_compact(r, ev->index, fx);
         break;
     case RAFT_EV_SNAPSHOT_BEGUN:
         raft_on_snapshot_begun(r, ev);

@@ -54,6 +54,7 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
     peer->log_empty = false;
     peer->no_room = false;
     peer->refuses_writes = false;
+    peer->wants_snapshot = false;
     peer->heard_hello = false;
     if (!planted(PLANTED_CREDIT_OUTLIVES_BOOT))
         credit_send_reset(&peer->credit_out);
@@ -157,6 +158,7 @@ bool admit_frame(struct replica *r, const struct frame *f)
     if (verdict == FRAME_OK_VERDICT) {
         peer->no_room = f->no_room;
         peer->refuses_writes = f->refuses_writes;
+        peer->wants_snapshot = f->wants_snapshot;
         peer->left = peer->left || (!peer->member && f->type != FRAME_HELLO);
     } else {
         admit_count(r, verdict);

@@ -85,6 +85,7 @@ static uint32_t run_length(struct replica *r, const uint8_t *bytes, const uint8_
     while (count < RUN_ENTRIES_MAX && at < end && role->fed + 1 + count <= last) {
         const struct record_header *record = record_at(at);
         requests_on_committed(r, record);
+        points_on_fed(r, record);
         at += record_bytes(record->payload_bytes);
         count++;
     }
@@ -184,10 +185,31 @@ static bool feed_read(struct replica *r)
     return true;
 }
 
+/* A snapshot for the store goes in front of everything, and until it has taken it in nothing follows: a
+ * later one may have to take its place. True: the store is ready for more. */
+static bool feed_load(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+
+    if (role->load_due.load != 0) {
+        const uint32_t taken = spsc_push(r->to_store, &role->load_due, sizeof role->load_due, 1);
+        if (taken == 0)
+            return false;
+        role->pushes++;
+        role->loading = role->load_due.load;
+        role->load_due.load = 0;
+    }
+    if (role->loading != 0 && published_get(&r->options.view->applied) >= role->loading)
+        role->loading = 0;
+    return role->loading == 0;
+}
+
 uint32_t feed_poll(struct replica *r)
 {
     uint32_t work = 0;
 
+    if (!feed_load(r))
+        return 0;
     while (spsc_room(r->to_store, 1) > 0 && (feed_read(r) || feed_entries(r)))
         work++;
     return work;

@@ -342,6 +342,8 @@ static int open_core(struct replica *r, const struct wal_recovered *found, char 
         .term = found->term,
         .vote = found->vote,
         .vote_incarnation = found->vote_incarnation,
+        .base = found->base.index,
+        .base_term = found->base.term,
         .last = found->last,
         .commit = found->commit < found->last ? found->commit : found->last,
         .faulty = found->hole_count > 0,
@@ -366,6 +368,28 @@ static int open_core(struct replica *r, const struct wal_recovered *found, char 
     core_begin(r, found, (raft_seq)r->options.boot << RAFT_SEQ_COUNTER_BITS);
     repair_open(r);
     return 0;
+}
+
+/* The store begins with the snapshot, if there is one, and goes on behind it from the log. */
+static void open_snapshots(struct replica *r, const struct wal_recovered *found)
+{
+    struct replica_raft *role = &r->raft;
+    const struct snapshot_header *current = snapshot_current(r->persist.snapshot.snapshots);
+    const raft_index index = found->base.snapshot_index;
+
+    points_open(r, found, current);
+    making_open(r);
+    role->fed = index;
+    if (index == 0)
+        return;
+    ASSERT(index <= raft_commit(role->raft));
+    role->fed_term = raft_term_at(role->raft, index, NULL);
+    role->load_due = (struct store_item){
+        .load = index,
+        .load_bytes = found->base.snapshot_bytes,
+        .load_chunk_bytes =
+            current != NULL ? current->chunk_bytes : r->options.snapshots.chunk_bytes,
+    };
 }
 
 static void open_roles(struct replica *r)
@@ -419,6 +443,7 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
     rc = open_core(r, &found, error, error_bytes);
     if (rc != 0)
         return rc;
+    open_snapshots(r, &found);
     *out = r;
     return 0;
 }

@@ -73,6 +73,7 @@ struct peer {
     uint32_t boot;        /* highest seen; 0: never heard since our own start */
     bool no_room;         /* it said so last: see room.c */
     bool refuses_writes;  /* likewise, as a leader */
+    bool wants_snapshot;  /* likewise: see trigger.c */
     bool log_empty;       /* said so to this life of ours */
     bool heard_hello;     /* of this boot: until then nothing else of it counts */
     raft_term boot_term;   /* ours, when we first heard this boot */

@@ -83,6 +83,7 @@ static void publish(struct replica *r)
     published_set(&r->options.view->durable, wal_durable(wal));
     published_set(&r->repairs_durable, wal_repairs_durable(wal));
     published_set(&r->disk_room, r->persist.taken_bytes + wal_room(wal));
+    published_set(&r->log_cramped, 2 * wal_span(wal).segments > WAL_SEGMENTS_MAX);
     published_set(&r->options.counters->no_room, !wal_has_room(wal));
     published_set(&r->options.counters->flushes, counters->flushes);
     published_set(&r->options.counters->flushed_bytes, counters->bytes);

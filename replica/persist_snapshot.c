@@ -60,6 +60,18 @@ static bool is_unwanted(const struct replica *r, uint64_t number)
     return number <= published_get(&r->unwanted);
 }
 
+/* A file that was told to be READY, and is not wanted any more before any manifest names it. */
+static uint32_t drop_ready(struct replica *r)
+{
+    struct persist_snapshot *p = &r->persist.snapshot;
+
+    ASSERT(p->writing == WRITING_NONE);
+    if (p->change != NULL || snapshot_ready(p->snapshots) == NULL || !is_unwanted(r, p->begin.number))
+        return 0;
+    snapshot_abandon(p->snapshots);
+    return 1;
+}
+
 /* What became of the file. */
 static uint32_t follow_writing(struct replica *r)
 {
@@ -69,7 +81,7 @@ static uint32_t follow_writing(struct replica *r)
     int failure = 0;
 
     if (p->writing == WRITING_NONE)
-        return 0;
+        return drop_ready(r);
     if (is_unwanted(r, p->begin.number)) {
         if (p->writing == WRITING_BEGUN)
             snapshot_abandon(p->snapshots);

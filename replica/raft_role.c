@@ -346,6 +346,7 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     chunks_poll(r);
     forward_ack_due(r);
     work += feed_poll(r);
+    work += making_poll(r);
     probe_credit(r);
     work += (uint32_t)(role->pushes - pushes_before);
     if (work > 0)
@@ -358,6 +359,8 @@ uint64_t raft_role_next_timer(const struct replica *r)
     const struct replica_raft *role = &r->raft;
     uint64_t next = raft_next_tick(role->raft);
 
+    if (making_next_ns(r) < next)
+        next = making_next_ns(r);
     if (role->repair.active && role->repair.ask_ns < next)
         next = role->repair.ask_ns;
     for (uint32_t i = 0; i < role->peer_count; i++) {

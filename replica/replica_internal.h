@@ -14,6 +14,7 @@
 #include "replica/admin_table.h"
 #include "replica/making.h"
 #include "replica/peer.h"
+#include "replica/points.h"
 #include "replica/record_memory.h"
 #include "replica/repair.h"
 #include "replica/replica.h"
@@ -105,8 +106,10 @@ struct replica_raft {
     raft_term fed_term;     /* its term */
     struct load store_load;
     struct repair repair;
+    struct points points;
     struct making making;
-    uint64_t snapshot_owed; /* jobs and base changes without an answer of persist */
+    struct store_item load_due; /* `load` 0: none. It goes to the store before anything else */
+    raft_index loading; /* the store takes in this snapshot, and gets nothing else; 0: it does not */
     uint8_t *pull_bytes;    /* SNAPSHOT_PULL_BUFFERS chunks */
     uint8_t *serve_bytes;   /* SNAPSHOT_SERVE_BUFFERS chunks */
     struct request_table requests;
@@ -225,6 +228,7 @@ struct replica {
     struct published emit, unpin;
     struct published unwanted;    /* raft: writings up to this number are not wanted any more */
     struct published chunks_done; /* persist: emitted chunks whose buffers are free again */
+    struct published log_cramped; /* persist: 1: the log has half of the segments that it may have */
 };
 
 /* raft_role.c */
@@ -243,6 +247,9 @@ void step_message(struct replica *r, const struct raft_msg *msg, const uint8_t *
 void step_propose(struct replica *r, const struct record_spec *specs, uint32_t count);
 /* Loaded entries of `peer`: may send the first of them. */
 void step_loaded(struct replica *r, struct peer *peer);
+/* A RAFT_EV_COMPACT or RAFT_EV_INSTALL, for which step_can() was asked. True: the core has taken it, and
+ * `change` is lent to persist until SNAPSHOT_EVENT_CURRENT. */
+bool step_base(struct replica *r, struct raft_event *ev, const struct base_change *change);
 /* A step that repairs the log; no step of the core. False: no room now. */
 bool step_repair(struct replica *r, const struct wal_step *step);
 /* Pushes what is left of the last step; true when nothing is. */

@@ -58,6 +58,36 @@ bool step_repair(struct replica *r, const struct wal_step *step)
     return true;
 }
 
+/* The hard state as the next step for the log says it. */
+static struct wal_step hard_state_step(struct replica_raft *role, raft_seq seq)
+{
+    const struct raft_effects *fx = &role->fx;
+
+    if (fx->hard_state.set && !planted(PLANTED_TERM_NOT_PERSISTED)) {
+        role->hard_term = fx->hard_state.term;
+        role->hard_vote = fx->hard_state.vote;
+        role->hard_vote_incarnation = fx->hard_state.vote_incarnation;
+    }
+    return (struct wal_step){
+        .seq = seq,
+        .term = role->hard_term,
+        .vote = role->hard_vote,
+        .vote_incarnation = role->hard_vote_incarnation,
+        .commit = raft_commit(role->raft),
+        .first = 1,
+    };
+}
+
+static void push_step(struct replica *r, const struct persist_item *item)
+{
+    const uint32_t taken = spsc_push(r->to_persist, item, sizeof *item, 1);
+
+    ASSERT(taken == 1); /* step_can() */
+    r->raft.given_bytes += persist_cost(&item->step);
+    r->raft.memory.reader[0].given++;
+    r->raft.pushes++;
+}
+
 /* What the step appended or voted, to persist. The records stand at `bytes` already. */
 static void give_persist(struct replica *r, const uint8_t *bytes, uint32_t length)
 {
@@ -67,30 +97,16 @@ static void give_persist(struct replica *r, const uint8_t *bytes, uint32_t lengt
 
     if (!fx->hard_state.set && !appends)
         return;
-    if (fx->hard_state.set && !planted(PLANTED_TERM_NOT_PERSISTED)) {
-        role->hard_term = fx->hard_state.term;
-        role->hard_vote = fx->hard_state.vote;
-        role->hard_vote_incarnation = fx->hard_state.vote_incarnation;
-    }
     struct persist_item item = {
-        .step = {
-            .seq = appends ? fx->append.seq : fx->hard_state.seq,
-            .term = role->hard_term,
-            .vote = role->hard_vote,
-            .vote_incarnation = role->hard_vote_incarnation,
-            .commit = raft_commit(role->raft),
-            .first = appends ? fx->append.first : 1,
-            .last = appends ? fx->append.last : 0,
-            .bytes = bytes,
-            .length = length,
-            .from_reserve = appends && fx->append.empty,
-        },
-    };
-    const uint32_t taken = spsc_push(r->to_persist, &item, sizeof item, 1);
-    ASSERT(taken == 1); /* step_can() */
-    role->given_bytes += persist_cost(&item.step);
-    role->memory.reader[0].given++;
-    role->pushes++;
+        .step = hard_state_step(role, appends ? fx->append.seq : fx->hard_state.seq)};
+    if (appends) {
+        item.step.first = fx->append.first;
+        item.step.last = fx->append.last;
+        item.step.bytes = bytes;
+        item.step.length = length;
+        item.step.from_reserve = fx->append.empty;
+    }
+    push_step(r, &item);
 }
 
 /* Everything after the bytes of new records: called once after each step. */
@@ -190,6 +206,29 @@ void step_event(struct replica *r, struct raft_event *ev)
     }
     give_persist(r, bytes, length);
     after_step(r);
+}
+
+bool step_base(struct replica *r, struct raft_event *ev, const struct base_change *change)
+{
+    struct replica_raft *role = &r->raft;
+    const struct raft_effects *fx = &role->fx;
+
+    ASSERT(!role->making.changing);
+    ASSERT(role->fx_sends_done == fx->send_count);
+    ev->now_ns = role->now_ns;
+    ev->memory_first = role->memory.first;
+    raft_step(role->raft, ev, &role->fx);
+    ASSERT(fx->append.first > fx->append.last);
+    const raft_seq seq = ev->type == RAFT_EV_COMPACT ? fx->compact_seq : fx->install.seq;
+    if (seq == 0) {
+        give_persist(r, NULL, 0);
+    } else {
+        push_step(r, &(struct persist_item){.step = hard_state_step(role, seq), .change = change});
+        role->making.changing = true;
+        role->making.owed++;
+    }
+    after_step(r);
+    return seq != 0;
 }
 
 void step_message(struct replica *r, const struct raft_msg *msg, const uint8_t *records)

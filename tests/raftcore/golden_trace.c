@@ -178,6 +178,8 @@ static void trace_snapshots(struct golden *g, const struct golden_seen *before,
         golden_trace(g, "install seq=%" PRIu64 " base=%" PRIu64 "@%" PRIu64 " last=%" PRIu64 "\n",
                      seq_count(fx->install.seq), fx->install.index, fx->install.term,
                      fx->install.last);
+    if (fx->compact_seq != 0)
+        golden_trace(g, "compact seq=%" PRIu64 "\n", seq_count(fx->compact_seq));
     for (uint32_t i = 0; i < fx->snapshot_count; i++)
         golden_trace(g, "snapshot peer=%u at least %" PRIu64 "\n", fx->snapshot[i].peer,
                      fx->snapshot[i].index);

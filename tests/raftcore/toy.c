@@ -114,7 +114,7 @@ static void persist(uint32_t i, const struct raft_event *ev)
     struct node *n = &cluster.node[i];
     const bool appends = fx.append.first <= fx.append.last;
 
-    if (!appends && !fx.hard_state.set && fx.install.seq == 0)
+    if (!appends && !fx.hard_state.set && fx.install.seq == 0 && fx.compact_seq == 0)
         return;
     assert_true(n->write_count < WRITES_MAX);
     struct write *w = &n->write[(n->write_first + n->write_count++) % WRITES_MAX];
@@ -122,6 +122,7 @@ static void persist(uint32_t i, const struct raft_event *ev)
     assert_true(!appends || fx.append.seq == w->seq);
     assert_true(!fx.hard_state.set || fx.hard_state.seq == w->seq);
     assert_true(fx.install.seq == 0 || fx.install.seq == w->seq);
+    assert_true(fx.compact_seq == 0 || fx.compact_seq == w->seq);
     w->commit = raft_commit(cluster.node[i].raft);
     w->hard = fx.hard_state.set;
     w->term = fx.hard_state.term;

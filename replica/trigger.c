@@ -1,0 +1,123 @@
+/* replica/trigger.c: when there is to be another snapshot point.
+ *
+ * The leader proposes one when the log has grown, or the last is old, by its options; or at the wish of a
+ * member, which says so in each of its frames: because its own writing failed, or its log is made of
+ * nearly as many segments as there can be. Wishes are granted at most so often that writing takes a
+ * fifth of the time.
+ *
+ * While a peer pulls the leader's snapshot the next one waits: its file would take the place of that one,
+ * and the transfer begin anew. Not for ever: what the log may keep for such a peer is the limit.
+ */
+#include "replica/making.h"
+#include "replica/replica_internal.h"
+
+enum { WISH_PAUSE = 4 }; /* times the last writing took */
+
+raft_index trigger_propose(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    const struct record_spec spec = {.type = RECORD_SNAPSHOT};
+
+    if (raft_role(role->raft) != RAFT_LEADER || !step_can(r, record_bytes(0), 1, false))
+        return 0;
+    step_propose(r, &spec, 1);
+    role->making.proposed = raft_last(role->raft);
+    return role->making.proposed;
+}
+
+void trigger_ask(struct replica *r)
+{
+    r->raft.making.asked = raft_last(r->raft.raft) + 1;
+}
+
+static uint64_t grown_bytes(const struct replica *r)
+{
+    const struct points *points = &r->raft.points;
+
+    return points->fed.fed_bytes - points->newest_bytes;
+}
+
+/* By what the options say. */
+static bool is_due(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    const struct replica_snapshots *o = &r->options.snapshots;
+    const raft_index entries = role->fed - role->points.newest;
+
+    ASSERT(role->fed >= role->points.newest);
+    if (o->log_bytes == 0 || entries == 0)
+        return false;
+    return grown_bytes(r) >= o->log_bytes || (o->entries > 0 && entries >= o->entries) ||
+           (o->age_ns > 0 && role->now_ns - role->points.newest_ns >= o->age_ns);
+}
+
+/* This node alone has a reason. */
+static bool wishes(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    const struct making *m = &role->making;
+
+    if (m->asked != 0)
+        return true;
+    if (r->options.snapshots.log_bytes == 0 || m->state != MAKING_IDLE)
+        return false;
+    if (m->retry_ns != 0 && role->now_ns >= m->retry_ns)
+        return true;
+    return published_get(&r->log_cramped) != 0 && role->fed > role->points.newest;
+}
+
+static bool somebody_wishes(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    bool wish = role->making.wants;
+
+    for (uint32_t i = 0; i < role->peer_count; i++)
+        wish = wish || (role->peer[i].member && role->peer[i].wants_snapshot);
+    return wish;
+}
+
+static bool is_pulled(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    bool pulled = false;
+
+    for (uint32_t i = 0; i < role->peer_count; i++)
+        pulled = pulled || raft_snapshot_to(role->raft, role->peer[i].node) != 0;
+    return pulled && grown_bytes(r) < r->options.snapshots.needed_bytes;
+}
+
+static bool wish_may_be_granted(const struct replica *r)
+{
+    const struct making *m = &r->raft.making;
+    const uint64_t pause_ns = WISH_PAUSE * m->last_ns;
+    const uint64_t since_ns = r->raft.now_ns - r->raft.points.newest_ns;
+
+    return m->state == MAKING_IDLE &&
+           since_ns >= (pause_ns > SNAPSHOT_RETRY_NS ? pause_ns : SNAPSHOT_RETRY_NS);
+}
+
+void trigger_poll(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct making *m = &role->making;
+
+    if (m->asked != 0 && role->points.newest >= m->asked)
+        m->asked = 0;
+    m->wants = wishes(r);
+    if (raft_role(role->raft) != RAFT_LEADER || role->fed < m->proposed)
+        return;
+    const bool wish = somebody_wishes(r) && wish_may_be_granted(r);
+    if ((wish || is_due(r)) && !is_pulled(r))
+        trigger_propose(r);
+}
+
+uint64_t trigger_next_ns(const struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+    const struct replica_snapshots *o = &r->options.snapshots;
+
+    if (raft_role(role->raft) != RAFT_LEADER || o->log_bytes == 0 || o->age_ns == 0 ||
+        role->fed == role->points.newest)
+        return UINT64_MAX;
+    return role->points.newest_ns + o->age_ns;
+}
