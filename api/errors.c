@@ -43,6 +43,8 @@ enum api_error error_of_answer(uint8_t status, uint8_t refusal)
         return API_ERROR_TOO_MANY_REQUESTS;
     case ANSWER_NO_ROOM:
         return API_ERROR_NO_SPACE;
+    case ANSWER_CORRUPT:
+        return API_ERROR_CORRUPT;
     case ANSWER_BAD:
         return API_ERROR_REFUSED_AS_MALFORMED;
     case ANSWER_NOT_LEADER:

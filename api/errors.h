@@ -19,6 +19,7 @@ enum grpc_code {
     GRPC_UNIMPLEMENTED = 12,
     GRPC_INTERNAL = 13,
     GRPC_UNAVAILABLE = 14,
+    GRPC_DATA_LOSS = 15,
     GRPC_CODE_MAX = 16,
 };
 
@@ -48,7 +49,8 @@ enum grpc_code {
     X(SERVER_STOPPED, UNAVAILABLE, "etcdserver: server stopped")                                 \
     X(TIMED_OUT, UNAVAILABLE, "etcdserver: request timed out")                                   \
     X(TIMED_OUT_LEADER_FAILED, UNAVAILABLE,                                                      \
-      "etcdserver: request timed out, possibly due to previous leader failure")
+      "etcdserver: request timed out, possibly due to previous leader failure")                  \
+    X(CORRUPT, DATA_LOSS, "etcdserver: corrupt cluster")
 
 enum api_error {
 #define API_ERROR_ENUM(name, code, text) API_ERROR_##name,

@@ -54,6 +54,7 @@ struct request {
     X(UNKNOWN)    /* its fate can't be known any more */                                           \
     X(BUSY)       /* refused: too many requests wait already; never applied */                     \
     X(NO_ROOM)    /* refused: a majority of disks is full */                                       \
+    X(CORRUPT)    /* refused: the members' states differ, and no majority agrees */                \
     X(BAD)        /* refused: not a command or query */                                            \
     X(NOT_LEADER) /* ADMIN: another node leads */                                                  \
     X(REFUSED)    /* ADMIN: nothing has changed, and why */

@@ -24,7 +24,8 @@ enum {
     FLAG_NO_ROOM = 1,
     FLAG_REFUSES_WRITES = 2,
     FLAG_WANTS_SNAPSHOT = 4,
-    FLAGS = FLAG_NO_ROOM | FLAG_REFUSES_WRITES | FLAG_WANTS_SNAPSHOT,
+    FLAG_CORRUPT = 8,
+    FLAGS = FLAG_NO_ROOM | FLAG_REFUSES_WRITES | FLAG_WANTS_SNAPSHOT | FLAG_CORRUPT,
 };
 
 struct wire_header {
@@ -95,7 +96,7 @@ uint32_t frame_encode(const struct frame *f, uint64_t cluster, const struct fram
         .number = f->number,
         .credit = f->credit,
         .flags = (f->no_room ? FLAG_NO_ROOM : 0) | (f->refuses_writes ? FLAG_REFUSES_WRITES : 0) |
-                 (f->wants_snapshot ? FLAG_WANTS_SNAPSHOT : 0),
+                 (f->wants_snapshot ? FLAG_WANTS_SNAPSHOT : 0) | (f->corrupt ? FLAG_CORRUPT : 0),
     };
     const uint32_t length = FRAME_BODY_OFFSET + f->body_bytes;
     uint8_t *const rest = out + FRAME_NET_BYTES + FRAME_HEADER_BYTES;
@@ -149,6 +150,7 @@ enum frame_verdict frame_decode(const uint8_t *bytes, uint32_t length, uint64_t 
         .no_room = (header.flags & FLAG_NO_ROOM) != 0,
         .refuses_writes = (header.flags & FLAG_REFUSES_WRITES) != 0,
         .wants_snapshot = (header.flags & FLAG_WANTS_SNAPSHOT) != 0,
+        .corrupt = (header.flags & FLAG_CORRUPT) != 0,
         .body = header.body_bytes > 0 ? rest + FRAME_FIXED_BYTES : NULL,
         .body_bytes = header.body_bytes,
     };

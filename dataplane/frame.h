@@ -50,7 +50,8 @@ enum {
     X(SNAPSHOT_ASK, 11)   /* fixed: snapshot. Send me these pieces of it */                        \
     X(SNAPSHOT_PIECE, 12) /* fixed: snapshot; body: content of it */                               \
     X(SNAPSHOT_DONE, 13)  /* fixed: snapshot. I have all that is in it */                          \
-    X(SNAPSHOT_WANT, 14)  /* fixed: snapshot. Who has one as new as this? */
+    X(SNAPSHOT_WANT, 14)  /* fixed: snapshot. Who has one as new as this? */              \
+    X(DIGEST, 15)     /* fixed: digest. What the sender's state comes to at an index */
 
 enum frame_type {
 #define FRAME_TYPE_ENUM(name, value) FRAME_##name = value,
@@ -136,6 +137,19 @@ struct frame_snapshot {
     uint32_t chain;          /* OFFER: header checksum of the record at `index` */
 };
 
+enum frame_digest_kind {
+    FRAME_DIGEST_REPORT,  /* the sender's own */
+    FRAME_DIGEST_ASK,     /* for the receiver's; the digest is 0 */
+    FRAME_DIGEST_VERDICT, /* that of a majority, from the leader */
+};
+
+/* What the state comes to, when the entry at `index` is the last one applied. */
+struct frame_digest {
+    uint8_t kind; /* enum frame_digest_kind */
+    raft_index index;
+    uint64_t digest;
+};
+
 struct frame {
     uint8_t type; /* enum frame_type */
     raft_node source;
@@ -149,6 +163,7 @@ struct frame {
     bool no_room;        /* the sender's disk has no room for its log */
     bool refuses_writes; /* the sender leads, and too few of the voters have room */
     bool wants_snapshot; /* the sender's log has grown so long that it wants a snapshot point */
+    bool corrupt;        /* the sender leads, and the members' states differ without a majority */
     union {
         struct raft_msg raft; /* entries is NULL: the records are the body */
         struct frame_hello hello;
@@ -156,6 +171,7 @@ struct frame {
         struct frame_chunk chunk;
         struct frame_repair repair;
         struct frame_snapshot snapshot;
+        struct frame_digest digest;
     };
     const uint8_t *body; /* decode: in the buffer; encode: copied from here */
     uint32_t body_bytes;

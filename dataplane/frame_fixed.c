@@ -91,12 +91,21 @@ struct wire_repair {
     uint64_t reserved[5];
 };
 
+struct wire_digest {
+    uint8_t kind;
+    uint8_t reserved_low[7];
+    uint64_t index;
+    uint64_t digest;
+    uint64_t reserved[9];
+};
+
 union wire_fixed {
     struct wire_raft raft;
     struct wire_hello hello;
     struct wire_forward forward;
     struct wire_chunk chunk;
     struct wire_repair repair;
+    struct wire_digest digest;
     uint8_t bytes[FRAME_FIXED_BYTES];
 };
 
@@ -105,6 +114,7 @@ static_assert(sizeof(struct wire_hello) == FRAME_FIXED_BYTES, "the fixed part is
 static_assert(sizeof(struct wire_forward) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(struct wire_chunk) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(struct wire_repair) == FRAME_FIXED_BYTES, "the fixed part is the format");
+static_assert(sizeof(struct wire_digest) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(union wire_fixed) == FRAME_FIXED_BYTES, "the fixed part is the format");
 static_assert(sizeof(struct frame_request) == 16, "a request in a body is the format");
 static_assert(FRAME_CHUNK_BYTES <= FRAME_BODY_BYTES_MAX, "a chunk fits");
@@ -279,6 +289,18 @@ static bool repair_decode(const struct wire_repair *w, struct frame_repair *o)
            is_zero(w->reserved, sizeof w->reserved);
 }
 
+static void digest_encode(const struct frame_digest *d, struct wire_digest *w)
+{
+    *w = (struct wire_digest){.kind = d->kind, .index = d->index, .digest = d->digest};
+}
+
+static bool digest_decode(const struct wire_digest *w, struct frame_digest *d)
+{
+    *d = (struct frame_digest){.kind = w->kind, .index = w->index, .digest = w->digest};
+    return is_zero(w->reserved_low, sizeof w->reserved_low) &&
+           is_zero(w->reserved, sizeof w->reserved);
+}
+
 void frame_fixed_encode(const struct frame *f, uint8_t *out)
 {
     union wire_fixed w = {.bytes = {0}};
@@ -308,6 +330,9 @@ void frame_fixed_encode(const struct frame *f, uint8_t *out)
     case FRAME_SNAPSHOT_DONE:
     case FRAME_SNAPSHOT_WANT:
         frame_snapshot_encode(&f->snapshot, w.bytes);
+        break;
+    case FRAME_DIGEST:
+        digest_encode(&f->digest, &w.digest);
         break;
     default:
         ASSERT(f->type == FRAME_CREDIT);
@@ -341,6 +366,8 @@ bool frame_fixed_decode(const uint8_t *bytes, struct frame *f)
     case FRAME_SNAPSHOT_DONE:
     case FRAME_SNAPSHOT_WANT:
         return frame_snapshot_decode(w.bytes, &f->snapshot);
+    case FRAME_DIGEST:
+        return digest_decode(&w.digest, &f->digest);
     case FRAME_CREDIT:
         return is_zero(&w, sizeof w);
     default:
@@ -442,6 +469,13 @@ static bool repair_well_formed(const struct frame *f)
     return f->body_bytes == (remain < FRAME_BODY_BYTES_MAX ? remain : FRAME_BODY_BYTES_MAX);
 }
 
+static bool digest_well_formed(const struct frame *f)
+{
+    return f->digest.kind <= FRAME_DIGEST_VERDICT && f->digest.index > 0 &&
+           f->digest.index <= RAFT_WORD_MAX && f->body_bytes == 0 &&
+           (f->digest.kind != FRAME_DIGEST_ASK || f->digest.digest == 0);
+}
+
 bool frame_well_formed(const struct frame *f)
 {
     if (f->source == 0 || f->target == 0 || f->source == f->target)
@@ -476,6 +510,8 @@ bool frame_well_formed(const struct frame *f)
     case FRAME_SNAPSHOT_DONE:
     case FRAME_SNAPSHOT_WANT:
         return frame_snapshot_well_formed(f);
+    case FRAME_DIGEST:
+        return digest_well_formed(f);
     case FRAME_CREDIT:
         return f->body_bytes == 0;
     default:

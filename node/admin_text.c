@@ -101,6 +101,7 @@ void admin_text_write_answer(const struct answer *answer, char out[ADMIN_TEXT_BY
     case ANSWER_BUSY:
     case ANSWER_TIMED_OUT:
     case ANSWER_NO_ROOM:
+    case ANSWER_CORRUPT:
         word = "busy";
         break;
     case ANSWER_BAD:

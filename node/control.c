@@ -46,7 +46,7 @@ struct control {
     bool no_room;                /* as last said */
     uint64_t holes;              /* likewise */
     uint64_t begun_ns;
-    bool said_waiting, said_foreign, said_convicted;
+    bool said_waiting, said_foreign, said_convicted, said_corrupt;
 };
 
 int control_block_signals(void)
@@ -263,6 +263,19 @@ static void watch_promises(struct control *c)
            "look after the disks of the other nodes, and report it");
 }
 
+/* Two nodes have applied the same entries and got different states. */
+static void watch_states(struct control *c)
+{
+    const bool corrupt = published_get(&c->node->counters->corrupt) != 0;
+
+    if (corrupt && !c->said_corrupt)
+        say(c, "CORRUPT: the nodes' states differ and no majority has the same: no writes are taken; "
+               "start the nodes that are down, keep all directories, and report it");
+    else if (!corrupt && c->said_corrupt)
+        say(c, "a majority of the nodes has the same state: writes are taken");
+    c->said_corrupt = corrupt;
+}
+
 static void control_turn(struct control *c)
 {
     struct epoll_event events[SOURCE_COUNT];
@@ -292,6 +305,7 @@ static void control_turn(struct control *c)
     watch_beginning(c);
     watch_strangers(c);
     watch_promises(c);
+    watch_states(c);
 }
 
 /* The errno of an lcore that could not begin; 0: none. */

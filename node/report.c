@@ -183,6 +183,7 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "writes_refused", &c->writes_refused);
     json_word(out, "left_out", &c->left_out);
     json_word(out, "foreign_sends", &c->foreign_sends);
+    json_word(out, "corrupt", &c->corrupt);
     json_word(out, "convicted", &c->convicted);
     json_word(out, "ignored", &c->ignored);
     json_word(out, "log_holes", &c->holes);
@@ -237,6 +238,8 @@ static void row_remarks(const struct node *n, FILE *out)
         fprintf(out, "; too few nodes have room on their disks, takes no writes");
     if (published_get(&n->counters->holes) != 0)
         fprintf(out, "; damaged log, fetches what it lacks from the others");
+    if (published_get(&n->counters->corrupt) != 0)
+        fprintf(out, "; CORRUPT: the nodes' states differ and no majority agrees, takes no writes");
     if (published_get(&n->counters->convicted) != 0)
         fprintf(out, "; a peer broke its word");
     for (uint32_t i = 0; i < n->lcore_count; i++) {

@@ -55,6 +55,8 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
     peer->no_room = false;
     peer->refuses_writes = false;
     peer->wants_snapshot = false;
+    peer->corrupt = false;
+    peer->digest.index = 0;
     peer->heard_hello = false;
     if (!planted(PLANTED_CREDIT_OUTLIVES_BOOT))
         credit_send_reset(&peer->credit_out);
@@ -159,6 +161,7 @@ bool admit_frame(struct replica *r, const struct frame *f)
         peer->no_room = f->no_room;
         peer->refuses_writes = f->refuses_writes;
         peer->wants_snapshot = f->wants_snapshot;
+        peer->corrupt = f->corrupt;
         peer->left = peer->left || (!peer->member && f->type != FRAME_HELLO);
     } else {
         admit_count(r, verdict);

@@ -23,6 +23,7 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
     f->no_room = r->raft.no_room;
     f->refuses_writes = r->raft.refuses_writes;
     f->wants_snapshot = r->raft.making.wants;
+    f->corrupt = r->raft.digests.undecided;
     if (needs_credit)
         f->number = credit_send_take(&peer->credit_out);
     f->credit = credit_receive_grant(&peer->credit_in);

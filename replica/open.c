@@ -133,6 +133,7 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
     struct spsc *loaded = carve_ring(c, LOADS_MAX, sizeof(struct load *));
     struct spsc *to_store = carve_ring(c, n->store, sizeof(struct store_item));
     struct spsc *late_reads = carve_ring(c, n->store, sizeof(struct read_slot));
+    struct spsc *digests = carve_ring(c, DIGEST_RING_SLOTS, sizeof(struct state_digest));
     struct spsc *to_tx = carve_ring(c, n->tx, sizeof(struct tx_item));
     void *scratch = carve(c, SCRATCH_BYTES, CACHE_LINE_BYTES);
 
@@ -147,6 +148,7 @@ static void carve_rings(struct carve *c, struct replica *r, const struct replica
     r->loaded = loaded;
     r->to_store = to_store;
     r->late_reads = late_reads;
+    r->digests = digests;
     r->to_tx = to_tx;
     byte_ring_init(&r->scratch, scratch, SCRATCH_BYTES);
 }
@@ -256,6 +258,8 @@ static int check_options(const struct replica_options *o, char *error, size_t er
         wrong = "record memory must hold four of the largest records";
     else if (o->record_payload_bytes_max < REQUEST_FRAME_RECORDS_BYTES)
         wrong = "the largest record must be larger than what a frame of requests becomes";
+    else if (o->digest_every == 0 || (o->digest_every & (o->digest_every - 1)) != 0)
+        wrong = "digests are compared at multiples of a power of two";
     else if (o->window < 2 * RAFT_PROPOSE_MAX)
         wrong = "the window must hold two full proposals";
     else if (o->snapshots.needed_bytes < o->snapshots.trailing_bytes)

@@ -12,6 +12,7 @@
 #include "dataplane/credit.h"
 #include "dataplane/frame.h"
 #include "raftcore/raft_types.h"
+#include "replica/digests.h"
 
 enum {
     CHUNK_WINDOW = 64, /* unacknowledged chunks under way; the width of an acknowledgement's map */
@@ -74,6 +75,8 @@ struct peer {
     bool no_room;         /* it said so last: see room.c */
     bool refuses_writes;  /* likewise, as a leader */
     bool wants_snapshot;  /* likewise: see trigger.c */
+    bool corrupt;         /* likewise: see digests.h */
+    struct state_digest digest; /* what it has at the index of our inquiry */
     bool log_empty;       /* said so to this life of ours */
     bool heard_hello;     /* of this boot: until then nothing else of it counts */
     raft_term boot_term;   /* ours, when we first heard this boot */

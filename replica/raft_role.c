@@ -168,6 +168,9 @@ static void handle_frame(struct replica *r, const struct frame *f)
     case FRAME_SNAPSHOT_WANT:
         admit_count(r, FRAME_UNEXPECTED_VERDICT);
         return;
+    case FRAME_DIGEST:
+        digests_on_frame(r, f);
+        break;
     case FRAME_CREDIT:
         break; /* a grant or a probe: admit_frame() has done it all */
     }
@@ -275,6 +278,7 @@ static void publish_counters(struct replica *r)
     published_set(&counters->convicted, role->convicted + raft_convicted(role->raft));
     published_set(&counters->ignored, role->ignored + raft_ignored(role->raft));
     published_set(&counters->writes_refused, !room_for_writes(r));
+    published_set(&counters->corrupt, digests_corrupt(r));
     published_set(&counters->left_out, bootstrap_left_out(r));
 }
 
@@ -339,6 +343,7 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     work += take_frames(r, r->data, DATA_BURST, false);
     work += loads_poll(r);
     repair_poll(r);
+    digests_poll(r);
     work += requests_poll(r);
     work += admin_poll(r);
     forward_send(r);

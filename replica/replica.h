@@ -47,7 +47,8 @@ enum replica_role {
     X(TWO_LEADERS, "another leader in this leader's own term")                                     \
     X(QUOTA, "the cluster's quota is larger than store.quota_mib in this node's configuration")        \
     X(LOG_DAMAGED, "a record read back from the log is damaged")                                   \
-    X(LOG_BEYOND_REPAIR, "the log is damaged in more places than can be repaired")
+    X(LOG_BEYOND_REPAIR, "the log is damaged in more places than can be repaired")                 \
+    X(DIVERGED, "this node's state is another than that of a majority")
 
 enum replica_stop {
 #define REPLICA_STOP_ENUM(name, text) REPLICA_STOP_##name,
@@ -70,10 +71,14 @@ struct replica_counters {
     struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
     struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */
+    struct published corrupt; /* raft; 1: the states of the members differ, and no majority agrees */
     struct published convicted; /* raft; messages that contradict what their sender had promised */
     struct published left_out;  /* raft; 1: this node was removed, by what it knows or is told */
     struct published ignored;   /* raft; messages whose numbers make no sense, or of no member */
 };
+
+/* How often the members compare their states. */
+enum { DIGEST_EVERY = 4096 };
 
 /* Slots of the rings; each a power of two, at least 2. */
 struct replica_rings {
@@ -125,6 +130,7 @@ struct replica_options {
     uint64_t promote_ns;
     bool lease_reads;
     uint32_t inflight_msgs_max, inflight_bytes_max; /* a peer */
+    uint32_t digest_every;       /* entries: a power of two, DIGEST_EVERY; the simulator takes less */
     uint32_t requests_max;       /* waiting on this node; a power of two */
     uint32_t credit_window;      /* data frames a peer may have under way to us */
     uint32_t gate_max;           /* messages that may wait for the disk */

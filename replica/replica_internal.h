@@ -12,6 +12,7 @@
 #include "dataplane/rx.h"
 #include "dataplane/tx.h"
 #include "replica/admin_table.h"
+#include "replica/digests.h"
 #include "replica/making.h"
 #include "replica/peer.h"
 #include "replica/points.h"
@@ -112,6 +113,7 @@ struct replica_raft {
     raft_index loading; /* the store takes in this snapshot, and gets nothing else; 0: it does not */
     uint8_t *pull_bytes;    /* SNAPSHOT_PULL_BUFFERS chunks */
     uint8_t *serve_bytes;   /* SNAPSHOT_SERVE_BUFFERS chunks */
+    struct digests digests;
     struct request_table requests;
     struct read_table reads;
     struct admin_table admin;
@@ -184,6 +186,7 @@ struct replica_store {
     uint8_t *emit_bytes;    /* SNAPSHOT_EMIT_BUFFERS chunks, used in turn */
     uint64_t emitted;       /* chunks given to persist; see chunks_done */
     uint8_t *load_bytes;    /* SNAPSHOT_LOAD_BUFFERS chunks */
+    struct state_digest digest; /* the newest, if it is still to be told; index 0: none */
 };
 
 struct replica {
@@ -199,6 +202,7 @@ struct replica {
     struct spsc *to_load;                   /* raft -> persist: struct load * to read back */
     struct spsc *loaded;                    /* persist -> raft: struct load *, filled */
     struct spsc *to_store;                  /* struct store_item */
+    struct spsc *digests;                   /* store -> raft: struct state_digest */
     struct spsc *late_reads;                /* store -> raft: struct read_slot, to be confirmed anew */
     struct spsc *to_tx;                     /* struct tx_item */
     struct byte_ring scratch;               /* bodies on their way to tx */
@@ -304,6 +308,12 @@ bool room_for_writes(struct replica *r);
 /* The leader `from` may hand over to this node. */
 bool room_to_lead(struct replica *r, raft_node from);
 
+/* digests.c: see digests.h */
+void digests_poll(struct replica *r);
+void digests_on_frame(struct replica *r, const struct frame *f);
+/* Writes are refused: the state machines differ, and no majority agrees; by us or our leader. */
+bool digests_corrupt(struct replica *r);
+
 /* chunks.c */
 void chunks_on_frame(struct replica *r, const struct frame *f);
 void chunks_on_ack(struct replica *r, const struct frame *f);
@@ -346,6 +356,8 @@ int persist_snapshot_base(struct replica *r, const struct persist_item *item);
 /* persist_role.c, store_role.c, tx_role.c */
 uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);
 uint32_t store_role_poll(struct replica *r, uint64_t now_ns);
+/* What the state comes to now is told to the raft role, for digests.c. */
+void store_role_digest(struct replica *r);
 uint32_t tx_role_poll(struct replica *r);
 
 #endif

@@ -2,12 +2,21 @@
  */
 #include "replica/replica_internal.h"
 
+/* Why no write is taken now; OK: they are. */
+static enum answer_status write_refusal(struct replica *r)
+{
+    if (digests_corrupt(r))
+        return ANSWER_CORRUPT;
+    return room_for_writes(r) ? ANSWER_OK : ANSWER_NO_ROOM;
+}
+
 static void take_write(struct replica *r, const struct request *request)
 {
     struct request_table *t = &r->raft.requests;
+    const enum answer_status refusal = write_refusal(r);
 
-    if (!room_for_writes(r))
-        door_refuse(r, request->tag, ANSWER_NO_ROOM);
+    if (refusal != ANSWER_OK)
+        door_refuse(r, request->tag, refusal);
     else if (request->length > REQUEST_BYTES_MAX || request->length > r->options.record_payload_bytes_max)
         door_refuse(r, request->tag, ANSWER_BAD);
     else if (t->tail - t->head > t->mask)
@@ -208,8 +217,9 @@ uint32_t requests_poll(struct replica *r)
         role->door_next = role->door_next + 1 < r->options.door_count ? role->door_next + 1 : 0;
     }
     work += expire(r);
-    if (!room_for_writes(r))
-        work += refuse_unsent(r, role->now_ns, ANSWER_NO_ROOM);
+    const enum answer_status refusal = write_refusal(r);
+    if (refusal != ANSWER_OK)
+        work += refuse_unsent(r, role->now_ns, refusal);
     follow_term(r);
     ask_reads(r);
     if (raft_role(role->raft) == RAFT_LEADER &&

@@ -76,10 +76,30 @@ static bool work_slice(struct replica *r)
     return false;
 }
 
+/* What the state comes to here is told to the raft role. While its ring is full only the newest waits. */
+static void tell_digest(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+
+    if (role->digest.index != 0 && spsc_push(r->digests, &role->digest, sizeof role->digest, 1) == 1)
+        role->digest.index = 0;
+}
+
+void store_role_digest(struct replica *r)
+{
+    struct replica_store *role = &r->store;
+
+    role->digest = (struct state_digest){store_applied(role->store), store_digest(role->store)};
+    tell_digest(r);
+}
+
 static void entry_done(struct replica *r)
 {
     struct replica_store *role = &r->store;
 
+    if ((store_applied(role->store) & (r->options.digest_every - 1)) == 0 ||
+        record_at(role->at)->type == RECORD_SNAPSHOT)
+        store_role_digest(r);
     role->at += record_bytes(record_at(role->at)->payload_bytes);
     role->entries_left--;
     if (role->entries_left > 0)
@@ -256,6 +276,8 @@ uint32_t store_role_poll(struct replica *r, uint64_t now_ns)
     }
     if (r->options.lease_reads)
         role->arrived = role->popped + spsc_count(r->to_store, r->to_store->mask + 1);
+    if (role->digest.index != 0)
+        tell_digest(r);
     if (work > 0)
         publish(r);
     return work + role->has_held; /* what is held wants another poll soon */

@@ -382,6 +382,7 @@ static void count_answer(struct sim *s, bool change, enum answer_status status)
         break;
     case ANSWER_TIMED_OUT:
     case ANSWER_NO_ROOM:
+    case ANSWER_CORRUPT:
     case ANSWER_BAD:
         check_fail(&s->report, "admin-fate", "an operator is answered %u", status);
         break;

@@ -108,6 +108,7 @@ static void draw_sizes(struct plan *plan, bool calm, struct prng *p)
     o->gate_max = (uint32_t)between_log(p, 8, 256);
     plan->ring_shift_max = (uint32_t)prng_between(p, 1, 6);
     plan->door_slots = power_of_two(p, 1, 6);
+    o->digest_every = 1u << plan->ring_shift_max; /* drawn enough */
 }
 
 /* `options.members` names all nodes that may ever be: they have links from the start. */

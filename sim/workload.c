@@ -265,6 +265,9 @@ static enum history_fate fate_of(struct sim *s, const struct sim_node *n,
     case ANSWER_BAD:
         check_fail(&s->report, "exact-fate", "a well-formed call is refused as bad");
         break;
+    case ANSWER_CORRUPT:
+        check_fail(&s->report, "exact-fate", "the members' states are said to differ");
+        break;
     case ANSWER_NOT_LEADER:
     case ANSWER_REFUSED:
         check_fail(&s->report, "exact-fate", "a call is answered as if it was an admin request");

@@ -114,6 +114,7 @@ static void assert_same(const struct frame *a, const struct frame *b)
     assert_int_equal(a->no_room, b->no_room);
     assert_int_equal(a->refuses_writes, b->refuses_writes);
     assert_int_equal(a->wants_snapshot, b->wants_snapshot);
+    assert_int_equal(a->corrupt, b->corrupt);
     assert_int_equal(a->body_bytes, b->body_bytes);
     if (a->body_bytes > 0)
         assert_memory_equal(a->body, b->body, a->body_bytes);
@@ -123,6 +124,11 @@ static void assert_same(const struct frame *a, const struct frame *b)
         assert_same_chunk(&a->chunk, &b->chunk);
     if (a->type == FRAME_REPAIR_ASK || a->type == FRAME_REPAIR)
         assert_same_repair(&a->repair, &b->repair);
+    if (a->type == FRAME_DIGEST) {
+        assert_int_equal(a->digest.kind, b->digest.kind);
+        assert_int_equal(a->digest.index, b->digest.index);
+        assert_int_equal(a->digest.digest, b->digest.digest);
+    }
     if (a->type >= FRAME_SNAPSHOT_OFFER)
         assert_same_snapshot(&a->snapshot, &b->snapshot);
     if (a->type == FRAME_FORWARD || a->type == FRAME_FORWARD_ACK) {
@@ -160,7 +166,7 @@ static void every_type_comes_back(void **state)
 
     prng_seed(&p, 1);
     for (uint32_t i = 0; i < ROUNDS; i++) {
-        for (uint8_t type = FRAME_RAFT; type <= FRAME_SNAPSHOT_WANT; type++) {
+        for (uint8_t type = FRAME_RAFT; type <= FRAME_DIGEST; type++) {
             struct frame in;
             struct frame out;
             sample_frame(&p, type, &in, body);
@@ -183,7 +189,7 @@ static void control_is_all_but_entries_forwards_and_pieces(void **state)
         f.raft.type = type;
         assert_int_equal(frame_is_control(&f), type != RAFT_MSG_APPEND);
     }
-    for (uint8_t type = FRAME_HELLO; type <= FRAME_SNAPSHOT_WANT; type++) {
+    for (uint8_t type = FRAME_HELLO; type <= FRAME_DIGEST; type++) {
         f.type = type;
         const bool data =
             type == FRAME_FORWARD || type == FRAME_CHUNK || type == FRAME_SNAPSHOT_PIECE;
@@ -199,7 +205,7 @@ static void every_turned_bit_is_seen(void **state)
     struct prng p;
 
     prng_seed(&p, 2);
-    for (uint8_t type = FRAME_RAFT; type <= FRAME_SNAPSHOT_WANT; type++) {
+    for (uint8_t type = FRAME_RAFT; type <= FRAME_DIGEST; type++) {
         const uint32_t length = sample_encoded(&p, type, bytes);
         for (uint32_t bit = MACS_BYTES * 8; bit < length * 8; bit++) {
             bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -219,7 +225,7 @@ static void every_truncation_is_seen(void **state)
     struct prng p;
 
     prng_seed(&p, 3);
-    for (uint8_t type = FRAME_RAFT; type <= FRAME_SNAPSHOT_WANT; type++) {
+    for (uint8_t type = FRAME_RAFT; type <= FRAME_DIGEST; type++) {
         const uint32_t length = sample_encoded(&p, type, bytes);
         for (uint32_t cut = 0; cut < length; cut++) {
             uint8_t *const block = malloc(cut > 0 ? cut : 1);
@@ -276,7 +282,7 @@ struct broken {
 
 static const struct broken broken[] = {
     {FRAME_CREDIT, HEADER + 5, 0, 1},           /* unknown types */
-    {FRAME_CREDIT, HEADER + 5, FRAME_SNAPSHOT_WANT + 1, 1},
+    {FRAME_CREDIT, HEADER + 5, FRAME_DIGEST + 1, 1},
     {FRAME_HELLO, HEADER + 5, FRAME_SNAPSHOT_OFFER, 1}, /* one without a body */
     {FRAME_CREDIT, HEADER + 6, 1, 2},           /* group */
     {FRAME_CREDIT, HEADER + 16, 0, 2},          /* nobody sends */
@@ -285,7 +291,7 @@ static const struct broken broken[] = {
     {FRAME_CREDIT, HEADER + 24, 0, 8},
     {FRAME_CREDIT, HEADER + 32, 0, 8},          /* a target unknown, and no HELLO */
     {FRAME_CREDIT, HEADER + 44, 8, 4},          /* a body that is not there */
-    {FRAME_CREDIT, HEADER + 68, 8, 4},          /* a flag without a meaning */
+    {FRAME_CREDIT, HEADER + 68, 16, 4},         /* a flag without a meaning */
     {FRAME_CREDIT, HEADER + 68, 1u << 31, 4},
     {FRAME_CREDIT, HEADER + 72, 1, 4},
     {FRAME_CREDIT, HEADER + 76, 1, 4},
@@ -400,6 +406,12 @@ static const struct broken broken[] = {
     {FRAME_SNAPSHOT_WANT, FIXED + 24, 1, 8},
     {FRAME_SNAPSHOT_WANT, FIXED + 56, 1, 8},
     {FRAME_SNAPSHOT_WANT, FIXED + 88, 1, 8},
+    {FRAME_DIGEST, FIXED, FRAME_DIGEST_VERDICT + 1, 1},
+    {FRAME_DIGEST, FIXED + 1, 1, 1},
+    {FRAME_DIGEST, FIXED + 8, 0, 8},
+    {FRAME_DIGEST, FIXED + 8, TOO_HIGH, 8},
+    {FRAME_DIGEST, FIXED + 24, 1, 8},
+    {FRAME_DIGEST, FIXED + 88, 1, 8},
 };
 
 static void every_field_has_its_range(void **state)
@@ -478,7 +490,7 @@ static void a_million_mutations(void **state)
         uint8_t again[PORT_FRAME_BYTES_MAX];
         struct frame f;
         const uint32_t length =
-            sample_encoded(&p, (uint8_t)prng_between(&p, FRAME_RAFT, FRAME_SNAPSHOT_WANT), bytes);
+            sample_encoded(&p, (uint8_t)prng_between(&p, FRAME_RAFT, FRAME_DIGEST), bytes);
         const uint32_t changes = (uint32_t)prng_between(&p, 1, 3);
         for (uint32_t change = 0; change < changes; change++)
             bytes[prng_between(&p, HEADER, length - 1)] = (uint8_t)prng_next(&p);

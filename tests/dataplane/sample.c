@@ -154,6 +154,14 @@ static void sample_snapshot(struct prng *p, struct frame *f, uint8_t *body)
     fill(p, body, f->body_bytes);
 }
 
+static void sample_digest(struct prng *p, struct frame *f)
+{
+    f->digest.kind = (uint8_t)prng_between(p, FRAME_DIGEST_REPORT, FRAME_DIGEST_VERDICT);
+    f->digest.index = prng_between(p, 1, RAFT_WORD_MAX);
+    if (f->digest.kind != FRAME_DIGEST_ASK)
+        f->digest.digest = prng_next(p);
+}
+
 void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
 {
     memset(f, 0, sizeof *f);
@@ -168,6 +176,7 @@ void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
     f->credit = prng_next(p);
     f->no_room = prng_chance(p, 500000);
     f->refuses_writes = prng_chance(p, 500000);
+    f->corrupt = prng_chance(p, 500000);
     f->wants_snapshot = prng_chance(p, 500000);
     f->body = body;
 
@@ -187,6 +196,8 @@ void sample_frame(struct prng *p, uint8_t type, struct frame *f, uint8_t *body)
         sample_chunk(p, f, body);
     else if (type == FRAME_REPAIR_ASK || type == FRAME_REPAIR)
         sample_repair(p, f, body);
+    else if (type == FRAME_DIGEST)
+        sample_digest(p, f);
     else if (type >= FRAME_SNAPSHOT_OFFER)
         sample_snapshot(p, f, body);
     if (f->body_bytes == 0)
