@@ -105,6 +105,7 @@
     X(TX_RING_FULL, "what a step sends does not fit into the ring to tx")                       \
     X(PERSIST_RING_FULL, "a step waits for the ring to persist")                                \
     X(TRANSFER_FOR_ROOM, "a leader whose disk is full hands over to a voter that has room")     \
+    X(BELOW_RESERVE, "the log has room, the disk is below its reserve")                         \
     X(LOG_FULL, "entries wait for room in the log, votes go on")                                \
     X(PROPOSAL_WINDOW_FULL, "proposals wait for unflushed ones")                                \
     X(MEMORY_FULL, "record memory has no room: a reader is behind")                             \
@@ -159,6 +160,7 @@
     X(BATCH_CLOSED_FULL, "a batch is closed because it is full")                                \
     X(SEGMENT_AWAITED, "a batch waits for the next segment")                                    \
     X(ZEROS_LEFT_OUT, "a new segment is used without all of its zeros")                         \
+    X(RESERVE_KEPT, "no segment is made: it would take the room of a snapshot")                 \
     X(ROLL_IN_FLIGHT, "a segment is rolled while a batch of the old one is in flight")          \
     X(FLUSHED_OUT_OF_ORDER, "a batch is flushed before an older one")                           \
     X(IDLE_MARK, "an idle log writes its durable mark")                                         \
@@ -167,7 +169,8 @@
     X(DEAD_FILE_REMOVED, "a start removes a file that an interrupted one left")                 \
     X(LATE_WRITE_LANDED, "a write of a dead process lands while the next one runs")             \
     X(REPLAY_REPLACED, "a start meets an entry that a later one replaced")                      \
-    X(READ_REPLACED, "a read passes over an entry that was replaced")
+    X(READ_REPLACED, "a read passes over an entry that was replaced")                           \
+    X(SPARE_GIVEN_UP, "an old segment is removed: the disk is below its reserve")
 
 enum mark {
 #define MARK_ENUM(name, text) MARK_##name,

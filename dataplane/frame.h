@@ -160,7 +160,7 @@ struct frame {
     uint64_t target_incarnation; /* as the sender knows it; 0: unknown, HELLO only */
     uint64_t number; /* of frames that need credit, from 1; 0: control */
     uint64_t credit; /* highest number the other may send to us, for the pair of boots */
-    bool no_room;        /* the sender's disk has no room for its log */
+    bool no_room;        /* the sender's disk has no room for its log, or is below its reserve */
     bool refuses_writes; /* the sender leads, and too few of the voters have room */
     bool wants_snapshot; /* the sender's log has grown so long that it wants a snapshot point */
     bool corrupt;        /* the sender leads, and the members' states differ without a majority */

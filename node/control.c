@@ -5,6 +5,7 @@
 #include "node/admin_desk.h"
 #include "node/admin_text.h"
 #include "node/control_socket.h"
+#include "node/disk_watch.h"
 #include "node/exit_code.h"
 #include "node/report.h"
 
@@ -25,8 +26,6 @@ enum {
     ANSWER_TURN_MS = 2,            /* and while the raft role owes an answer */
     HANDOVER_ELECTIONS = 2,        /* longest election timeouts that handing over may take */
     DRAIN_NS = 1000 * 1000 * 1000, /* how long clients may take to leave */
-    /* A segment is in the making for less time than this, unless there is no room for it. */
-    NO_ROOM_NS = 1000 * 1000 * 1000,
     BEGINNING_NS = 1000 * 1000 * 1000,
 };
 
@@ -42,9 +41,8 @@ struct control {
     uint64_t handover_until_ns; /* 0: not ending by handing over */
     uint64_t drain_until_ns;
     uint64_t role, leader, term; /* as last said */
-    uint64_t room_ns;            /* when there last was room for the log */
-    bool no_room;                /* as last said */
-    uint64_t holes;              /* likewise */
+    struct disk_watch disk;
+    uint64_t holes; /* as last said */
     uint64_t begun_ns;
     bool said_waiting, said_foreign, said_convicted, said_corrupt;
 };
@@ -190,25 +188,12 @@ static void watch_role(struct control *c)
         say(c, "%s in term %" PRIu64 ", no leader known", report_role_name(role), term);
 }
 
-/* A full disk stops writes, and nothing else; whoever wonders why finds it in the log. */
 static void watch_disk(struct control *c)
 {
-    const uint64_t now_ns = lcore_clock_ns();
-    const struct config *config = c->node->config;
+    char sentence[DISK_WATCH_BYTES];
 
-    if (published_get(&c->node->counters->no_room) == 0)
-        c->room_ns = now_ns;
-    const bool no_room = now_ns - c->room_ns > NO_ROOM_NS;
-    if (no_room == c->no_room)
-        return;
-    c->no_room = no_room;
-    if (no_room)
-        say(c,
-            "no room in %s for the next %" PRIu64 " MiB of log: no writes are taken until there "
-            "is; make room on that file system",
-            config->data, (uint64_t)config->log.segment_mib);
-    else
-        say(c, "there is room in %s again: writes are taken", config->data);
+    if (disk_watch_turn(&c->disk, c->node, lcore_clock_ns(), sentence))
+        say(c, "%s", sentence);
 }
 
 /* A damaged log is repaired from the other nodes; what a disk does is the operator's business. */
@@ -383,7 +368,7 @@ int control_run(struct node *n, int signal_fd, int listen_fd)
         .signal_fd = signal_fd,
         .listen_fd = listen_fd,
         .desk = {.node = n},
-        .room_ns = lcore_clock_ns(),
+        .disk = {.room_ns = lcore_clock_ns()},
         .begun_ns = lcore_clock_ns(),
     };
     const int result = open_epoll(&c);

@@ -2,6 +2,7 @@
 #include "node/config.h"
 #include "node/control.h"
 #include "node/control_socket.h"
+#include "node/disk_watch.h"
 #include "node/exit_code.h"
 #include "node/init.h"
 #include "node/inspect.h"
@@ -248,6 +249,7 @@ static int command_check(const struct config *config)
     if (joins > 0)
         printf(", %u to join", joins);
     printf(": no mistakes\n");
+    disk_watch_check(config, stderr);
     return EXIT_OK;
 }
 

@@ -4,7 +4,8 @@
  *            a cookie and complete in any order. A WRITE_DSYNC covers just its own range; a SYNC
  *            covers writes that had completed before it was submitted.
  * Control    CREATE, REMOVE and RENAME touch directories: the disk's control thread does them, with all
- *            flushes that make them last, and they complete like the others.
+ *            flushes that make them last, and they complete like the others. It answers FREE too: real
+ *            file systems do so behind those that came before it.
  * Unfinished A name that ends in DISK_UNFINISHED: a start removes such files before it looks at any other, so
  *            that a crash leaves no half of a file. Who makes one bare writes it, flushes it (SYNC), and
  *            gives it its name (RENAME); then it is there for good.
@@ -46,6 +47,7 @@ enum disk_op_kind {
     DISK_OP_REMOVE, /* name: unlink, directory flush; the slot is closed */
     DISK_OP_RENAME, /* from, name: the slot's file has another name, directory flush; replaces. Before
                        that it is cut to `length`, flushed, unless length is 0 */
+    DISK_OP_FREE,   /* the result is how many bytes new files may take on the file system */
 };
 
 struct disk_op {

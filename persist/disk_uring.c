@@ -271,7 +271,8 @@ static void set_file(struct disk *d, uint32_t slot, int fd)
 /* The control thread's. */
 static bool is_control(const struct disk_op *op)
 {
-    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE || op->kind == DISK_OP_RENAME;
+    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE ||
+           op->kind == DISK_OP_RENAME || op->kind == DISK_OP_FREE;
 }
 
 static struct disk_job job_of(struct disk *d, const struct disk_op *op)
@@ -308,7 +309,7 @@ static int64_t perform_now(struct disk *d, const struct disk_op *op)
     ssize_t result = -1;
 
     ASSERT(!d->enabled);
-    if (d->read_only && op->kind != DISK_OP_READ)
+    if (d->read_only && op->kind != DISK_OP_READ && op->kind != DISK_OP_FREE)
         return -EROFS;
     switch ((enum disk_op_kind)op->kind) {
     case DISK_OP_WRITE:
@@ -325,7 +326,8 @@ static int64_t perform_now(struct disk *d, const struct disk_op *op)
         break;
     case DISK_OP_CREATE:
     case DISK_OP_REMOVE:
-    case DISK_OP_RENAME: {
+    case DISK_OP_RENAME:
+    case DISK_OP_FREE: {
         const struct disk_job job = job_of(d, op);
         const struct disk_job_done done = disk_control_perform(&d->control, &job);
         install_file(d, op->slot, done.fd);
@@ -388,6 +390,7 @@ static void prepare_sqe(const struct disk *d, const struct disk_op *op, struct i
     case DISK_OP_CREATE:
     case DISK_OP_REMOVE:
     case DISK_OP_RENAME:
+    case DISK_OP_FREE:
         ASSERT(false); /* not through the ring */
     }
     sqe->flags = IOSQE_FIXED_FILE;

@@ -20,6 +20,7 @@
  * So the log never waits for zeros, and as they are over before the file is flushed and has its name,
  * none is on its way to a segment that has batches.
  *
+ * A new file leaves the largest snapshot its room (reserve.h), or is not made, and tried again later.
  * A file for which the disk has no room is dropped and tried again later with a new one. A spare whose
  * name could not be changed may have either: it is left alone, and the next start removes it. Any other
  * error, or a header that can't be written, is a failure of the log: the disk under the batches is the
@@ -89,6 +90,10 @@ static uint32_t begin_creating(struct wal *w)
 
     if (slot == 0)
         return 0;
+    if (!reserve_grants(w->reserve, op.length)) {
+        w->prepare.retry_ns = w->now_ns + WAL_PREPARE_RETRY_NS;
+        return 0;
+    }
     segment_name_unfinished(op.name, w->generation_next);
     if (disk_submit(w->disk, &op) != 0)
         return 0;

@@ -83,6 +83,18 @@ const struct wal_segment *wal_recycle_peek(const struct wal *w)
     return w->recycle.spare_count > 0 ? &w->recycle.spare[w->recycle.spare_count - 1] : NULL;
 }
 
+bool wal_recycle_give_up(struct wal *w)
+{
+    const struct wal_segment *spare = wal_recycle_peek(w);
+
+    ASSERT(spare != NULL);
+    if (!submit_removal(w, spare))
+        return false;
+    wal_recycle_pop(w);
+    w->counters.removed++;
+    return true;
+}
+
 void wal_recycle_pop(struct wal *w)
 {
     ASSERT(w->recycle.spare_count > 0);

@@ -88,6 +88,21 @@ uint32_t snapshot_old_poll(struct snapshots *s)
     return 1;
 }
 
+uint64_t snapshot_held_bytes(const struct snapshots *s)
+{
+    const struct snapshot_writer *w = &s->writer;
+    const bool drops = w->step >= SNAPSHOT_STEP_DRAIN;
+    const enum snapshot_step step = drops ? w->dropped_at : w->step;
+    const uint64_t old = s->old.state == SNAPSHOT_OLD_NONE ? 0 : s->old.file_bytes;
+
+    ASSERT(step < SNAPSHOT_STEP_DRAIN);
+    if (step <= SNAPSHOT_STEP_CREATE)
+        return old;
+    /* With its name it is cut to its length. */
+    const uint64_t content = step == SNAPSHOT_STEP_WAIT ? w->file.header.bytes : w->room;
+    return old + snapshot_file_bytes(content, s->options.chunk_bytes);
+}
+
 /* What is to be written into the file before, and is not in flight, is of the past. */
 static void forget_repair(struct snapshots *s)
 {
@@ -98,6 +113,20 @@ static void forget_repair(struct snapshots *s)
         return;
     s->repair.state = SNAPSHOT_MEND_NONE;
     s->repair.result = -ENOENT;
+}
+
+struct snapshot_old snapshot_old_of(const struct snapshots *s)
+{
+    const struct snapshot_header *h = &s->current.header;
+    const bool known = s->condition == SNAPSHOT_WHOLE; /* else its header is not to be relied on */
+
+    ASSERT(s->condition != SNAPSHOT_NONE);
+    return (struct snapshot_old){
+        .state = SNAPSHOT_OLD_THERE,
+        .slot = s->current.slot,
+        .index = h->index,
+        .file_bytes = known ? snapshot_file_bytes(h->bytes, h->chunk_bytes) : 0,
+    };
 }
 
 void snapshot_promote(struct snapshots *s)
@@ -111,7 +140,7 @@ void snapshot_promote(struct snapshots *s)
     if (s->condition == SNAPSHOT_WHOLE || s->condition == SNAPSHOT_DAMAGED) {
         ASSERT(s->old.state == SNAPSHOT_OLD_NONE || planted(PLANTED_SNAPSHOT_REMOVED_EARLY));
         if (!planted(PLANTED_SNAPSHOT_REMOVED_EARLY))
-            s->old = (struct snapshot_old){SNAPSHOT_OLD_THERE, before.slot, before.header.index};
+            s->old = snapshot_old_of(s);
     }
     s->current = w->file;
     snapshot_readers_forget(s);

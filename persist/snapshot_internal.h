@@ -88,6 +88,7 @@ struct snapshot_old {
     enum { SNAPSHOT_OLD_NONE, SNAPSHOT_OLD_THERE, SNAPSHOT_OLD_REMOVING } state;
     uint32_t slot;
     raft_index index;
+    uint64_t file_bytes; /* 0: not known */
 };
 
 /* Chunks that one operation reads. */
@@ -159,6 +160,10 @@ bool snapshot_lacks_room(struct snapshots *s, int64_t result);
 /* A completion of ours. */
 void snapshots_on_done(struct snapshots *s, uint64_t number, int64_t result);
 uint32_t snapshot_old_poll(struct snapshots *s);
+/* Room that the file in the making has taken, and that one that goes will give back. */
+uint64_t snapshot_held_bytes(const struct snapshots *s);
+/* The current one, to be removed. */
+struct snapshot_old snapshot_old_of(const struct snapshots *s);
 /* What was written is the current one from here on. */
 void snapshot_promote(struct snapshots *s);
 /* For wal_set_base(): a manifest may name this. */

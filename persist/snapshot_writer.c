@@ -421,8 +421,7 @@ static void on_named(struct snapshots *s)
     ASSERT(s->writer.may_be_named);
     s->writer.step = SNAPSHOT_STEP_WAIT;
     if (planted(PLANTED_SNAPSHOT_REMOVED_EARLY) && s->condition == SNAPSHOT_WHOLE)
-        s->old =
-            (struct snapshot_old){SNAPSHOT_OLD_THERE, s->current.slot, s->current.header.index};
+        s->old = snapshot_old_of(s);
     /* The manifest names it already: it takes the place of one that was damaged. */
     if (s->writer.file.header.index == s->w->manifest.snapshot_index)
         snapshot_promote(s);

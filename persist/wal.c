@@ -600,6 +600,9 @@ void wal_on_done(struct wal *w, const struct disk_done *done)
     case WAL_OP_SNAPSHOT:
         snapshots_on_done(w->snapshots, number, done->result);
         return;
+    case WAL_OP_RESERVE:
+        reserve_on_look(w->reserve, done->result);
+        return;
     }
     ASSERT(false); /* nobody else submits to our disk */
 }

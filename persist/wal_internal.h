@@ -8,6 +8,7 @@
  *   holes.c     entries that can't be read, and what fills them again
  *   view.c      what the log contains: last entry, term runs, configurations
  *   places.c    where an entry lies: sparse, bounded
+ *   reserve.c   room that is left to snapshots
  *   reader.c    old records back from disk
  *   snapshot_*  the files that a base names: snapshot_internal.h
  *
@@ -54,6 +55,7 @@ enum wal_op {
     WAL_OP_BASE,
     WAL_OP_REMOVE,   /* the rest is a slot */
     WAL_OP_SNAPSHOT, /* the rest is enum snapshot_op */
+    WAL_OP_RESERVE,  /* a look */
 };
 enum { WAL_OP_SHIFT = 56 };
 
@@ -221,12 +223,14 @@ struct wal_reader {
     uint64_t needed_bytes; /* the part of it that the next step takes */
 };
 
+struct reserve;
 struct snapshots;
 
 struct wal {
     struct disk *disk;
     struct snapshots
         *snapshots;     /* NULL: not opened; then the caller vouches for what a base names */
+    struct reserve *reserve; /* NULL: not opened; all room is the log's */
     struct share share; /* of the disk, for what is not the log */
     struct wal_options options;
     int failed;
@@ -365,6 +369,12 @@ void wal_recycle_on_removed(struct wal *w, uint32_t slot);
 /* A spare that can be used again, or NULL; pop takes it out of the store. */
 const struct wal_segment *wal_recycle_peek(const struct wal *w);
 void wal_recycle_pop(struct wal *w);
+/* The spare that would be used next is removed. False: the disk takes no operation now. */
+bool wal_recycle_give_up(struct wal *w);
+
+/* reserve.c. A new file of the log may take so much: it does now. `r` NULL: anything. */
+bool reserve_grants(struct reserve *r, uint64_t bytes);
+void reserve_on_look(struct reserve *r, int64_t result);
 
 /* reader.c */
 void wal_reader_on_done(struct wal *w, int64_t result);

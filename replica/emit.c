@@ -20,7 +20,7 @@ bool emit_frame(struct replica *r, struct peer *peer, struct frame *f, raft_seq 
     f->target = peer->node;
     f->target_boot = peer->boot;
     f->target_incarnation = peer->incarnation;
-    f->no_room = r->raft.no_room;
+    f->no_room = room_lacks(r);
     f->refuses_writes = r->raft.refuses_writes;
     f->wants_snapshot = r->raft.making.wants;
     f->corrupt = r->raft.digests.undecided;

@@ -235,6 +235,11 @@ static struct replica *lay_out(struct carve *c, const struct replica_options *o,
     return r;
 }
 
+uint64_t replica_snapshot_file_bytes(const struct replica_options *options)
+{
+    return snapshot_file_bytes(snapshot_bytes_max(options), options->snapshots.chunk_bytes);
+}
+
 size_t replica_bytes(const struct replica_options *options)
 {
     struct carve c = {.base = NULL};
@@ -442,6 +447,7 @@ int replica_open(struct replica **out, void *memory, const struct replica_option
     rc = open_disk(r, &areas, &found, error, error_bytes);
     if (rc != 0)
         return rc;
+    reserve_open(&r->persist.reserve, r->persist.wal, replica_snapshot_file_bytes(options));
     open_peers(r);
     open_roles(r);
     rc = open_core(r, &found, error, error_bytes);
@@ -480,10 +486,7 @@ uint64_t replica_next_timer(const struct replica *r, enum replica_role role)
 {
     if (role == REPLICA_RAFT)
         return raft_role_next_timer(r);
-    if (role == REPLICA_PERSIST) {
-        const uint64_t log = wal_next_ns(r->persist.wal);
-        const uint64_t snapshots = snapshots_next_ns(r->persist.snapshot.snapshots);
-        return log < snapshots ? log : snapshots;
-    }
+    if (role == REPLICA_PERSIST)
+        return persist_role_next_timer(r);
     return UINT64_MAX;
 }

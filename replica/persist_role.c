@@ -75,6 +75,16 @@ static uint32_t finish_read(struct replica *r)
     return 1;
 }
 
+static void publish_reserve(struct replica *r)
+{
+    const struct reserve_report report = reserve_report(&r->persist.reserve);
+
+    published_set(&r->options.counters->disk_free, report.free_bytes);
+    published_set(&r->options.counters->disk_reserve, report.needed_bytes);
+    published_set(&r->options.counters->below_reserve, report.lacks);
+    published_set(&r->below_reserve, report.lacks);
+}
+
 static void publish(struct replica *r)
 {
     struct wal *wal = r->persist.wal;
@@ -85,6 +95,7 @@ static void publish(struct replica *r)
     published_set(&r->disk_room, r->persist.taken_bytes + wal_room(wal));
     published_set(&r->log_cramped, 2 * wal_span(wal).segments > WAL_SEGMENTS_MAX);
     published_set(&r->options.counters->no_room, !wal_has_room(wal));
+    publish_reserve(r);
     published_set(&r->options.counters->flushes, counters->flushes);
     published_set(&r->options.counters->flushed_bytes, counters->bytes);
     published_set(&r->options.counters->flush_ns, counters->flush_ns_last);
@@ -101,6 +112,7 @@ uint32_t persist_role_poll(struct replica *r, uint64_t now_ns)
     work = take_steps(r);
     work += wal_poll(role->wal, now_ns);
     work += persist_snapshot_poll(r, now_ns);
+    work += reserve_poll(&role->reserve, now_ns);
     work += begin_read(r);
     work += finish_read(r);
     if (wal_failed(role->wal) != 0) {
@@ -110,4 +122,18 @@ uint32_t persist_role_poll(struct replica *r, uint64_t now_ns)
     if (work > 0)
         publish(r);
     return work;
+}
+
+uint64_t persist_role_next_timer(const struct replica *r)
+{
+    const uint64_t next[] = {
+        wal_next_ns(r->persist.wal),
+        snapshots_next_ns(r->persist.snapshot.snapshots),
+        reserve_next_ns(&r->persist.reserve),
+    };
+    uint64_t first = UINT64_MAX;
+
+    for (uint32_t i = 0; i < sizeof next / sizeof next[0]; i++)
+        first = next[i] < first ? next[i] : first;
+    return first;
 }

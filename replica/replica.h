@@ -69,6 +69,10 @@ struct replica_counters {
     struct published holes;    /* raft; places of the log that can't be read and are being repaired */
     struct published repaired; /* raft; entries that came back from peers since the start */
     struct published no_room; /* persist; 1: no next segment is there, so no entries are taken */
+    /* persist; what new files may take on the file system, and what should be left of it for the largest
+     * snapshot and the next segments: persist/reserve.h. */
+    struct published disk_free, disk_reserve;
+    struct published below_reserve; /* persist; 1: the one is less than the other */
     struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */
     struct published corrupt; /* raft; 1: the states of the members differ, and no majority agrees */
@@ -146,6 +150,8 @@ struct replica_options {
     struct request_door *door[REQUEST_DOORS_MAX];
 };
 
+/* What the file of the largest snapshot takes on disk. */
+uint64_t replica_snapshot_file_bytes(const struct replica_options *options);
 size_t replica_bytes(const struct replica_options *options);
 /* Recovers the log (long for a large one) and takes the role of a follower. 0, or a negative errno
  * with a sentence in `error`. */

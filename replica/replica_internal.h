@@ -11,6 +11,7 @@
 #include "dataplane/credit.h"
 #include "dataplane/rx.h"
 #include "dataplane/tx.h"
+#include "persist/reserve.h"
 #include "replica/admin_table.h"
 #include "replica/digests.h"
 #include "replica/making.h"
@@ -92,6 +93,7 @@ struct replica_raft {
     uint64_t room_ns;       /* when the log last had room for the largest step */
     bool had_room;          /* it had, since the start */
     bool no_room;           /* that is long ago: see room.c */
+    bool below_reserve;     /* the disk is: likewise */
     uint64_t needed_ns;     /* when another leader would have been no better */
     uint64_t handover_ns;   /* no handing over for want of room before */
     bool refuses_writes;    /* as a leader: too few voters could store them */
@@ -152,6 +154,7 @@ struct replica_persist {
     struct wal *wal;
     struct persist_item pending; /* popped, but the log had no buffer */
     bool has_pending;
+    struct reserve reserve;
     uint64_t taken_bytes; /* persist_cost() of all steps that the log has taken */
     struct load *reading;
     struct wal_read read;
@@ -219,6 +222,7 @@ struct replica {
      * what is on its way is not promised twice, and no step of records waits in the log for room
      * while votes stand behind it. */
     struct published disk_room;
+    struct published below_reserve;   /* persist: 1, the file system has less than persist/reserve.h wants */
     struct published repairs_durable; /* persist: see wal_repairs_durable() */
     struct published log_failed;      /* persist: enum replica_stop */
     struct published store_failed;    /* store: likewise */
@@ -303,6 +307,8 @@ bool forward_take_one(struct replica *r, struct peer *peer, const struct frame_c
 
 /* room.c: is there room for the log, here and on the disks of a majority. Once a poll: */
 void room_poll(struct replica *r);
+/* What this node says of itself: its log has no room, or its disk is below the reserve. */
+bool room_lacks(const struct replica *r);
 /* Writes may be taken, as far as this node and its leader know. */
 bool room_for_writes(struct replica *r);
 /* The leader `from` may hand over to this node. */
@@ -355,6 +361,7 @@ int persist_snapshot_base(struct replica *r, const struct persist_item *item);
 
 /* persist_role.c, store_role.c, tx_role.c */
 uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);
+uint64_t persist_role_next_timer(const struct replica *r);
 uint32_t store_role_poll(struct replica *r, uint64_t now_ns);
 /* What the state comes to now is told to the raft role, for digests.c. */
 void store_role_digest(struct replica *r);

@@ -1,7 +1,9 @@
 /* replica/room.c: is there room for the log here, and on the disks of a majority.
  *
  * A node whose log has had no room for longer than an election takes says so in each of its frames,
- * and has room again at once when there is; between two segments there is none for a moment. From
+ * and has room again at once when there is; between two segments there is none for a moment. A node
+ * whose disk is below its reserve (persist/reserve.h) says the same, though it goes on taking entries as
+ * long as segments are prepared: writes end while there is still room for the snapshot that will make more. From
  * that a leader knows whether what it proposes can be stored, and says in its own frames when it
  * refuses writes. So every node refuses at its own door, and nothing is left in doubt.
  *
@@ -20,12 +22,17 @@ enum {
     HANDOVER_AGAIN = 32, /* and between two attempts */
 };
 
+bool room_lacks(const struct replica *r)
+{
+    return r->raft.no_room || r->raft.below_reserve;
+}
+
 static bool says_full(struct replica *r, raft_node node)
 {
     const struct peer *peer = peer_of(r, node);
 
     if (node == r->options.node)
-        return r->raft.no_room;
+        return room_lacks(r);
     return peer != NULL && peer->no_room; /* who has said nothing is not known to lack it */
 }
 
@@ -109,6 +116,8 @@ void room_poll(struct replica *r)
     /* A start fills its first segment with zeros at the background's pace: that is no full disk yet. */
     const uint32_t patience = role->had_room ? 1 : FIRST_ROOM;
     role->no_room = role->now_ns - role->room_ns > patience * r->options.election_max_ns;
+    role->below_reserve = published_get(&r->below_reserve) != 0;
+    MARK_IF(role->below_reserve && !role->no_room, BELOW_RESERVE);
     /* Without room of its own a leader can propose nothing, whoever else has some. */
     role->refuses_writes =
         raft_role(role->raft) == RAFT_LEADER &&
@@ -134,5 +143,5 @@ bool room_to_lead(struct replica *r, raft_node from)
     const struct peer *leader = peer_of(r, from);
 
     ASSERT(leader != NULL); /* admitted */
-    return !r->raft.no_room || leader->refuses_writes;
+    return !room_lacks(r) || leader->refuses_writes;
 }

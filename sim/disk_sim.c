@@ -359,6 +359,15 @@ static int64_t do_rename(struct disk *d, struct pending *p)
     return 0;
 }
 
+/* All that the limit leaves; without one more than anybody asks for. */
+static int64_t free_bytes(const struct disk *d)
+{
+    const uint64_t most = d->options.bytes_max == 0 ? INT64_MAX : d->options.bytes_max;
+
+    ASSERT(most <= INT64_MAX);
+    return most > d->bytes_used ? (int64_t)(most - d->bytes_used) : 0;
+}
+
 int64_t disk_sim_perform(struct disk *d, struct pending *p)
 {
     switch ((enum disk_op_kind)p->op.kind) {
@@ -379,24 +388,32 @@ int64_t disk_sim_perform(struct disk *d, struct pending *p)
         return do_remove(d, p);
     case DISK_OP_RENAME:
         return do_rename(d, p);
+    case DISK_OP_FREE:
+        return free_bytes(d);
     }
     ASSERT(false);
     return -EINVAL;
 }
 
-static bool touches_directory(const struct disk_op *op)
+static bool is_control(const struct disk_op *op)
 {
-    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE || op->kind == DISK_OP_RENAME;
+    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE ||
+           op->kind == DISK_OP_RENAME || op->kind == DISK_OP_FREE;
 }
 
 static bool fault_means(const struct disk *d, const struct pending *p)
 {
     const struct disk_sim_fault *f = &d->fault;
-    const char *const name = touches_directory(&p->op) ? p->op.name : d->file[p->file].name;
+    const char *const name = is_control(&p->op) ? p->op.name : d->file[p->file].name;
 
     if (f->nth == 0 || (f->kind != p->op.kind && !f->any_kind))
         return false;
     return f->prefix == NULL || strncmp(name, f->prefix, strlen(f->prefix)) == 0;
+}
+
+static bool only_looks(const struct pending *p)
+{
+    return p->op.kind == DISK_OP_READ || p->op.kind == DISK_OP_FREE;
 }
 
 /* True when an ordered fault takes the place of the operation's own outcome. */
@@ -404,7 +421,7 @@ static bool fault_applies(struct disk *d, const struct pending *p)
 {
     if (d->fail_all_after > 0 && --d->fail_all_after == 0)
         d->dead = true;
-    if (d->die_at > 0 && p->op.kind != DISK_OP_READ && --d->die_at == 0) {
+    if (d->die_at > 0 && !only_looks(p) && --d->die_at == 0) {
         d->dead = true;
         d->keeps = true;
     }
@@ -525,7 +542,7 @@ uint64_t disk_sim_next_ns(const struct disk *d)
 /* The file of a fresh slot is found at submission: what the slot means later is another file. */
 static uint32_t file_at_submit(const struct disk *d, const struct disk_op *op)
 {
-    if (touches_directory(op))
+    if (is_control(op))
         return FILES_MAX;
     ASSERT(d->slot_file[op->slot] != 0);
     const uint32_t file = d->slot_file[op->slot] - 1;
@@ -538,7 +555,7 @@ static uint64_t draw_latency(struct disk *d, const struct disk_op *op)
 {
     const struct disk_sim_options *o = &d->options;
 
-    if (touches_directory(op))
+    if (is_control(op))
         return prng_between(&d->prng, o->create_ns_min, o->create_ns_max);
     if (o->slow_per_million != 0 && prng_chance(&d->prng, o->slow_per_million))
         return o->slow_ns;

@@ -99,7 +99,7 @@ struct disk_sim_failed disk_sim_failed_kinds(const struct disk *d);
 /* The `nth` completion from now on, of any kind, and all after it fail with -EIO until the next
  * crash; none of them does anything but what a write in flight may do at a crash. 0 takes it back. */
 void disk_sim_fail_all_after(struct disk *d, uint32_t nth);
-/* The `nth` operation from now on that is no READ does nothing, and it and all after it fail with
+/* The `nth` operation from now on that is no READ and no FREE does nothing, and it and all after it fail with
  * -EIO until the next crash; the bytes of the writes among them are left to that. 0 takes it back. */
 void disk_sim_die_at(struct disk *d, uint32_t nth);
 /* One of the two orders was met, and not taken back yet. */

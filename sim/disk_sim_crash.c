@@ -93,6 +93,8 @@ static bool is_unstable(const struct disk *d, const struct pending *p)
         return false;
     if (is_cached(p))
         return true;
+    if (p->op.kind == DISK_OP_FREE)
+        return false;
     return p->state == PENDING_FLIGHT && (is_write(p) || p->file == FILES_MAX);
 }
 

@@ -13,7 +13,7 @@
 enum {
     FILES_MAX = 2 * DISK_FILES_MAX, /* names, and files without a name that late writes may reach */
     PENDING_MAX = 4 * DISK_OPS_MAX, /* in flight, cached, and late ones of dead processes */
-    KINDS = DISK_OP_RENAME + 1,
+    KINDS = DISK_OP_FREE + 1,
     PER_MILLION = 1000000,
 };
 

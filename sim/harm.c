@@ -267,11 +267,14 @@ void harm_rot(struct sim *s, struct prng *p)
     }
 }
 
+/* To the last byte, or to less than the reserve that the node keeps. */
 static void fill_disk(struct sim *s, struct prng *p, struct sim_node *n)
 {
     if (n->full_until_ns != 0 || n->swapped != NULL)
         return;
-    disk_sim_limit(n->disk, disk_sim_used(n->disk) + 1);
+    const uint64_t reserve = n->replica == NULL ? 0 : published_get(&n->counters->disk_reserve);
+    const uint64_t leaves = prng_below(p, 2) == 0 ? prng_below(p, reserve + 1) : 0;
+    disk_sim_limit(n->disk, disk_sim_used(n->disk) + 1 + leaves);
     n->full_until_ns = s->now_ns + sim_around(p, 4 * s->plan.down_ns);
     sim_happen(s, SIM_DISK_FULL);
     sim_trace(s, "node %u: disk full", sim_id(n));

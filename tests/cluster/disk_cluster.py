@@ -8,6 +8,7 @@ from grpc_put import PutClient
 from loop_mount import LoopMount, cant
 
 SEGMENT_MIB = 16  # the least: so a little is a lot
+QUOTA_MIB = 64  # the reserve is a snapshot of so much, and must find its room on these file systems
 ANSWER_SECONDS = 10.0
 
 
@@ -27,7 +28,7 @@ def disk_cluster(program, kind):
         stack.callback(lambda: [cluster.kill(i) for i in list(cluster.process)])
         for i in NODES:
             with open(cluster.config(i), 'a') as file:
-                file.write(f'\nlog:\n  segment_mib: {SEGMENT_MIB}\n')
+                file.write(f'\nlog:\n  segment_mib: {SEGMENT_MIB}\nstore:\n  quota_mib: {QUOTA_MIB}\n')
         cluster.start_new()
         yield cluster, disks
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Goal:   a full file system ends no node. While one follower's is full the cluster goes on; while both
-        are, every node refuses writes at once; while all are nothing is acknowledged. Reads go on, no
-        leader changes; with room again everything goes on by itself, and nothing acknowledged is missing.
+        are, or have less than their reserve, every node refuses writes at once; while all are nothing is
+        acknowledged. Reads go on, no leader changes; with room again everything goes on by itself, and
+        nothing acknowledged is missing.
 Method: files of a test fill the nodes' file systems but for a MiB; writes use up the segments that
         were there already.
 
@@ -11,7 +12,7 @@ import os
 import sys
 import time
 
-from disk_cluster import SEGMENT_MIB, Puts, check_needs, disk_cluster, log_says
+from disk_cluster import QUOTA_MIB, SEGMENT_MIB, Puts, check_needs, disk_cluster, log_says
 
 LEAVES_KIB = 1024
 VALUE_BYTES = 15 * 1000  # what one frame of HTTP/2 may hold
@@ -58,6 +59,35 @@ def both_followers_are_full(cluster, disks, puts):
     puts.check_all()
 
 
+def below_the_reserve(cluster, disks, puts):
+    """There is room for the log yet, but a snapshot would not find any."""
+    leader = cluster.wait_leader()
+    followers = [i for i in disks if i != leader]
+    reserve_mib = cluster.status()[leader]['disk_reserve'] >> 20
+    assert reserve_mib >= QUOTA_MIB
+    fillers = {i: disks[i].fill((reserve_mib - 2) << 10) for i in followers}
+    cluster.wait('every node refuses writes',
+                 lambda: all(status['writes_refused'] == 1 for status in cluster.status().values()))
+    status = cluster.status()
+    for i in followers:
+        assert status[i]['below_reserve'] == 1 and status[i]['no_room'] == 0, status[i]
+        assert 0 < status[i]['disk_free'] < status[i]['disk_reserve'], status[i]
+        assert f'{reserve_mib} MiB are the reserve' in open(cluster.log(i)).read(), f'log of node {i}'
+        assert puts.put(i, VALUE_BYTES, 1) == 0
+    table = cluster.skiff('status', '--config', *(cluster.config(i) for i in disks))[1]
+    assert table.count('less than its reserve') == 2, table
+    code, text = cluster.skiff('check', '--config', cluster.config(followers[0]))
+    assert code == 0 and f'needs {reserve_mib + 3 * SEGMENT_MIB} MiB' in text, text
+    os.unlink(fillers.pop(followers[0]))  # one follower below it stops nobody
+    cluster.wait('writes go on by themselves', lambda: puts.put(leader, VALUE_BYTES, 1) == 1)
+    assert puts.put(followers[1], VALUE_BYTES, 50) == 50
+    assert cluster.status()[followers[1]]['below_reserve'] == 1
+    os.unlink(fillers.pop(followers[1]))
+    cluster.wait('the other has its reserve again',
+                 lambda: cluster.status()[followers[1]]['below_reserve'] == 0)
+    puts.check_all()
+
+
 def all_are_full(cluster, disks, puts):
     leader = cluster.wait_leader()
     term = cluster.status()[leader]['term']
@@ -79,7 +109,7 @@ def all_are_full(cluster, disks, puts):
 def main():
     check_needs()
     acknowledged = 0
-    for test in (follower_is_full, both_followers_are_full, all_are_full):
+    for test in (follower_is_full, both_followers_are_full, below_the_reserve, all_are_full):
         with disk_cluster(sys.argv[1], sys.argv[2]) as (cluster, disks):
             puts = Puts(cluster)
             test(cluster, disks, puts)

@@ -1,6 +1,7 @@
 /* Goal:   while the disks of a majority are full, writes are refused at every node at once with
  *         ANSWER_NO_ROOM, and a leader that alone is full hands over; reads go on, nobody is elected, and writes are taken again by
- *         themselves when there is room. One full follower of three stops nobody but itself.
+ *         themselves when there is room. The same while a majority's disks are below their reserve, though their
+ *         logs have room. One full follower of three stops nobody but itself.
  * Method: three replicas of world.h, on whose disks no segment can be prepared; writes use up what was
  *         there already. */
 #include "sim/disk_sim.h"
@@ -23,6 +24,8 @@ enum {
     NOTICED_MS = 300,     /* an election's time without room, a heartbeat, and some more */
     HANDOVER_MS = 1500,   /* four elections' times without room, and one for the new leader */
     NO_ANSWER = 1000,
+    LOOKED_MS = 1200,     /* a look at the file system each second */
+    REPLICA_QUOTA = 64 << 20, /* of world.c */
 };
 
 static void set_full(struct world *w, uint32_t n, bool full)
@@ -224,6 +227,54 @@ static void a_new_boot_has_said_nothing(void **state)
     world_close(w);
 }
 
+/* The file system of the node has so much room above its reserve, or so much less. */
+static void leave(struct world *w, uint32_t n, int64_t above)
+{
+    struct machine *m = &w->machine[n];
+    const uint64_t needed = published_get(&m->counters.disk_reserve);
+
+    assert_true(needed > REPLICA_QUOTA);
+    disk_sim_limit(m->disk, (uint64_t)((int64_t)(disk_sim_used(m->disk) + needed) + above));
+}
+
+static void run_below_reserve(struct world *w, uint32_t leader)
+{
+    all_refuse(w);
+    for (uint32_t n = 0; n < NODES; n++)
+        assert_int_equal(published_get(&w->machine[n].counters.no_room), 0);
+    world_read_is(w, leader, "key", NODES);
+    /* One of two is enough. */
+    leave(w, (leader + 1) % NODES, 0);
+    world_run_ms(w, NOTICED_MS);
+    assert_int_equal(put_within_ms(w, (leader + 2) % NODES, 1, ANSWER_MS), ANSWER_OK);
+    all_take_writes(w);
+}
+
+/* Writes end while there is room for the log yet, and it stays: a majority's disks have less than a
+ * snapshot and the next segments take. */
+static void below_the_reserve(void **state)
+{
+    (void)state;
+    for (uint32_t first = 0; first < 2; first++) { /* the leader is among them, or not */
+        struct world *w = world_open(NODES, NODES);
+        const uint32_t leader = world_leader(w);
+        const uint64_t term = published_get(&w->machine[leader].view.term);
+
+        world_run_ms(w, LOOKED_MS); /* the next segments are there */
+        all_take_writes(w);
+        leave(w, (leader + 1) % NODES, -1);
+        world_run_ms(w, LOOKED_MS);
+        all_take_writes(w); /* one follower below it takes writes like the others */
+        assert_int_equal(published_get(&w->machine[(leader + 1) % NODES].counters.below_reserve), 1);
+        leave(w, first == 0 ? leader : (leader + 2) % NODES, -1);
+        world_run_ms(w, LOOKED_MS);
+        run_below_reserve(w, leader);
+        assert_int_equal(world_leader(w), leader);
+        assert_int_equal(published_get(&w->machine[leader].view.term), term);
+        world_close(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +285,7 @@ int main(void)
         cmocka_unit_test(a_full_follower_refuses_for_itself),
         cmocka_unit_test(dead_and_full_together),
         cmocka_unit_test(a_new_boot_has_said_nothing),
+        cmocka_unit_test(below_the_reserve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
