@@ -43,7 +43,8 @@ static uint32_t make_item(struct store *s, uint32_t old, uint32_t value_bytes)
 {
     const struct command *put = &s->work.command;
     const bool same_value = (put->flags & COMMAND_IGNORE_VALUE) != 0;
-    const uint32_t ref = item_take(&s->items, put->key.length, value_bytes);
+    struct item_making making;
+    const uint32_t ref = item_make(&s->items, put->key.length, value_bytes, &making);
     const struct item *before = old != 0 ? item_at(&s->items, old) : NULL;
     struct item *item = item_at(&s->items, ref);
 
@@ -56,10 +57,13 @@ static uint32_t make_item(struct store *s, uint32_t old, uint32_t value_bytes)
         ASSERT(before != NULL); /* else the put was refused */
         item->lease = before->lease;
     }
-    if (same_value)
-        item_write_same(&s->items, ref, old);
-    else
-        item_write(&s->items, ref, put->key, put->value);
+    if (same_value) {
+        item_make_same(&s->items, &making, old);
+        return ref;
+    }
+    item_make_text(&s->items, &making, put->key.bytes, put->key.length);
+    item_make_text(&s->items, &making, put->value.bytes, put->value.length);
+    ASSERT(item_making_left(&making) == 0);
     return ref;
 }
 
@@ -74,7 +78,8 @@ static bool emit_previous(const struct store *s, struct store_sink *sink, uint32
     return true;
 }
 
-static void forget_item(struct store *s, uint32_t ref)
+/* An item that was taken out of the tree. */
+static void forget_item(struct store *s, uint32_t ref, bool kept)
 {
     const uint64_t charge = charge_of(s, ref);
 
@@ -82,7 +87,8 @@ static void forget_item(struct store *s, uint32_t ref)
     s->logical_bytes -= charge;
     ASSERT(item_at(&s->items, ref)->older == 0); /* or its history would be lost */
     s->digest -= item_hash(&s->items, ref);
-    item_give(&s->items, ref);
+    if (!kept)
+        item_give(&s->items, ref);
 }
 
 enum store_progress apply_put(struct store *s, struct store_sink *sink)
@@ -107,8 +113,9 @@ enum store_progress apply_put(struct store *s, struct store_sink *sink)
     s->logical_bytes += charge;
     s->digest += item_hash(&s->items, ref);
     if (old != 0) {
+        const bool kept = pin_keep(s, old, ref);
         tree_replace(&s->tree, &path, ref);
-        forget_item(s, old);
+        forget_item(s, old, kept);
     } else {
         tree_insert(&s->tree, &path, ref);
     }
@@ -136,8 +143,9 @@ static bool delete_first(struct store *s, struct store_sink *sink, uint32_t *bud
         return false;
     ASSERT(item_at(&s->items, ref)->mod_revision <= s->revision);
     work_spend(budget, item_text_bytes(item_at(&s->items, ref)));
+    const bool kept = pin_keep(s, ref, tree_following(&s->tree, &path));
     tree_remove(&s->tree, &path);
-    forget_item(s, ref);
+    forget_item(s, ref, kept);
     work->emitted++;
     return true;
 }

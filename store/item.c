@@ -3,14 +3,6 @@
 
 #include "base/prng.h"
 
-/* A place in the text of an item: what lies in the block at hand, and what comes after it. */
-struct piece {
-    uint8_t *bytes;
-    uint32_t length;    /* of the text from here to the end of the block */
-    uint32_t next;      /* block after this one */
-    uint32_t remaining; /* text in the blocks after this one */
-};
-
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -46,7 +38,7 @@ static const struct slab *slab_for(const struct items *items, uint32_t remaining
     return block_is_large(remaining) ? &items->large : &items->small;
 }
 
-static struct piece piece_first(const struct items *items, uint32_t ref)
+struct item_place item_text(const struct items *items, uint32_t ref)
 {
     struct item *item = item_at(items, ref);
     const uint32_t length = item_text_bytes(item);
@@ -55,72 +47,106 @@ static struct piece piece_first(const struct items *items, uint32_t ref)
     ASSERT_SLOW(item->key_bytes > 0);
     ASSERT_SLOW(length <= COMMAND_TEXT_BYTES_MAX);
     ASSERT_SLOW((item->next != 0) == (length > here));
-    return (struct piece){
+    return (struct item_place){
         .bytes = item->text, .length = here, .next = item->next, .remaining = length - here};
 }
 
 /* Goes `length` bytes on, at most to the end of the block at hand; there to the next block. */
-static void piece_advance(const struct items *items, struct piece *piece, uint32_t length)
+static void place_advance(const struct items *items, struct item_place *place, uint32_t length)
 {
-    ASSERT(length <= piece->length);
-    piece->bytes += length;
-    piece->length -= length;
-    if (piece->length > 0 || piece->remaining == 0)
+    ASSERT(length <= place->length);
+    place->bytes += length;
+    place->length -= length;
+    if (place->length > 0 || place->remaining == 0)
         return;
 
-    struct item_block *block = slab_at(slab_for(items, piece->remaining), piece->next);
-    piece->bytes = block->text;
-    piece->length = block_text_bytes(piece->remaining);
-    piece->next = block->next;
-    piece->remaining -= piece->length;
-    ASSERT((piece->next != 0) == (piece->remaining > 0));
+    struct item_block *block = slab_at(slab_for(items, place->remaining), place->next);
+    place->bytes = block->text;
+    place->length = block_text_bytes(place->remaining);
+    place->next = block->next;
+    place->remaining -= place->length;
+    ASSERT((place->next != 0) == (place->remaining > 0));
 }
 
-static void piece_skip(const struct items *items, struct piece *piece, uint32_t length)
+static void place_skip(const struct items *items, struct item_place *place, uint32_t length)
 {
-    ASSERT(length <= piece->length + piece->remaining);
+    ASSERT(length <= place->length + place->remaining);
     while (length > 0) {
-        const uint32_t step = min_u32(length, piece->length);
-        piece_advance(items, piece, step);
+        const uint32_t step = min_u32(length, place->length);
+        place_advance(items, place, step);
         length -= step;
     }
 }
 
-static void piece_write(const struct items *items, struct piece *piece, struct command_bytes text)
+/* For a text of which so much remains; `link` will name it. */
+static struct item_block *take_block(struct items *items, uint32_t remaining, uint32_t *link)
 {
-    ASSERT(text.length <= piece->length + piece->remaining);
-    for (uint32_t done = 0; done < text.length;) {
-        const uint32_t step = min_u32(text.length - done, piece->length);
-        memcpy(piece->bytes, text.bytes + done, step);
-        piece_advance(items, piece, step);
-        done += step;
-    }
+    struct slab *slab = block_is_large(remaining) ? &items->large : &items->small;
+    const uint32_t ref = slab_take(slab);
+    struct item_block *block = slab_at(slab, ref);
+
+    ASSERT(ref != 0);
+    block->zero = 0;
+    *link = ref;
+    return block;
 }
 
-uint32_t item_take(struct items *items, uint32_t key_bytes, uint32_t value_bytes)
+uint32_t item_make(struct items *items, uint32_t key_bytes, uint32_t value_bytes,
+                   struct item_making *making)
 {
     const uint32_t ref = slab_take(&items->small);
     struct item *item = item_at(items, ref);
-    uint32_t *link = &item->next;
+    const uint32_t text_bytes = key_bytes + value_bytes;
 
     ASSERT(key_bytes > 0);
     ASSERT((uint64_t)key_bytes + value_bytes <= COMMAND_TEXT_BYTES_MAX);
     item->older = 0;
+    item->next = 0;
     item->key_bytes = key_bytes;
     item->value_bytes = value_bytes;
+    *making = (struct item_making){
+        .link = &item->next,
+        .bytes = item->text,
+        .room = min_u32(text_bytes, ITEM_FIRST_BYTES),
+        .remaining = text_bytes - min_u32(text_bytes, ITEM_FIRST_BYTES),
+    };
+    return ref;
+}
 
-    uint32_t remaining = key_bytes + value_bytes;
-    remaining -= min_u32(remaining, ITEM_FIRST_BYTES);
+void item_make_text(struct items *items, struct item_making *making, const uint8_t *bytes,
+                    uint32_t length)
+{
+    ASSERT(length <= item_making_left(making));
+    while (length > 0) {
+        if (making->room == 0) {
+            struct item_block *block = take_block(items, making->remaining, making->link);
+            block->next = 0;
+            making->link = &block->next;
+            making->bytes = block->text;
+            making->room = block_text_bytes(making->remaining);
+            making->remaining -= making->room;
+        }
+        const uint32_t step = min_u32(length, making->room);
+        memcpy(making->bytes, bytes, step);
+        making->bytes += step;
+        making->room -= step;
+        bytes += step;
+        length -= step;
+    }
+}
+
+void item_count_blocks(const struct item *item, struct item_blocks *blocks)
+{
+    const uint32_t text_bytes = item_text_bytes(item);
+    uint32_t remaining = text_bytes - min_u32(text_bytes, ITEM_FIRST_BYTES);
+
+    ASSERT(text_bytes > 0);
+    blocks->small++;
     while (remaining > 0) {
-        struct slab *slab = block_is_large(remaining) ? &items->large : &items->small;
-        *link = slab_take(slab);
-        struct item_block *block = slab_at(slab, *link);
-        block->zero = 0;
-        link = &block->next;
+        blocks->large += block_is_large(remaining);
+        blocks->small += !block_is_large(remaining);
         remaining -= block_text_bytes(remaining);
     }
-    *link = 0;
-    return ref;
 }
 
 void item_give(struct items *items, uint32_t ref)
@@ -141,45 +167,33 @@ void item_give(struct items *items, uint32_t ref)
     ASSERT(next == 0);
 }
 
-void item_write(struct items *items, uint32_t ref, struct command_bytes key,
-                struct command_bytes value)
+void item_make_same(struct items *items, struct item_making *making, uint32_t from)
 {
-    struct piece piece = piece_first(items, ref);
+    struct item_place source = item_text(items, from);
 
-    ASSERT(item_at(items, ref)->key_bytes == key.length);
-    ASSERT(item_at(items, ref)->value_bytes == value.length);
-    piece_write(items, &piece, key);
-    piece_write(items, &piece, value);
-    ASSERT(piece.length == 0);
-    ASSERT(piece.remaining == 0);
-}
-
-void item_write_same(struct items *items, uint32_t ref, uint32_t from)
-{
-    struct piece to = piece_first(items, ref);
-    struct piece source = piece_first(items, from);
-
-    ASSERT(ref != from);
-    ASSERT(item_at(items, ref)->key_bytes == item_at(items, from)->key_bytes);
-    ASSERT(item_at(items, ref)->value_bytes == item_at(items, from)->value_bytes);
+    ASSERT(item_making_left(making) == item_text_left(&source));
     while (source.length > 0) {
-        const uint32_t step = source.length;
-        ASSERT(to.length == step); /* the shape follows from the lengths */
-        memcpy(to.bytes, source.bytes, step);
-        piece_advance(items, &to, step);
-        piece_advance(items, &source, step);
+        item_make_text(items, making, source.bytes, source.length);
+        place_advance(items, &source, source.length);
     }
+    ASSERT(item_making_left(making) == 0);
 }
 
 void item_read(const struct items *items, uint32_t ref, uint8_t *out, uint32_t length)
 {
-    struct piece piece = piece_first(items, ref);
+    struct item_place place = item_text(items, ref);
 
-    ASSERT(length <= item_text_bytes(item_at(items, ref)));
+    item_read_on(items, &place, out, length);
+}
+
+void item_read_on(const struct items *items, struct item_place *place, uint8_t *out,
+                  uint32_t length)
+{
+    ASSERT(length <= item_text_left(place));
     for (uint32_t done = 0; done < length;) {
-        const uint32_t step = min_u32(length - done, piece.length);
-        memcpy(out + done, piece.bytes, step);
-        piece_advance(items, &piece, step);
+        const uint32_t step = min_u32(length - done, place->length);
+        memcpy(out + done, place->bytes, step);
+        place_advance(items, place, step);
         done += step;
     }
 }
@@ -193,23 +207,23 @@ int item_compare_key(const struct items *items, uint32_t ref, const uint8_t *key
 {
     const struct item *item = item_at(items, ref);
     const uint32_t both = min_u32(item->key_bytes, length);
-    struct piece piece = piece_first(items, ref);
+    struct item_place place = item_text(items, ref);
 
     ASSERT(length > 0);
     for (uint32_t done = 0; done < both;) {
-        const uint32_t step = min_u32(both - done, piece.length);
-        const int order = memcmp(piece.bytes, key + done, step);
+        const uint32_t step = min_u32(both - done, place.length);
+        const int order = memcmp(place.bytes, key + done, step);
         if (order != 0)
             return order;
-        piece_advance(items, &piece, step);
+        place_advance(items, &place, step);
         done += step;
     }
     return compare_lengths(item->key_bytes, length);
 }
 
 /* Compares the next `length` bytes of two texts, however their blocks are cut. */
-static int compare_pieces(const struct items *items, struct piece *a, struct piece *b,
-                          uint32_t length)
+static int compare_texts(const struct items *items, struct item_place *a, struct item_place *b,
+                         uint32_t length)
 {
     ASSERT(length <= a->length + a->remaining);
     ASSERT(length <= b->length + b->remaining);
@@ -218,8 +232,8 @@ static int compare_pieces(const struct items *items, struct piece *a, struct pie
         const int order = memcmp(a->bytes, b->bytes, step);
         if (order != 0)
             return order;
-        piece_advance(items, a, step);
-        piece_advance(items, b, step);
+        place_advance(items, a, step);
+        place_advance(items, b, step);
         length -= step;
     }
     return 0;
@@ -229,9 +243,9 @@ int item_compare_keys(const struct items *items, uint32_t a, uint32_t b)
 {
     const uint32_t a_bytes = item_at(items, a)->key_bytes;
     const uint32_t b_bytes = item_at(items, b)->key_bytes;
-    struct piece at_a = piece_first(items, a);
-    struct piece at_b = piece_first(items, b);
-    const int order = compare_pieces(items, &at_a, &at_b, min_u32(a_bytes, b_bytes));
+    struct item_place at_a = item_text(items, a);
+    struct item_place at_b = item_text(items, b);
+    const int order = compare_texts(items, &at_a, &at_b, min_u32(a_bytes, b_bytes));
 
     return order != 0 ? order : compare_lengths(a_bytes, b_bytes);
 }
@@ -240,13 +254,13 @@ int item_compare_values(const struct items *items, uint32_t a, uint32_t b)
 {
     const struct item *item_a = item_at(items, a);
     const struct item *item_b = item_at(items, b);
-    struct piece at_a = piece_first(items, a);
-    struct piece at_b = piece_first(items, b);
+    struct item_place at_a = item_text(items, a);
+    struct item_place at_b = item_text(items, b);
 
-    piece_skip(items, &at_a, item_a->key_bytes);
-    piece_skip(items, &at_b, item_b->key_bytes);
+    place_skip(items, &at_a, item_a->key_bytes);
+    place_skip(items, &at_b, item_b->key_bytes);
     const uint32_t both = min_u32(item_a->value_bytes, item_b->value_bytes);
-    const int order = compare_pieces(items, &at_a, &at_b, both);
+    const int order = compare_texts(items, &at_a, &at_b, both);
     return order != 0 ? order : compare_lengths(item_a->value_bytes, item_b->value_bytes);
 }
 
@@ -260,51 +274,70 @@ static uint64_t fold(uint64_t hash, uint64_t word)
 }
 
 /* Two lanes take the words in turn, since one product does not wait for that of the other lane. */
-struct lanes {
-    uint64_t now;
-    uint64_t other;
-};
-
-static struct lanes take_word(struct lanes lanes, uint64_t word)
+static void take_word(struct item_hashing *h, uint64_t word)
 {
-    return (struct lanes){.now = lanes.other, .other = fold(lanes.now, word)};
+    const uint64_t folded = fold(h->lane, word);
+
+    h->lane = h->other_lane;
+    h->other_lane = folded;
 }
 
-static struct lanes take_piece(struct lanes lanes, const uint8_t *bytes, uint32_t length)
+void item_hash_text(struct item_hashing *h, const uint8_t *bytes, uint32_t length)
 {
-    uint64_t word;
     uint32_t at = 0;
 
-    for (; at + sizeof word <= length; at += (uint32_t)sizeof word) {
+    ASSERT(h->word_bytes < sizeof h->word);
+    if (h->word_bytes > 0) {
+        at = min_u32((uint32_t)sizeof h->word - h->word_bytes, length);
+        memcpy((uint8_t *)&h->word + h->word_bytes, bytes, at);
+        h->word_bytes += at;
+        if (h->word_bytes < sizeof h->word)
+            return;
+        take_word(h, h->word);
+        h->word_bytes = 0;
+    }
+    for (; at + sizeof h->word <= length; at += (uint32_t)sizeof h->word) {
+        uint64_t word;
         memcpy(&word, bytes + at, sizeof word);
-        lanes = take_word(lanes, word);
+        take_word(h, word);
     }
     if (at == length)
-        return lanes;
-    word = 0;
-    memcpy(&word, bytes + at, length - at);
-    return take_word(lanes, word);
+        return;
+    h->word = 0;
+    h->word_bytes = length - at;
+    memcpy(&h->word, bytes + at, h->word_bytes);
 }
 
-/* All blocks but the last hold whole words, so the words are those of the text, however it is cut.
- * The lengths tell the zeros that fill the last word from zeros of the text. */
-static_assert(ITEM_FIRST_BYTES % sizeof(uint64_t) == 0, "whole words");
-static_assert(ITEM_SMALL_BYTES % sizeof(uint64_t) == 0, "whole words");
-static_assert(ITEM_LARGE_BYTES % sizeof(uint64_t) == 0, "whole words");
+struct item_hashing item_hash_begin(const struct item *item)
+{
+    struct item_hashing h = {.lane = (uint64_t)item->key_bytes << 32 | item->value_bytes};
+
+    ASSERT_SLOW(item->key_bytes > 0);
+    take_word(&h, (uint64_t)item->mod_revision);
+    take_word(&h, (uint64_t)item->create_revision);
+    take_word(&h, (uint64_t)item->version);
+    take_word(&h, (uint64_t)item->lease);
+    return h;
+}
+
+/* The lengths tell the zeros that fill the last word from zeros of the text. */
+uint64_t item_hash_end(const struct item_hashing *h)
+{
+    struct item_hashing ended = *h;
+
+    if (ended.word_bytes > 0)
+        take_word(&ended, ended.word);
+    return hash_u64(ended.lane, ended.other_lane);
+}
 
 uint64_t item_hash(const struct items *items, uint32_t ref)
 {
-    const struct item *item = item_at(items, ref);
-    struct piece piece = piece_first(items, ref);
-    struct lanes lanes = {.now = (uint64_t)item->key_bytes << 32 | item->value_bytes};
+    struct item_hashing h = item_hash_begin(item_at(items, ref));
+    struct item_place place = item_text(items, ref);
 
-    lanes = take_word(lanes, (uint64_t)item->mod_revision);
-    lanes = take_word(lanes, (uint64_t)item->create_revision);
-    lanes = take_word(lanes, (uint64_t)item->version);
-    lanes = take_word(lanes, (uint64_t)item->lease);
-    while (piece.length > 0) {
-        lanes = take_piece(lanes, piece.bytes, piece.length);
-        piece_advance(items, &piece, piece.length);
+    while (place.length > 0) {
+        item_hash_text(&h, place.bytes, place.length);
+        place_advance(items, &place, place.length);
     }
-    return hash_u64(lanes.now, lanes.other);
+    return item_hash_end(&h);
 }

@@ -58,6 +58,34 @@ struct items {
     struct slab large;
 };
 
+/* A place in the text of an item: what lies in the block at hand, and what comes after it. It is good
+ * as long as the item. */
+struct item_place {
+    uint8_t *bytes;
+    uint32_t length;    /* of the text from here to the end of the block */
+    uint32_t next;      /* block after this one */
+    uint32_t remaining; /* text in the blocks after this one */
+};
+
+/* The end of the text of an item in the making, which takes its blocks as they are needed. */
+struct item_making {
+    uint32_t *link; /* that will name the next block */
+    uint8_t *bytes;
+    uint32_t room;      /* in the block at hand */
+    uint32_t remaining; /* text for which there is no block yet */
+};
+
+/* The hash of an item whose text comes piece by piece. */
+struct item_hashing {
+    uint64_t lane, other_lane;
+    uint64_t word; /* the bytes that do not fill a word yet, zeros behind them */
+    uint32_t word_bytes;
+};
+
+struct item_blocks {
+    uint64_t small, large;
+};
+
 /* Most blocks that items charged with `bytes` in all can occupy, one more item in flight. */
 uint64_t items_small_count(uint64_t bytes);
 uint64_t items_large_count(uint64_t bytes);
@@ -78,18 +106,32 @@ static inline uint64_t item_charge(uint32_t key_bytes, uint32_t value_bytes)
     return (uint64_t)key_bytes + value_bytes + STORE_KEY_CHARGE_BYTES;
 }
 
-/* A new item with its lengths and room for its text; the numbers and the text are the caller's to
- * write. */
-uint32_t item_take(struct items *items, uint32_t key_bytes, uint32_t value_bytes);
+/* A new item with its lengths; its numbers are the caller's to write, its text comes piece by piece. */
+uint32_t item_make(struct items *items, uint32_t key_bytes, uint32_t value_bytes,
+                   struct item_making *making);
 void item_give(struct items *items, uint32_t ref);
+/* The next of its text. */
+void item_make_text(struct items *items, struct item_making *making, const uint8_t *bytes,
+                    uint32_t length);
+static inline uint32_t item_making_left(const struct item_making *making)
+{
+    return making->room + making->remaining;
+}
+/* The whole text of `from`, which has the same lengths. */
+void item_make_same(struct items *items, struct item_making *making, uint32_t from);
+/* Adds how many it has. */
+void item_count_blocks(const struct item *item, struct item_blocks *blocks);
 
-/* Writes the whole text of a new item. */
-void item_write(struct items *items, uint32_t ref, struct command_bytes key,
-                struct command_bytes value);
-/* Copies the whole text of `from` to `ref`, which has the same lengths. */
-void item_write_same(struct items *items, uint32_t ref, uint32_t from);
 /* Copies the first `length` bytes of the text to `out`. */
 void item_read(const struct items *items, uint32_t ref, uint8_t *out, uint32_t length);
+/* Likewise, piece by piece: from a place on, which moves. */
+struct item_place item_text(const struct items *items, uint32_t ref);
+void item_read_on(const struct items *items, struct item_place *place, uint8_t *out,
+                  uint32_t length);
+static inline uint32_t item_text_left(const struct item_place *place)
+{
+    return place->length + place->remaining;
+}
 
 /* Orders as memcmp does, the shorter first: negative, 0 or positive. */
 int item_compare_key(const struct items *items, uint32_t ref, const uint8_t *key, uint32_t length);
@@ -98,5 +140,8 @@ int item_compare_values(const struct items *items, uint32_t a, uint32_t b);
 
 /* Of the numbers and the text, not of where they lie. */
 uint64_t item_hash(const struct items *items, uint32_t ref);
+struct item_hashing item_hash_begin(const struct item *item);
+void item_hash_text(struct item_hashing *hashing, const uint8_t *bytes, uint32_t length);
+uint64_t item_hash_end(const struct item_hashing *hashing);
 
 #endif

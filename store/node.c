@@ -125,11 +125,19 @@ static uint32_t lower_head(const uint64_t *head, uint32_t first, uint32_t end, u
     return first;
 }
 
-uint32_t node_lower_bound(const struct items *items, const struct node *node, const uint8_t *key,
-                          uint32_t length, bool *equal)
+static int compare_key(const struct items *items, uint32_t item, const struct node_key *key)
+{
+    ASSERT_SLOW(key->length > 0);
+    if (key->item != 0)
+        return item_compare_keys(items, item, key->item);
+    return item_compare_key(items, item, key->bytes, key->length);
+}
+
+uint32_t node_lower_bound(const struct items *items, const struct node *node,
+                          const struct node_key *key, bool *equal)
 {
     const uint32_t first = first_slot(node);
-    const int order = compare_prefix(node, key, length);
+    const int order = compare_prefix(node, key->bytes, key->length);
     const uint64_t *head = node->inner ? node->in.head : node->leaf.head;
     const uint32_t *item = node->inner ? node->in.item : node->leaf.item;
 
@@ -138,7 +146,7 @@ uint32_t node_lower_bound(const struct items *items, const struct node *node, co
     if (order != 0)
         return order < 0 ? first : node->count;
 
-    const uint64_t wanted = key_head(key, length, node->prefix_bytes);
+    const uint64_t wanted = key_head(key->bytes, key->length, node->prefix_bytes);
     uint32_t low = lower_head(head, first, node->count, wanted);
     uint32_t high = low;
     ASSERT(low <= node->count);
@@ -147,7 +155,7 @@ uint32_t node_lower_bound(const struct items *items, const struct node *node, co
     /* Keys in [low, high) can't be told from `key` by the node alone. */
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        const int key_order = item_compare_key(items, item[middle], key, length);
+        const int key_order = compare_key(items, item[middle], key);
         if (key_order == 0) {
             *equal = true;
             return middle;

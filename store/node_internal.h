@@ -73,14 +73,21 @@ static inline uint32_t *node_items(struct node *node)
     return node->inner ? node->in.item : node->leaf.item;
 }
 
+/* A key to look for: its bytes; or those of an item, of which only the first block lies at `bytes`. */
+struct node_key {
+    const uint8_t *bytes;
+    uint32_t length;
+    uint32_t item; /* 0: none, and all the bytes are there */
+};
+
 void node_init(struct node *node, bool inner);
 
 /* Asks for what a search in a leaf will read, in one go; load after load would take longer. */
 void node_prefetch(const struct node *node);
 
 /* First slot that has a key and whose key is not smaller; node->count if there is none. */
-uint32_t node_lower_bound(const struct items *items, const struct node *node, const uint8_t *key,
-                          uint32_t length, bool *equal);
+uint32_t node_lower_bound(const struct items *items, const struct node *node,
+                          const struct node_key *key, bool *equal);
 
 /* Makes `slot` a slot of `item`, whose key differs from all others' there; later slots move up. The
  * caller sets child and key_count. */

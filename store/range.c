@@ -85,9 +85,9 @@ static void step_walk(struct store *s)
     ASSERT_SLOW(work->visited < work->count);
     work->visited++;
     if (backwards(&work->command))
-        tree_cursor_previous(&s->tree, &work->cursor);
+        (void)tree_cursor_previous(&s->tree, &work->cursor);
     else
-        tree_cursor_next(&s->tree, &work->cursor);
+        (void)tree_cursor_next(&s->tree, &work->cursor);
 }
 
 static enum range_phase first_phase(const struct work *work)

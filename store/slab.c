@@ -12,6 +12,14 @@ void slab_init(struct slab *slab, void *memory, uint32_t block_shift, uint32_t b
         .memory = memory, .block_shift = block_shift, .block_count = block_count, .fresh = 1};
 }
 
+void slab_clear(struct slab *slab)
+{
+    ASSERT(slab->fresh > 0);
+    slab->fresh = 1;
+    slab->free = 0;
+    slab->used = 0;
+}
+
 uint32_t slab_take(struct slab *slab)
 {
     uint32_t block = slab->free;

@@ -31,6 +31,8 @@ void slab_init(struct slab *slab, void *memory, uint32_t block_shift, uint32_t b
 /* Never fails: that the region is large enough is the arithmetic of store_bytes(). */
 uint32_t slab_take(struct slab *slab);
 void slab_give(struct slab *slab, uint32_t block);
+/* Gives all blocks back at once. */
+void slab_clear(struct slab *slab);
 
 static inline void *slab_at(const struct slab *slab, uint32_t block)
 {

@@ -34,11 +34,14 @@ uint64_t store_snapshot_bytes_max(const struct store_options *options);
 bool store_pin(struct store *s);
 /* The applied index that is pinned; 0: none, or it was cut off. */
 uint64_t store_pinned(const struct store *s);
+/* Of the whole content; it must be PINNED. */
+uint64_t store_pinned_bytes(const struct store *s);
 /* Charge of what is kept aside. */
 uint64_t store_kept_bytes(const struct store *s);
-/* Writes the next bytes of the content; how many. Fewer than `size`, even 0: the budget is spent, or that was the
- * end, which store_emitted() tells. It must be PINNED. */
+/* Writes the next bytes of the content; how many. Fewer than `size`, even 0: the budget is spent, or that was
+ * the end. It must be PINNED. */
 uint32_t store_emit(struct store *s, uint8_t *out, uint32_t size, uint32_t budget);
+/* All of it. */
 bool store_emitted(const struct store *s);
 /* Lets the pin go, and gives back what was kept, for at most `budget`. True: all of it, it is FREE. */
 bool store_unpin(struct store *s, uint32_t budget);

@@ -7,8 +7,8 @@ enum { REGION_ALIGN = 4096 };
 
 /* Offsets of all that lies in the lent memory. Regions are touched only as they fill. */
 struct layout {
-    uint64_t small, large, nodes, selection, end;
-    uint32_t small_count, large_count, node_count;
+    uint64_t small, large, nodes, kept_nodes, selection, end;
+    uint32_t small_count, large_count, node_count, kept_node_count;
 };
 
 static uint64_t region_end(uint64_t begin, uint64_t bytes)
@@ -23,19 +23,25 @@ static struct layout layout_of(const struct store_options *options)
     struct layout layout;
 
     ASSERT(options->quota_bytes <= STORE_QUOTA_BYTES_MAX);
+    ASSERT(options->pin_bytes <= options->quota_bytes);
+    const uint64_t charge = options->quota_bytes + options->pin_bytes; /* of all items at once */
+    const uint64_t kept = store_quota_keys(options->pin_bytes);
     /* One block more than can be in use: block 0 is none. */
-    layout.small_count = (uint32_t)(items_small_count(options->quota_bytes) + 1);
-    layout.large_count = (uint32_t)(items_large_count(options->quota_bytes) + 1);
+    layout.small_count = (uint32_t)(items_small_count(charge) + 1);
+    layout.large_count = (uint32_t)(items_large_count(charge) + 1);
     layout.node_count = (uint32_t)(tree_node_count(keys) + 1);
+    layout.kept_node_count = (uint32_t)(tree_node_count(kept) + 1);
     layout.small = region_end(0, sizeof(struct store));
     layout.large = region_end(layout.small, (uint64_t)layout.small_count << ITEM_SMALL_SHIFT);
     layout.nodes = region_end(layout.large, (uint64_t)layout.large_count << ITEM_LARGE_SHIFT);
-    layout.selection = region_end(layout.nodes, (uint64_t)layout.node_count << NODE_SHIFT);
+    layout.kept_nodes = region_end(layout.nodes, (uint64_t)layout.node_count << NODE_SHIFT);
+    layout.selection =
+        region_end(layout.kept_nodes, (uint64_t)layout.kept_node_count << NODE_SHIFT);
     layout.end = region_end(layout.selection, keys * sizeof(uint32_t));
     return layout;
 }
 
-static_assert(STORE_QUOTA_BYTES_MAX / (STORE_KEY_CHARGE_BYTES + 1) < UINT32_MAX - 64,
+static_assert(2 * STORE_QUOTA_BYTES_MAX / (STORE_KEY_CHARGE_BYTES + 1) < UINT32_MAX - 64,
               "32-bit references");
 
 size_t store_bytes(const struct store_options *options)
@@ -58,6 +64,8 @@ struct store *store_init(void *memory, size_t bytes, const struct store_options 
     slab_init(&s->items.large, base + layout.large, ITEM_LARGE_SHIFT, layout.large_count);
     slab_init(&nodes, base + layout.nodes, NODE_SHIFT, layout.node_count);
     tree_init(&s->tree, &nodes, &s->items);
+    slab_init(&nodes, base + layout.kept_nodes, NODE_SHIFT, layout.kept_node_count);
+    tree_init(&s->pin.kept, &nodes, &s->items);
     s->selection.item = (uint32_t *)(void *)(base + layout.selection);
     s->options = *options;
     s->quota_bytes = options->quota_bytes;
@@ -191,12 +199,14 @@ uint64_t store_digest(const struct store *s)
     return s->digest;
 }
 
-/* Blocks that the items of the tree occupy must be all that are taken: nothing leaks. */
+/* Blocks that the items of the tree and the kept ones occupy must be all that are taken: nothing
+ * leaks. */
 void store_verify(const struct store *s)
 {
+    const bool loading = s->work.kind == WORK_LOAD;
     uint64_t charge = 0;
     uint64_t digest = 0;
-    uint64_t first_blocks = 0;
+    struct item_blocks blocks = {0};
 
     tree_verify(&s->tree);
     for (uint64_t rank = 0; rank < s->tree.key_count; rank++) {
@@ -204,10 +214,13 @@ void store_verify(const struct store *s)
         const struct item *item = item_at(&s->items, ref);
         charge += item_charge(item->key_bytes, item->value_bytes);
         digest += item_hash(&s->items, ref);
-        first_blocks++;
+        item_count_blocks(item, &blocks);
     }
-    ASSERT(charge == s->logical_bytes);
-    ASSERT(digest == s->digest);
-    ASSERT(first_blocks <= s->items.small.used);
-    ASSERT(first_blocks > 0 || (s->items.small.used == 0 && s->items.large.used == 0));
+    pin_verify(s, &blocks);
+    ASSERT(charge == (loading ? s->load.logical_bytes : s->logical_bytes));
+    ASSERT(digest == (loading ? s->load.digest : s->digest));
+    if (loading)
+        return; /* an item may be in the making */
+    ASSERT(blocks.small == s->items.small.used);
+    ASSERT(blocks.large == s->items.large.used);
 }

@@ -15,10 +15,10 @@
  * Thread       The store lcore only.
  * Memory       store_bytes() of it, lent by the caller for ever, aligned to 64 bytes, never touched
  *              before it is needed (so it may be promised only: MAP_NORESERVE). It is the worst
- *              case of every kind of block at once, about 5.2 times the quota, hence apply never
- *              fails for memory whatever was put and deleted before. What is touched in practice:
- *              for keys of 16 and values of 64 bytes, 128 bytes of item and 13 to 25 of index a
- *              key.
+ *              case of every kind of block at once, about 5.2 times the quota and 5.1 times pin_bytes,
+ *              hence apply never fails for memory whatever was put and deleted before, with a pin
+ *              under way or without. What is touched in practice: for keys of 16 and values of 64
+ *              bytes, 128 bytes of item and 13 to 25 of index a key.
  * Errors       A command refused is an answer (enum store_refusal), and changes nothing but the
  *              applied index.
  */

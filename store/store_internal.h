@@ -2,6 +2,7 @@
  *
  *   IDLE --store_begin_apply()--> PUT | DELETE | REFUSED ---work---> IDLE
  *   IDLE --store_begin_read()---> DIGEST | RANGE | REFUSED --work--> IDLE
+ *   IDLE, LOAD --store_load_begin()--> LOAD --store_load_end(): GOOD--> IDLE
  *
  * A range goes through phases, each resumable after any key (store/range.c):
  *
@@ -14,10 +15,18 @@
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
 
-#include "store/store.h"
+#include "store/snapshot.h"
 #include "store/tree_internal.h"
 
-enum work_kind { WORK_IDLE, WORK_REFUSED, WORK_PUT, WORK_DELETE, WORK_DIGEST, WORK_RANGE };
+enum work_kind {
+    WORK_IDLE,
+    WORK_REFUSED,
+    WORK_PUT,
+    WORK_DELETE,
+    WORK_DIGEST,
+    WORK_RANGE,
+    WORK_LOAD
+};
 
 enum range_phase { RANGE_MEASURE, RANGE_SELECT, RANGE_ARRANGE, RANGE_HEADER, RANGE_EMIT };
 
@@ -46,9 +55,84 @@ struct selection {
     uint64_t unsorted; /* those from here on are in their place */
 };
 
+/* Of a snapshot (docs/formats.md, "Store content"); the structs are the format. */
+enum { CONTENT_MAGIC = 0x43534b53, CONTENT_VERSION = 1 };
+
+struct content_header {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t reserved;
+    uint64_t index;
+    int64_t revision;
+    uint64_t quota_bytes;
+    uint64_t logical_bytes;
+    uint64_t key_count;
+    uint64_t digest;
+    uint64_t crc; /* CRC-64/XZ of the bytes in front of it */
+};
+
+struct content_item {
+    int64_t mod_revision;
+    int64_t create_revision;
+    int64_t version;
+    int64_t lease;
+    uint32_t key_bytes;
+    uint32_t value_bytes;
+};
+
+static_assert(sizeof(struct content_header) == 64, "docs/formats.md");
+static_assert(sizeof(struct content_item) == 40, "docs/formats.md");
+static_assert(sizeof(struct content_item) <= STORE_KEY_CHARGE_BYTES, "a quota bounds its content");
+
+union content_fixed {
+    struct content_header header;
+    struct content_item item;
+    uint8_t bytes[sizeof(struct content_header)];
+};
+
+enum pin_state { PIN_FREE, PIN_PINNED, PIN_RELEASING };
+
+/* The pinned state is what of `tree` is not newer than the pin, from `next` on, and all of `kept`. No
+ * key is in both. */
+struct pin {
+    enum pin_state state;
+    struct content_header header; /* of the state that is pinned */
+    struct tree kept;             /* items that were taken out of the tree */
+    uint64_t kept_bytes;          /* their charge */
+    uint32_t next;             /* item of the tree: those in front of it are emitted; 0: all are */
+    uint32_t item;             /* being emitted, the next one of the tree or the first one kept */
+    union content_fixed fixed; /* what goes in front of its text */
+    uint32_t fixed_bytes;      /* 0: nothing is being emitted */
+    uint32_t fixed_used;
+    struct item_place text; /* of what is to be emitted of it */
+    uint64_t emitted_count; /* items */
+    uint64_t emitted_bytes;
+    uint64_t released_count;    /* of those kept; RELEASING */
+    struct tree_cursor release; /* the next of them */
+};
+
+enum load_step { LOAD_HEADER, LOAD_ITEM, LOAD_TEXT };
+
+struct load {
+    enum load_step step;
+    enum store_load_verdict verdict;
+    uint64_t index;
+    struct content_header header;
+    union content_fixed fixed; /* as far as it has come */
+    uint32_t fixed_used;
+    uint32_t item; /* in the making */
+    struct item_making making;
+    struct item_hashing hashing;
+    uint32_t previous; /* item in front of it; 0: it is the first */
+    uint64_t logical_bytes;
+    uint64_t digest;
+};
+
 struct store {
     struct items items;
     struct tree tree;
+    struct pin pin;
+    struct load load;
     struct selection selection;
     struct store_options options;
     uint64_t quota_bytes;
@@ -72,6 +156,14 @@ static inline void work_spend(uint32_t *budget, uint64_t text_bytes)
 void apply_begin_delete(struct store *s);
 enum store_progress apply_put(struct store *s, struct store_sink *sink);
 enum store_progress apply_delete(struct store *s, struct store_sink *sink, uint32_t budget);
+
+/* store/pin.c. `item` is about to leave the tree, and `next` stands in its place then: the key's new
+ * version, or the next key (0: none). True: it is kept, and must not be given back. */
+bool pin_keep(struct store *s, uint32_t item, uint32_t next);
+/* The pin and what it keeps is forgotten, for all items are. */
+void pin_drop(struct store *s);
+/* Adds the blocks of what is kept. */
+void pin_verify(const struct store *s, struct item_blocks *blocks);
 
 /* store/range.c */
 void range_begin(struct store *s);

@@ -15,13 +15,20 @@ void tree_init(struct tree *tree, const struct slab *nodes, const struct items *
 {
     ASSERT(nodes->used == 0);
     ASSERT(nodes->block_shift == NODE_SHIFT);
-    *tree = (struct tree){.nodes = *nodes, .items = items, .height = 1};
+    *tree = (struct tree){.nodes = *nodes, .items = items};
+    tree_clear(tree);
+}
+
+void tree_clear(struct tree *tree)
+{
+    slab_clear(&tree->nodes);
     tree->root = slab_take(&tree->nodes);
+    tree->height = 1;
+    tree->key_count = 0;
     node_init(tree_node(tree, tree->root), false);
 }
 
-uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
-                   struct tree_path *path)
+static uint32_t find(const struct tree *tree, const struct node_key *key, struct tree_path *path)
 {
     uint32_t ref = tree->root;
     bool equal = false;
@@ -30,7 +37,7 @@ uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
     ASSERT(tree->height <= TREE_HEIGHT_MAX);
     for (uint32_t level = tree->height - 1; level > 0; level--) {
         const struct node *node = tree_node(tree, ref);
-        const uint32_t bound = node_lower_bound(tree->items, node, key, length, &equal);
+        const uint32_t bound = node_lower_bound(tree->items, node, key, &equal);
         ASSERT(bound > 0); /* slot 0 has no key */
         const uint32_t slot = equal ? bound : bound - 1;
         path->node[level] = ref;
@@ -40,8 +47,40 @@ uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
     }
     const struct node *leaf = tree_node(tree, ref);
     path->node[0] = ref;
-    path->slot[0] = node_lower_bound(tree->items, leaf, key, length, &equal);
+    path->slot[0] = node_lower_bound(tree->items, leaf, key, &equal);
     return equal ? leaf->leaf.item[path->slot[0]] : 0;
+}
+
+uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
+                   struct tree_path *path)
+{
+    const struct node_key wanted = {.bytes = key, .length = length};
+
+    return find(tree, &wanted, path);
+}
+
+uint32_t tree_find_item(const struct tree *tree, uint32_t item, struct tree_path *path)
+{
+    const struct item *of = item_at(tree->items, item);
+    const struct node_key wanted = {.bytes = of->text, .length = of->key_bytes, .item = item};
+
+    ASSERT(item != 0);
+    return find(tree, &wanted, path);
+}
+
+void tree_find_end(const struct tree *tree, struct tree_path *path)
+{
+    uint32_t ref = tree->root;
+
+    for (uint32_t level = tree->height - 1; level > 0; level--) {
+        const struct node *node = tree_node(tree, ref);
+        ASSERT(node->count > 0);
+        path->node[level] = ref;
+        path->slot[level] = node->count - 1;
+        ref = node->in.child[node->count - 1];
+    }
+    path->node[0] = ref;
+    path->slot[0] = tree_node(tree, ref)->count;
 }
 
 uint64_t tree_rank(const struct tree *tree, const struct tree_path *path)
@@ -160,6 +199,16 @@ uint32_t tree_cursor_item(const struct tree *tree, struct tree_cursor cursor)
     return leaf->leaf.item[cursor.slot];
 }
 
+uint32_t tree_following(const struct tree *tree, const struct tree_path *path)
+{
+    const struct node *leaf = tree_node(tree, path->node[0]);
+
+    ASSERT(path->slot[0] < leaf->count);
+    if (path->slot[0] + 1 < leaf->count)
+        return leaf->leaf.item[path->slot[0] + 1];
+    return leaf->next != 0 ? tree_node(tree, leaf->next)->leaf.item[0] : 0;
+}
+
 static void prefetch_item(const struct tree *tree, const struct node *leaf, uint32_t slot)
 {
     ASSERT_SLOW(slot < leaf->count);
@@ -169,7 +218,7 @@ static void prefetch_item(const struct tree *tree, const struct node *leaf, uint
     __builtin_prefetch(item->text + ITEM_FIRST_BYTES - 1);
 }
 
-void tree_cursor_next(const struct tree *tree, struct tree_cursor *cursor)
+bool tree_cursor_next(const struct tree *tree, struct tree_cursor *cursor)
 {
     const struct node *leaf = tree_node(tree, cursor->leaf);
 
@@ -178,19 +227,20 @@ void tree_cursor_next(const struct tree *tree, struct tree_cursor *cursor)
         prefetch_item(tree, leaf, cursor->slot + PREFETCH_SLOTS);
     if (cursor->slot + 1 < leaf->count) {
         cursor->slot++;
-        return;
+        return true;
     }
     if (leaf->next == 0)
-        return;
+        return false;
     *cursor = (struct tree_cursor){.leaf = leaf->next};
     leaf = tree_node(tree, cursor->leaf);
     if (leaf->next != 0)
         __builtin_prefetch(tree_node(tree, leaf->next));
     for (uint32_t i = 0; i < PREFETCH_SLOTS && i < leaf->count; i++)
         prefetch_item(tree, leaf, i);
+    return true;
 }
 
-void tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor)
+bool tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor)
 {
     const struct node *leaf = tree_node(tree, cursor->leaf);
 
@@ -199,10 +249,10 @@ void tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor)
         prefetch_item(tree, leaf, cursor->slot - PREFETCH_SLOTS);
     if (cursor->slot > 0) {
         cursor->slot--;
-        return;
+        return true;
     }
     if (leaf->previous == 0)
-        return;
+        return false;
     cursor->leaf = leaf->previous;
     leaf = tree_node(tree, cursor->leaf);
     cursor->slot = leaf->count - 1;
@@ -210,6 +260,7 @@ void tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor)
         __builtin_prefetch(tree_node(tree, leaf->previous));
     for (uint32_t i = 0; i < PREFETCH_SLOTS && i < leaf->count; i++)
         prefetch_item(tree, leaf, leaf->count - 1 - i);
+    return true;
 }
 
 static void verify_node(const struct tree *tree, uint32_t level, uint32_t ref)

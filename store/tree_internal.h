@@ -45,6 +45,11 @@ void tree_init(struct tree *tree, const struct slab *nodes, const struct items *
 /* The item of `key`, or 0; `path` then leads to where it would stand. */
 uint32_t tree_find(const struct tree *tree, const uint8_t *key, uint32_t length,
                    struct tree_path *path);
+/* Where the key of `item` stands or would stand, which need not be in this tree; the item of that key
+ * that is, or 0. */
+uint32_t tree_find_item(const struct tree *tree, uint32_t item, struct tree_path *path);
+/* Behind the last key. */
+void tree_find_end(const struct tree *tree, struct tree_path *path);
 /* How many keys stand in front of that place. */
 uint64_t tree_rank(const struct tree *tree, const struct tree_path *path);
 /* The key with `rank` smaller ones. */
@@ -55,14 +60,18 @@ void tree_insert(struct tree *tree, struct tree_path *path, uint32_t item);
 /* Another item with the same key. */
 void tree_replace(struct tree *tree, const struct tree_path *path, uint32_t item);
 void tree_remove(struct tree *tree, const struct tree_path *path);
+/* Forgets all keys, at once. */
+void tree_clear(struct tree *tree);
 
 /* At the key that `path` leads to, or the next one if it leads to the end of a leaf. */
 struct tree_cursor tree_cursor_of(const struct tree *tree, const struct tree_path *path);
 struct tree_cursor tree_cursor_at(const struct tree *tree, uint64_t rank);
 uint32_t tree_cursor_item(const struct tree *tree, struct tree_cursor cursor);
-/* To the next key (or the one before); not beyond the last (first). */
-void tree_cursor_next(const struct tree *tree, struct tree_cursor *cursor);
-void tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor);
+/* The item behind the one that `path` leads to; 0: that is the last. */
+uint32_t tree_following(const struct tree *tree, const struct tree_path *path);
+/* To the next key (or the one before). False: there is none, and the cursor stays. */
+bool tree_cursor_next(const struct tree *tree, struct tree_cursor *cursor);
+bool tree_cursor_previous(const struct tree *tree, struct tree_cursor *cursor);
 
 /* ASSERTs all that this page promises; O(keys). */
 void tree_verify(const struct tree *tree);

@@ -12,7 +12,12 @@ enum { ENCODED_BYTES = COMMAND_TEXT_BYTES_MAX + COMMAND_FIXED_BYTES_MAX };
 
 void harness_open(struct harness *h, uint64_t quota_bytes)
 {
-    const struct store_options options = {.quota_bytes = quota_bytes};
+    harness_open_pinned(h, quota_bytes, 0);
+}
+
+void harness_open_pinned(struct harness *h, uint64_t quota_bytes, uint64_t pin_bytes)
+{
+    const struct store_options options = {.quota_bytes = quota_bytes, .pin_bytes = pin_bytes};
 
     *h = (struct harness){.budget = 100};
     h->memory_bytes = store_bytes(&options);

@@ -21,6 +21,8 @@ struct harness {
 };
 
 void harness_open(struct harness *h, uint64_t quota_bytes);
+/* May also be pinned, and keep so much. */
+void harness_open_pinned(struct harness *h, uint64_t quota_bytes, uint64_t pin_bytes);
 void harness_close(struct harness *h);
 
 /* Encodes, applies or reads in steps of h->budget, and gathers the pieces. */

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/prng.h"
+#include "tests/store/draw.h"
 #include "tests/store/harness.h"
 #include "tests/store/reference.h"
 
@@ -22,93 +23,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_BYTES_MAX = 400, VALUE_BYTES_MAX = 20000, STEPS = 300000 };
+enum { STEPS = 300000 };
 
 struct scene {
     struct harness store; /* compared with the model */
     struct harness twin;  /* compared with the store */
     struct model model;
-    struct prng prng;
-    uint8_t key[KEY_BYTES_MAX];
-    uint8_t end[KEY_BYTES_MAX];
-    uint8_t value[VALUE_BYTES_MAX];
+    struct draw draw;
     const struct entry *wanted[MODEL_KEYS_MAX]; /* of a query */
     uint32_t wanted_count;
 };
-
-/* Keys of a few families: short ones of few letters, NUL and 0xff among them; ones that differ only
- * behind a long common part, shorter than, as long as, and longer than what a node or a block
- * holds; and random ones. */
-static uint32_t draw_key(struct prng *p, uint8_t *key)
-{
-    static const uint8_t letters[] = {0, 1, 'a', 'b', 0xfe, 0xff};
-    static const uint32_t commons[] = {0, 7, 44, 48, 50, 77, 80, 199, 200, 330};
-    const uint32_t common = commons[prng_below(p, sizeof commons / sizeof commons[0])];
-    uint32_t length = common + (uint32_t)prng_between(p, 1, 5);
-
-    memset(key, 'p', common);
-    for (uint32_t i = common; i < length; i++)
-        key[i] = letters[prng_below(p, sizeof letters)];
-    if (prng_chance(p, 200000)) {
-        length = 16;
-        for (uint32_t i = 0; i < length; i++)
-            key[i] = (uint8_t)(prng_below(p, 9) * 29);
-    }
-    return length;
-}
-
-static struct command_bytes draw_existing(struct scene *s, uint8_t *key)
-{
-    struct command_bytes text = {.bytes = key};
-
-    if (s->model.count == 0 || prng_chance(&s->prng, 500000)) {
-        text.length = draw_key(&s->prng, key);
-        return text;
-    }
-    const struct entry *e = s->model.entry[prng_below(&s->prng, s->model.count)];
-    memcpy(key, e->key, e->key_bytes);
-    text.length = e->key_bytes;
-    return text;
-}
-
-static uint32_t draw_value(struct prng *p, uint8_t *value)
-{
-    static const uint32_t most[] = {0, 8, 64, 100, 300, 3000, 3200, 4200, 8300, VALUE_BYTES_MAX};
-    const uint32_t length =
-        (uint32_t)prng_between(p, 0, most[prng_below(p, sizeof most / sizeof most[0])]);
-
-    for (uint32_t i = 0; i < length; i++)
-        value[i] = (uint8_t)(i < 8 ? prng_next(p) & 1 : i * 7 + length);
-    return length;
-}
-
-static void draw_range(struct scene *s, struct command *c)
-{
-    struct prng *p = &s->prng;
-
-    c->key = draw_existing(s, s->key);
-    switch (prng_below(p, 6)) {
-    case 0:
-        return; /* the one key */
-    case 1:
-        c->key = (struct command_bytes){.bytes = (const uint8_t *)"", .length = 1};
-        c->range_end = c->key; /* all */
-        return;
-    case 2:
-        c->range_end = (struct command_bytes){.bytes = (const uint8_t *)"", .length = 1};
-        return;
-    case 3: /* a prefix, as clients ask for it */
-        c->key.length = (uint32_t)prng_between(p, 1, c->key.length);
-        memcpy(s->end, s->key, c->key.length);
-        if (s->end[c->key.length - 1] == 0xff)
-            return;
-        s->end[c->key.length - 1]++;
-        c->range_end = (struct command_bytes){.bytes = s->end, .length = c->key.length};
-        return;
-    default:
-        c->range_end = draw_existing(s, s->end);
-    }
-}
 
 static void check_item(const struct result_item *item, const struct entry *e, bool with_value)
 {
@@ -142,7 +66,7 @@ static void check_items(const struct harness *h, const struct entry *const *entr
 static void apply_both(struct scene *s, const struct command *c, bool wanted)
 {
     harness_apply(&s->store, c, wanted);
-    s->twin.budget = (uint32_t)prng_between(&s->prng, 1, 50);
+    s->twin.budget = (uint32_t)prng_between(&s->draw.prng, 1, 50);
     harness_apply(&s->twin, c, false);
     assert_int_equal(s->store.outcome.refusal, s->twin.outcome.refusal);
     assert_int_equal(s->store.outcome.revision, s->twin.outcome.revision);
@@ -154,21 +78,20 @@ static void apply_both(struct scene *s, const struct command *c, bool wanted)
 
 static void step_put(struct scene *s)
 {
-    struct command c = {.kind = COMMAND_PUT, .key = draw_existing(s, s->key)};
+    struct command c = {.kind = COMMAND_PUT, .key = draw_key(&s->draw, s->draw.key)};
     const uint32_t at = model_lower_bound(&s->model, c.key);
     const bool exists = model_has(&s->model, at, c.key);
-    const bool wanted = prng_chance(&s->prng, 700000);
+    const bool wanted = prng_chance(&s->draw.prng, 700000);
 
-    if (prng_chance(&s->prng, 300000))
+    if (prng_chance(&s->draw.prng, 300000))
         c.flags |= COMMAND_PREV_KV;
-    if (prng_chance(&s->prng, 100000))
+    if (prng_chance(&s->draw.prng, 100000))
         c.flags |= COMMAND_IGNORE_LEASE;
-    if (prng_chance(&s->prng, 100000))
+    if (prng_chance(&s->draw.prng, 100000))
         c.flags |= COMMAND_IGNORE_VALUE;
     else
-        c.value =
-            (struct command_bytes){.bytes = s->value, .length = draw_value(&s->prng, s->value)};
-    if ((c.flags & COMMAND_IGNORE_LEASE) == 0 && prng_chance(&s->prng, 20000))
+        c.value = draw_value(&s->draw);
+    if ((c.flags & COMMAND_IGNORE_LEASE) == 0 && prng_chance(&s->draw.prng, 20000))
         c.lease = 7;
 
     enum store_refusal refusal = STORE_NONE;
@@ -195,14 +118,14 @@ static void step_put(struct scene *s)
 static void step_delete(struct scene *s)
 {
     struct command c = {.kind = COMMAND_DELETE_RANGE};
-    const bool wanted = prng_chance(&s->prng, 700000);
-    const bool previous = prng_chance(&s->prng, 500000);
+    const bool wanted = prng_chance(&s->draw.prng, 700000);
+    const bool previous = prng_chance(&s->draw.prng, 500000);
 
-    draw_range(s, &c);
+    draw_range(&s->draw, &c);
     c.flags = previous ? COMMAND_PREV_KV : 0;
     const uint32_t first = model_lower_bound(&s->model, c.key);
     uint32_t end = model_range_end(&s->model, &c, first);
-    if (end - first > s->model.count / 10 && !prng_chance(&s->prng, 2000)) {
+    if (end - first > s->model.count / 10 && !prng_chance(&s->draw.prng, 2000)) {
         c.range_end.length = 0; /* else soon there is nothing */
         end = model_range_end(&s->model, &c, first);
     }
@@ -254,17 +177,17 @@ static void draw_filters(struct scene *s, struct command *c)
     int64_t *const field[] = {&c->min_mod, &c->max_mod, &c->min_create, &c->max_create};
 
     for (uint32_t i = 0; i < sizeof field / sizeof field[0]; i++) {
-        if (prng_chance(&s->prng, 250000))
-            *field[i] = (int64_t)(head - prng_below(&s->prng, head < 500 ? head : 500));
+        if (prng_chance(&s->draw.prng, 250000))
+            *field[i] = (int64_t)(head - prng_below(&s->draw.prng, head < 500 ? head : 500));
     }
 }
 
 static void step_range(struct scene *s)
 {
     struct command c = {.kind = QUERY_RANGE};
-    struct prng *p = &s->prng;
+    struct prng *p = &s->draw.prng;
 
-    draw_range(s, &c);
+    draw_range(&s->draw, &c);
     c.limit = prng_chance(p, 500000) ? (int64_t)prng_below(p, 40) - 1 : 0;
     c.sort_order = (uint8_t)prng_below(p, 3);
     c.sort_target = (uint8_t)(prng_chance(p, 500000) ? prng_below(p, 5) : SORT_KEY);
@@ -333,11 +256,12 @@ static void check_whole(struct scene *s)
  * at every height. */
 static void step(struct scene *s, uint64_t number)
 {
-    const uint64_t dice = prng_below(&s->prng, 100);
+    const uint64_t dice = prng_below(&s->draw.prng, 100);
     const bool shrinking = number / 10000 % 3 == 2;
     const uint64_t puts = shrinking ? 25 : 85;
 
-    s->store.budget = prng_chance(&s->prng, 500000) ? 1 : (uint32_t)prng_between(&s->prng, 1, 200);
+    s->store.budget =
+        prng_chance(&s->draw.prng, 500000) ? 1 : (uint32_t)prng_between(&s->draw.prng, 1, 200);
     if (dice < puts)
         step_put(s);
     else if (dice < puts + (shrinking ? 65 : 2))
@@ -363,7 +287,8 @@ static void store_is_a_sorted_list(void **state)
     const uint64_t steps = from_environment("MODEL_STEPS", STEPS);
 
     (void)state;
-    prng_seed(&s.prng, seed);
+    s.draw.model = &s.model;
+    prng_seed(&s.draw.prng, seed);
     harness_open(&s.store, 256 << 20);
     harness_open(&s.twin, 256 << 20);
     s.model.revision = 1;
