@@ -87,8 +87,12 @@ void disk_harm_landed(struct disk *d, uint32_t file, uint64_t offset, const uint
 
 static bool concerns(const struct disk *d, uint32_t file)
 {
-    const char *prefix = d->rates.prefix;
-    return prefix != NULL && strncmp(d->file[file].name, prefix, strlen(prefix)) == 0;
+    for (uint32_t i = 0; i < DISK_HARM_PREFIXES; i++) {
+        const char *prefix = d->rates.prefix[i];
+        if (prefix != NULL && strncmp(d->file[file].name, prefix, strlen(prefix)) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool drawn(struct disk *d, uint32_t per_million)
@@ -128,7 +132,7 @@ static void land_astray(struct disk *d, const uint8_t *bytes, uint64_t length)
 
 bool disk_harm_takes_write(struct disk *d, const struct pending *p)
 {
-    if (d->rates.prefix == NULL || !concerns(d, p->file))
+    if (!concerns(d, p->file))
         return false;
     const bool lost = drawn(d, d->rates.lost);
     const bool astray = !lost && drawn(d, d->rates.misdirected);
@@ -182,7 +186,7 @@ int64_t disk_harm_read(struct disk *d, const struct pending *p, int64_t length, 
         return length;
     if (meets_unreadable(d, p->file, p->op.offset, (uint64_t)length))
         return -EIO;
-    if (d->rates.prefix == NULL || !concerns(d, p->file))
+    if (!concerns(d, p->file))
         return length;
     if (drawn(d, d->rates.read_error)) {
         d->harmed_reads++;
@@ -227,6 +231,28 @@ bool disk_harm_sector(struct disk *d, const char *name, uint64_t offset, enum di
         make_stale(d, prng_below(&d->prng, d->file[file].length / DISK_SECTOR) * DISK_SECTOR,
                    sector);
     return true;
+}
+
+bool disk_harm_remove(struct disk *d, const char *name)
+{
+    const uint32_t file = disk_sim_file_find(d, name);
+
+    if (file == FILES_MAX)
+        return false;
+    d->file[file].linked = false;
+    d->file_missing = true;
+    disk_sim_file_collect(d);
+    return true;
+}
+
+bool disk_harm_missing(const struct disk *d)
+{
+    return d->file_missing;
+}
+
+void disk_harm_found(struct disk *d)
+{
+    d->file_missing = false;
 }
 
 void disk_harm_vouch(struct disk *d, const char *name, uint64_t end)

@@ -24,9 +24,11 @@ enum disk_harm {
     DISK_HARM_KINDS
 };
 
-/* Chances per million. They concern files whose names begin with `prefix`. */
+enum { DISK_HARM_PREFIXES = 2 };
+
+/* Chances per million. They concern files whose names begin with one of the prefixes. */
 struct disk_harm_rates {
-    const char *prefix;
+    const char *prefix[DISK_HARM_PREFIXES]; /* NULL: none */
     uint32_t lost;        /* of writes made stable: reported, and did not land */
     uint32_t misdirected; /* of the same: landed at another place of any such file */
     uint32_t read_error;  /* of reads: -EIO */
@@ -37,6 +39,11 @@ struct disk_harm_rates {
 void disk_harm_set_rates(struct disk *d, const struct disk_harm_rates *rates);
 /* Harms one sector of a file: false if there is no such file or sector. */
 bool disk_harm_sector(struct disk *d, const char *name, uint64_t offset, enum disk_harm harm);
+/* A file is gone, as if it had never been; of which no process may have a slot. False: there is none. */
+bool disk_harm_remove(struct disk *d, const char *name);
+/* One that was removed so is missed still; until the caller says that all is there again. */
+bool disk_harm_missing(const struct disk *d);
+void disk_harm_found(struct disk *d);
 /* In front of `end` every loss in the file would be noticed. */
 void disk_harm_vouch(struct disk *d, const char *name, uint64_t end);
 /* Makes good what nobody vouches for; how many sectors. The file that is not named is vouched for up

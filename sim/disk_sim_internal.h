@@ -74,6 +74,7 @@ struct disk {
     bool held;
     struct disk_harm_rates rates;
     uint64_t harmed_reads;
+    bool file_missing;
     uint32_t flight_count;
     uint32_t done_count;
     uint32_t pending_end;               /* entries at and above it are free */

@@ -11,10 +11,13 @@
  *            of what Skiff claims. So in front of each start the log is searched for its highest
  *            durable mark, and harm beyond it is made good. The search reads bytes as docs/formats.md
  *            has them and shares no code with recovery.
+ * Snapshots  A snapshot's file is judged by the digest that the manifest names, so each loss in it is
+ *            seen, also that of the whole file. None of them is a reason not to start.
  */
 #include "base/assert.h"
 #include "persist/batch.h"
 #include "persist/segment.h"
+#include "persist/snapshot_file.h"
 #include "sim/disk_harm.h"
 #include "sim/sim_internal.h"
 
@@ -137,6 +140,10 @@ uint32_t harm_settle(struct sim *s, const struct sim_node *n, struct disk *disk)
     for (uint32_t i = 0; i < count; i++)
         if (segment_generation(names[i]) < search.generation)
             disk_harm_vouch(disk, names[i], UINT64_MAX);
+    const uint32_t snapshots =
+        (uint32_t)disk_list(disk, SNAPSHOT_NAME_PREFIX, names, DISK_FILES_MAX);
+    for (uint32_t i = 0; i < snapshots; i++)
+        disk_harm_vouch(disk, names[i], UINT64_MAX);
     return disk_harm_settle(disk);
 }
 
@@ -148,6 +155,8 @@ static bool bars_start(struct disk *disk, uint32_t i, const struct mark_search *
     const uint64_t generation = segment_generation(place.name);
     struct segment_header h;
 
+    if (generation == 0) /* a snapshot's */
+        return false;
     if (place.offset < SEGMENT_DATA_OFFSET) /* a crash may have torn the other copy */
         return place.unreadable || !read_header(search->n, disk, place.name, &h);
     return generation > search->last_generation ||
@@ -190,7 +199,8 @@ void harm_begin(struct sim *s, const struct sim_node *n)
 {
     struct disk_harm_rates rates = s->plan.harm;
 
-    rates.prefix = SEGMENT_NAME_PREFIX;
+    rates.prefix[0] = SEGMENT_NAME_PREFIX;
+    rates.prefix[1] = SNAPSHOT_NAME_PREFIX;
     if ((s->plan.harmed >> n->number & 1) != 0)
         disk_harm_set_rates(n->disk, &rates);
 }
@@ -247,14 +257,17 @@ void harm_tail(struct sim *s, struct prng *p, struct sim_node *n)
             rot(s, p, n, s->names[i], search.last_offset - back);
 }
 
-void harm_rot(struct sim *s, struct prng *p)
+/* A file of a snapshot is gone. Only a start looks for it. */
+static void take_away(struct sim *s, struct sim_node *n, const char *name)
 {
-    struct sim_node *n = draw_harmed(s, p);
-
-    if (n == NULL)
+    if (n->replica != NULL || n->swapped != NULL || !disk_harm_remove(n->disk, name))
         return;
-    const uint32_t count =
-        (uint32_t)disk_list(n->disk, SEGMENT_NAME_PREFIX, s->names, DISK_FILES_MAX);
+    sim_happen(s, SIM_SNAPSHOT_GONE);
+    sim_trace(s, "node %u: %s is gone", sim_id(n), name);
+}
+
+static void rot_one_of(struct sim *s, struct prng *p, struct sim_node *n, uint32_t count)
+{
     for (uint32_t i = 0; count > 0 && i < ROT_TRIES; i++) {
         const char *name = s->names[prng_below(p, count)];
         uint64_t length;
@@ -265,6 +278,21 @@ void harm_rot(struct sim *s, struct prng *p)
         rot(s, p, n, name, offset);
         return;
     }
+}
+
+void harm_rot(struct sim *s, struct prng *p)
+{
+    struct sim_node *n = draw_harmed(s, p);
+
+    if (n == NULL)
+        return;
+    const bool snapshot = s->plan.snapshots && prng_below(p, 3) == 0;
+    const char *prefix = snapshot ? SNAPSHOT_NAME_PREFIX : SEGMENT_NAME_PREFIX;
+    const uint32_t count = (uint32_t)disk_list(n->disk, prefix, s->names, DISK_FILES_MAX);
+    if (snapshot && count > 0 && prng_below(p, 4) == 0)
+        take_away(s, n, s->names[0]);
+    else
+        rot_one_of(s, p, n, count);
 }
 
 /* To the last byte, or to less than the reserve that the node keeps. */
@@ -323,7 +351,7 @@ static bool is_harmed(const struct sim_node *n)
     const struct disk *own = n->kept != NULL      ? n->kept
                              : n->swapped != NULL ? n->swapped->disk
                                                   : n->disk;
-    return n->ruined || disk_harm_count(own) > 0;
+    return n->ruined || disk_harm_count(own) > 0 || disk_harm_missing(own);
 }
 
 uint32_t harm_victims(const struct sim *s)

@@ -38,6 +38,7 @@ static bool check_content(struct sim *s, const struct sim_node *n, struct disk *
 static void observe_file(struct sim *s, struct sim_node *n, const struct snapshot_header *h)
 {
     n->seen.snapshot = h->index;
+    disk_harm_found(n->disk);
     sim_happen(s, SIM_SNAPSHOT_FILE);
     sim_trace(s, "node %u has the snapshot at %" PRIu64, sim_id(n), h->index);
     if (check_snapshot_header(s->snapshot, sim_id(n), h) && disk_harm_count(n->disk) == 0)
@@ -70,15 +71,31 @@ static void observe_base(struct sim *s, struct sim_node *n, const struct raft *r
     n->image_due = n->image_due || prng_below(&s->prng, IMAGE_ONE_IN) == 0;
 }
 
+/* Between any two of its stages the power may go. */
+static void strike_at_stage(struct sim *s, struct sim_node *n)
+{
+    if (s->healed || !sim_chance(s, s->plan.snapshot_ambush))
+        return;
+    n->ambushed = true;
+    sim_happen(s, SIM_SNAPSHOT_AMBUSH);
+}
+
 void observe_snapshots(struct sim *s, struct sim_node *n)
 {
     const struct raft *raft = replica_raft(n->replica);
-    const struct snapshot_header *h = snapshot_current(replica_snapshots(n->replica));
+    const struct snapshots *snapshots = replica_snapshots(n->replica);
+    const struct snapshot_header *h = snapshot_current(snapshots);
+    const enum snapshot_stage stage = snapshot_stage(snapshots);
+    const bool cut = raft_base(raft) != n->seen.base;
+    const bool other = h != NULL && h->index != n->seen.snapshot;
 
-    if (raft_base(raft) != n->seen.base)
+    if (cut)
         observe_base(s, n, raft);
-    if (h != NULL && h->index != n->seen.snapshot)
+    if (other)
         observe_file(s, n, h);
+    if (cut || other || stage != n->seen.snapshot_stage)
+        strike_at_stage(s, n);
+    n->seen.snapshot_stage = stage;
 }
 
 static void observe_offer(struct sim *s, const struct sim_node *n, const struct frame *f)
@@ -136,6 +153,6 @@ bool observe_image_snapshot(struct sim *s, const struct sim_node *n, const struc
     if (base->snapshot_index == 0)
         return true;
     return check_snapshot_base(s->snapshot, sim_id(n), base, s->log) &&
-           (disk_harm_count(image->disk) > 0 || n->snapshot_harmed ||
+           (disk_harm_count(image->disk) > 0 || disk_harm_missing(image->disk) ||
             check_content(s, n, image->disk, h));
 }

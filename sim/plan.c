@@ -66,6 +66,13 @@ static bool fault_begin(struct plan *plan, uint64_t without, enum plan_fault fau
     return on;
 }
 
+static uint32_t draw_rate(struct plan *plan, uint64_t without, enum plan_fault fault, uint64_t low,
+                          uint64_t high)
+{
+    struct prng p;
+    return fault_begin(plan, without, fault, &p) ? (uint32_t)between_log(&p, low, high) : 0;
+}
+
 /* Half of the runs have three nodes, which is quickest; the rest is up to seven. */
 static uint32_t draw_nodes(struct prng *p)
 {
@@ -137,7 +144,7 @@ static void draw_members(struct plan *plan, uint64_t without, struct prng *p)
 
 static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
 {
-    const uint64_t sized_for = events > LONG_RUN_EVENTS ? events : 0;
+    const uint64_t sized_for = events > LONG_RUN_EVENTS && !plan->snapshots ? events : 0;
     struct wal_options *wal = &plan->options.wal;
 
     wal->batch_bytes = power_of_two(p, 15, 18);
@@ -149,11 +156,33 @@ static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
     wal->zeros_bytes = 16 * DISK_SECTOR;
     wal->zeros_batch_bytes = wal->batch_bytes / 2;
     wal->share_percent = SHARE_PERCENT_DEFAULT;
-    plan->options.snapshots = (struct replica_snapshots){.chunk_bytes = DISK_SECTOR};
     /* Long runs take larger segments: a disk has a limited number of files. In all shorter ones they
      * are equal, for a run that fails is tried with fewer events. */
     wal->segment_bytes = wal_segment_bytes_min(wal) + DISK_SECTOR * between_log(p, 1, 64) +
                          sized_for * 32 / DISK_SECTOR * DISK_SECTOR;
+}
+
+/* Two of three runs. A run of 4000 events writes about 50 entries: so a few are enough for the next
+ * snapshot, and few stay behind it, else nobody would ever need one. */
+static void draw_snapshots(struct plan *plan, uint64_t without)
+{
+    struct replica_snapshots *o = &plan->options.snapshots;
+    struct prng p;
+
+    prng_seed(&p, hash_u64(plan->seed, crc32c(0, "snapshots", 9)));
+    *o = (struct replica_snapshots){.chunk_bytes = DISK_SECTOR * power_of_two(&p, 0, 2)};
+    plan->snapshots =
+        prng_below(&p, 3) != 0 && (without & plan_fault_bit(PLAN_SNAPSHOTS)) == 0;
+    if (!plan->snapshots)
+        return;
+    plan->on |= plan_fault_bit(PLAN_SNAPSHOTS);
+    o->log_bytes = between_log(&p, 512, 128 << 10);
+    o->entries = between_log(&p, 2, 64);
+    o->age_ns = coin(&p) ? plan->options.election_max_ns * between_log(&p, 1, 32) : 0;
+    o->trailing_bytes = coin(&p) ? between_log(&p, 64, 8 << 10) : 0;
+    o->needed_bytes = o->trailing_bytes + (coin(&p) ? between_log(&p, 64, 64 << 10) : 0);
+    plan->snapshot_ambush =
+        draw_rate(plan, without, PLAN_SNAPSHOT_AMBUSH, 2000, 200000);
 }
 
 static void draw_disk(struct plan *plan, struct prng *p)
@@ -198,13 +227,6 @@ static void draw_strikes(struct plan *plan, uint64_t without)
             plan->every_ns[strike] =
                 between_log(&p, least > timeout / 2 ? least : timeout / 2, most);
     }
-}
-
-static uint32_t draw_rate(struct plan *plan, uint64_t without, enum plan_fault fault, uint64_t low,
-                          uint64_t high)
-{
-    struct prng p;
-    return fault_begin(plan, without, fault, &p) ? (uint32_t)between_log(&p, low, high) : 0;
 }
 
 static void draw_rates(struct plan *plan, uint64_t without)
@@ -386,6 +408,7 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     plan->options.cluster = hash_u64(choice->seed, 2);
     draw_timing(plan, &p);
     draw_sizes(plan, calm, &p);
+    draw_snapshots(plan, choice->without);
     draw_log(plan, &p, choice->events);
     draw_disk(plan, &p);
     draw_net(plan, &p);

@@ -68,7 +68,9 @@ enum {
     X(READ_ERROR, "read-error")                                                  \
     X(READ_FLIP, "read-flip")         /* bits flip on the way from the disk */   \
     X(READ_STALE, "read-stale")       /* a read returns what once was */         \
-    X(HARM_ANYWHERE, "harm-anywhere") /* not in a minority only: safety only */
+    X(HARM_ANYWHERE, "harm-anywhere") /* not in a minority only: safety only */ \
+    X(SNAPSHOTS, "snapshots")         /* no fault: logs are cut behind them */   \
+    X(SNAPSHOT_AMBUSH, "snapshot-ambush") /* the power goes at one of its stages */
 
 enum plan_fault {
 #define PLAN_FAULT_ENUM(name, text) PLAN_##name,
@@ -104,6 +106,7 @@ struct plan_choice {
 struct plan {
     uint64_t seed;
     bool brisk;                     /* little happens between two elections */
+    bool snapshots;                 /* logs are cut behind snapshots */
     bool crowded;                   /* many requests at once, and little room for them */
     uint32_t nodes;                 /* initial voters */
     uint32_t spares;                /* nodes that may be made and added later */
@@ -118,6 +121,7 @@ struct plan {
     uint64_t every_ns[PLAN_STRIKE_COUNT]; /* mean time between two; 0: never */
     uint64_t down_ns;        /* mean time that a node stays down, paused or hung, a cut in place */
     uint32_t ambush;         /* per million crashes: at the moment after a promise left the node */
+    uint32_t snapshot_ambush; /* per million changes of a snapshot's stage: the power is cut */
     uint32_t kill;           /* per million crashes: the machine and its cache live on */
     uint32_t recovery_crash; /* per million restarts: recovery crashes as well */
     uint32_t role_skip;      /* per million: a role is passed over, and stalls for a while */

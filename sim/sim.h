@@ -77,6 +77,8 @@ struct sim_config {
     X(DISK_ERROR, "disk errors")                                       \
     X(DISK_FULL, "disks full")                                         \
     X(ROT, "sectors rotten")                                           \
+    X(SNAPSHOT_GONE, "files of snapshots taken away")                  \
+    X(SNAPSHOT_AMBUSH, "power cuts at a stage of a snapshot")          \
     X(HARM_REFUSED, "starts refused for harm to the disk")             \
     X(HARM_STOP, "nodes stopped by harm to the disk")                  \
     X(HARM_UNSEEN, "harmed sectors made good: no start could see")     \

@@ -73,6 +73,7 @@ struct sim_seen {
     raft_term office_term;   /* at the end of a turn */
     raft_index base;         /* of its log */
     raft_index snapshot;     /* that its manifest names */
+    enum snapshot_stage snapshot_stage;
     raft_term forward_term;  /* of the stream of requests that it forwards */
     uint64_t forward_end;    /* position behind the last that left */
 };
@@ -160,7 +161,6 @@ struct sim_node {
     bool leaves;      /* stops after its turn: it has handed over */
     bool image_due;   /* a crash image is to be recovered */
     bool disk_broken; /* its log was made to fail */
-    bool snapshot_harmed; /* its snapshot's file was taken away, and no other is there yet */
     uint64_t passed_call;    /* calls up to it may have been passed over by a snapshot, in this boot */
     raft_index passed_index; /* of that snapshot */
     bool repaired;          /* its log lacked entries, at the start or when it died */
