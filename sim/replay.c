@@ -61,7 +61,7 @@ void replay_destroy(struct replay *r)
 
 void replay_reset(struct replay *r, uint64_t quota_bytes)
 {
-    const struct store_options options = {.quota_bytes = quota_bytes};
+    const struct store_options options = {.quota_bytes = quota_bytes, .pin_bytes = quota_bytes};
 
     if (r->memory_bytes < store_bytes(&options)) {
         let_go(r);
