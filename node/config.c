@@ -55,14 +55,14 @@ out:
     return text;
 }
 
-static void fill_defaults(struct config *config)
+static void fill_defaults(struct config_source *source, struct config *config)
 {
     for (uint32_t i = 0; i < config_rule_count; i++) {
         const struct config_rule *rule = &config_rules[i];
         if (rule->offset == CONFIG_RULE_NO_DEFAULT)
             continue;
         uint64_t *value = (uint64_t *)(void *)((char *)config + rule->offset);
-        if (*value == 0) /* absent: nothing that has a default may be 0 */
+        if (*value == 0 && !config_source_has(source, rule->path))
             *value = rule->usual;
     }
 }
@@ -119,7 +119,7 @@ static void build(struct config_source *source, struct config **out)
         config_complain(source, 1, "libcyaml refuses the file: %s", cyaml_strerror(error));
         return;
     }
-    fill_defaults(config);
+    fill_defaults(source, config);
     if (resolve_paths(config, source->path) != 0)
         config_complain(source, 1, "its folder can't be found out: %s", strerror(errno));
     config_check_meaning(source, config);

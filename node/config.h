@@ -49,7 +49,18 @@ enum {
 
 /* Keys, values and a charge for each key; the cluster's quota is the first leader's. The most is
  * STORE_QUOTA_BYTES_MAX. */
-#define CONFIG_STORE_LIST(X) X(quota_mib, 512, 16, 65536, false)
+#define CONFIG_STORE_LIST(X)                                                                     \
+    X(quota_mib, 512, 16, 65536, false)                                                          \
+    X(pin_mib, 0, 0, 65536, false) /* kept for a snapshot that is being written; 0: the quota */
+
+/* When the leader has all nodes make a snapshot, whichever comes first, and what stays of the log below
+ * it. 0 of the first: never by itself; of the next two: that is no reason. */
+#define CONFIG_SNAPSHOT_LIST(X)                                                                  \
+    X(log_mib, 256, 0, 1 << 20, false)       /* of log since the last one */                     \
+    X(entries, 4000000, 0, 1000000000, false)                                                    \
+    X(age_s, 3600, 0, 31536000, false)                                                           \
+    X(trailing_mib, 64, 0, 1 << 20, false)   /* of log, for peers that are a little behind */    \
+    X(needed_mib, 1024, 0, 1 << 20, false)   /* likewise, for one that answers and needs it */
 
 /* Who may have how much under way. Rings need powers of two. */
 #define CONFIG_LIMITS_LIST(X)                                                                     \
@@ -81,6 +92,9 @@ struct config_log {
 };
 struct config_store {
     CONFIG_STORE_LIST(CONFIG_MEMBER_NUMBER)
+};
+struct config_snapshot {
+    CONFIG_SNAPSHOT_LIST(CONFIG_MEMBER_NUMBER)
 };
 struct config_limits {
     CONFIG_LIMITS_LIST(CONFIG_MEMBER_NUMBER)
@@ -136,6 +150,7 @@ struct config {
     struct config_timing timing;
     struct config_log log;
     struct config_store store;
+    struct config_snapshot snapshot;
     struct config_limits limits;
 };
 

@@ -39,6 +39,7 @@ int config_source_parse(struct config_source *source);
 void config_source_close(struct config_source *source);
 /* Line of the value at a path like "members[2].node"; of the nearest part of it that is there. */
 size_t config_source_line(struct config_source *source, const char *path);
+bool config_source_has(struct config_source *source, const char *path);
 /* Walks the schema: unknown, doubled and missing keys, kinds, enumerations, bounds. */
 void config_check_schema(struct config_source *source);
 /* What relates several values. */

@@ -2,6 +2,7 @@
 #include "node/config_internal.h"
 
 #include "dataplane/port_dpdk.h"
+#include "persist/wal.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -177,6 +178,30 @@ static void check_limits(struct config_source *source, const struct config *conf
                         l->ring_control + l->ring_data, PORT_DPDK_RX_HELD_MAX / 2);
 }
 
+/* What a log may grow to between two snapshots must find its place in the segments that there can be. */
+static void check_snapshots(struct config_source *source, const struct config *config)
+{
+    const struct config_snapshot *s = &config->snapshot;
+    const uint64_t segments_mib = WAL_SEGMENTS_MAX / 2 * config->log.segment_mib;
+
+    if (s->needed_mib < s->trailing_mib)
+        config_complain(source, config_source_line(source, "snapshot.needed_mib"),
+                        "needed_mib is %" PRIu64 "; allowed is at least trailing_mib, %" PRIu64
+                        ": what a peer needs is kept beyond what is kept anyway",
+                        s->needed_mib, s->trailing_mib);
+    if (s->log_mib + s->needed_mib > segments_mib)
+        config_complain(source, config_source_line(source, "snapshot"),
+                        "log_mib and needed_mib are %" PRIu64 " MiB together; allowed are %" PRIu64
+                        " with log.segment_mib: %" PRIu64 ", half of the segments that a log may have; "
+                        "make these smaller or segments larger",
+                        s->log_mib + s->needed_mib, segments_mib, config->log.segment_mib);
+    if (config->store.pin_mib > config->store.quota_mib)
+        config_complain(source, config_source_line(source, "store.pin_mib"),
+                        "pin_mib is %" PRIu64 "; allowed is at most quota_mib, %" PRIu64
+                        ": there is never more to keep",
+                        config->store.pin_mib, config->store.quota_mib);
+}
+
 static void check_paths(struct config_source *source, const struct config *config)
 {
     if (strcmp(config->data, config->run) == 0 || strcmp(config->data, config->links) == 0)
@@ -203,5 +228,6 @@ void config_check_meaning(struct config_source *source, const struct config *con
     check_cpus(source, config);
     check_timing(source, config);
     check_limits(source, config);
+    check_snapshots(source, config);
     check_paths(source, config);
 }

@@ -10,11 +10,15 @@
 #define TIMING_FIELD(key, usual, least, most, power) FIELD_UINT(struct config_timing, key),
 #define LOG_FIELD(key, usual, least, most, power)    FIELD_UINT(struct config_log, key),
 #define STORE_FIELD(key, usual, least, most, power)  FIELD_UINT(struct config_store, key),
+#define SNAPSHOT_FIELD(key, usual, least, most, power) \
+    FIELD_UINT(struct config_snapshot, key),
 #define LIMITS_FIELD(key, usual, least, most, power) FIELD_UINT(struct config_limits, key),
 
 #define TIMING_RULE(key, usual, least, most, power) RULE(timing, key, usual, least, most, power)
 #define LOG_RULE(key, usual, least, most, power)    RULE(log, key, usual, least, most, power)
 #define STORE_RULE(key, usual, least, most, power)  RULE(store, key, usual, least, most, power)
+#define SNAPSHOT_RULE(key, usual, least, most, power) \
+    RULE(snapshot, key, usual, least, most, power)
 #define LIMITS_RULE(key, usual, least, most, power) RULE(limits, key, usual, least, most, power)
 
 static const cyaml_strval_t flush_names[] = {
@@ -50,6 +54,9 @@ static const cyaml_schema_field_t log_fields[] = {
     CONFIG_LOG_LIST(LOG_FIELD) CYAML_FIELD_END};
 
 static const cyaml_schema_field_t store_fields[] = {CONFIG_STORE_LIST(STORE_FIELD) CYAML_FIELD_END};
+
+static const cyaml_schema_field_t snapshot_fields[] = {CONFIG_SNAPSHOT_LIST(SNAPSHOT_FIELD)
+                                                           CYAML_FIELD_END};
 
 static const cyaml_schema_field_t limits_fields[] = {CONFIG_LIMITS_LIST(LIMITS_FIELD)
                                                          CYAML_FIELD_END};
@@ -103,6 +110,7 @@ static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_MAPPING("timing", CYAML_FLAG_OPTIONAL, struct config, timing, timing_fields),
     CYAML_FIELD_MAPPING("log", CYAML_FLAG_OPTIONAL, struct config, log, log_fields),
     CYAML_FIELD_MAPPING("store", CYAML_FLAG_OPTIONAL, struct config, store, store_fields),
+    CYAML_FIELD_MAPPING("snapshot", CYAML_FLAG_OPTIONAL, struct config, snapshot, snapshot_fields),
     CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct config, limits, limits_fields),
     CYAML_FIELD_END};
 
@@ -116,6 +124,6 @@ const struct config_rule config_rules[] = {
     {"members[].priority", 0, 0, 255, CONFIG_RULE_NO_DEFAULT, false},
     {"lcores[].cpu", 0, 0, 1023, CONFIG_RULE_NO_DEFAULT, false},
     CONFIG_TIMING_LIST(TIMING_RULE) CONFIG_LOG_LIST(LOG_RULE) CONFIG_STORE_LIST(STORE_RULE)
-        CONFIG_LIMITS_LIST(LIMITS_RULE)};
+        CONFIG_SNAPSHOT_LIST(SNAPSHOT_RULE) CONFIG_LIMITS_LIST(LIMITS_RULE)};
 
 const uint32_t config_rule_count = CYAML_ARRAY_LEN(config_rules);

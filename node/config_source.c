@@ -96,7 +96,8 @@ static yaml_node_t *step_down(yaml_document_t *document, const yaml_node_t *node
     return NULL;
 }
 
-size_t config_source_line(struct config_source *source, const char *path)
+/* The value at `path`, or the nearest part of the way that is there; `whole`: which of them. */
+static const yaml_node_t *find(struct config_source *source, const char *path, bool *whole)
 {
     const yaml_node_t *node = yaml_document_get_root_node(&source->document);
     const char *rest = path;
@@ -113,5 +114,21 @@ size_t config_source_line(struct config_source *source, const char *path)
         rest += length;
         rest += *rest == '.';
     }
-    return node->start_mark.line + 1;
+    *whole = *rest == '\0';
+    return node;
+}
+
+size_t config_source_line(struct config_source *source, const char *path)
+{
+    bool whole;
+
+    return find(source, path, &whole)->start_mark.line + 1;
+}
+
+bool config_source_has(struct config_source *source, const char *path)
+{
+    bool whole;
+
+    (void)find(source, path, &whole);
+    return whole;
 }

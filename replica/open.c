@@ -193,7 +193,10 @@ static struct replica *lay_out(struct carve *c, const struct replica_options *o,
 {
     const struct raft_options core = core_options(o);
     const struct snapshots_options snapshots = snapshots_options(o);
-    const struct store_options store = {.quota_bytes = o->quota_bytes, .pin_bytes = o->quota_bytes};
+    const struct store_options store = {
+        .quota_bytes = o->quota_bytes,
+        .pin_bytes = o->pin_bytes == 0 ? o->quota_bytes : o->pin_bytes,
+    };
     struct replica *r = carve(c, sizeof *r, CACHE_LINE_BYTES);
 
     if (r != NULL)

@@ -127,6 +127,7 @@ struct replica_options {
     uint64_t heartbeat_ns, election_min_ns, election_max_ns, resend_ns;
     uint64_t request_timeout_ns; /* a request no leader took is answered TIMED_OUT after that */
     uint64_t quota_bytes;        /* of the store; proposed as the cluster's at bootstrap */
+    uint64_t pin_bytes;          /* kept for a snapshot being written: store/snapshot.h; 0: quota_bytes */
     uint64_t record_memory_bytes; /* a power of two, at least 4 largest records */
     uint32_t record_payload_bytes_max; /* RECORD_PAYLOAD_BYTES_MAX; the simulator takes less */
     uint32_t window;             /* see raft.h; a power of two */

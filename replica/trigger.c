@@ -1,9 +1,9 @@
 /* replica/trigger.c: when there is to be another snapshot point.
  *
  * The leader proposes one when the log has grown, or the last is old, by its options; or at the wish of a
- * member, which says so in each of its frames: because its own writing failed, or its log is made of
- * nearly as many segments as there can be. Wishes are granted at most so often that writing takes a
- * fifth of the time.
+ * member, which says so in each of its frames: because its own writing failed, its log is made of
+ * nearly as many segments as there can be, or its disk is below the reserve and a segment's worth of log
+ * could go. Wishes are granted at most so often that writing takes a fifth of the time.
  *
  * While a peer pulls the leader's snapshot the next one waits: its file would take the place of that one,
  * and the transfer begin anew. Not for ever: what the log may keep for such a peer is the limit.
@@ -63,7 +63,10 @@ static bool wishes(const struct replica *r)
         return false;
     if (m->retry_ns != 0 && role->now_ns >= m->retry_ns)
         return true;
-    return published_get(&r->log_cramped) != 0 && role->fed > role->points.newest;
+    if (published_get(&r->log_cramped) != 0 && role->fed > role->points.newest)
+        return true;
+    /* Behind it there is at least a segment less, or one for nothing soon. */
+    return role->below_reserve && grown_bytes(r) >= r->options.wal.segment_bytes;
 }
 
 static bool somebody_wishes(const struct replica *r)

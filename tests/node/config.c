@@ -106,6 +106,28 @@ static void valid_file_gets_defaults(void **state)
     assert_int_equal(config->members[1].joins, 0);
     assert_int_equal(config->members[1].priority, 0);
     assert_int_equal(config->timing.promote_ms, 1000);
+    assert_int_equal(config->snapshot.log_mib, 256);
+    assert_int_equal(config->snapshot.entries, 4000000);
+    assert_int_equal(config->store.pin_mib, 0);
+    config_free(config);
+}
+
+/* What may be 0 is so when it was said, though it has a default. */
+static void nought_is_not_left_out(void **state)
+{
+    char text[TEXT_BYTES], said[TEXT_BYTES];
+    struct config *config = NULL;
+
+    (void)state;
+    vary(text, "timing:\n",
+         "log: {registered_kib: 0}\nsnapshot: {log_mib: 0, entries: 0, trailing_mib: 0}\ntiming:\n");
+    assert_int_equal(load_text(text, &config, said), 0);
+    assert_int_equal(config->log.registered_kib, 0);
+    assert_int_equal(config->log.segment_spares, 16);
+    assert_int_equal(config->snapshot.log_mib, 0);
+    assert_int_equal(config->snapshot.entries, 0);
+    assert_int_equal(config->snapshot.age_s, 3600);
+    assert_int_equal(config->snapshot.trailing_mib, 0);
     config_free(config);
 }
 
@@ -177,6 +199,12 @@ static void meaning_has_lines(void **state)
            ":13: election_max_ms is 90; allowed is more");
     expect("timing:\n", "limits: {credit_frames: 512, ring_data: 256}\ntiming:\n",
            ":12: the peers may have 512 data frames under way");
+    expect("timing:\n", "snapshot: {needed_mib: 63}\ntiming:\n",
+           ":12: needed_mib is 63; allowed is at least trailing_mib, 64");
+    expect("timing:\n", "snapshot:\n  needed_mib: 32400\n  log_mib: 400\ntiming:\n",
+           "log_mib and needed_mib are 32800 MiB together; allowed are 32640");
+    expect("timing:\n", "store: {quota_mib: 64, pin_mib: 65}\ntiming:\n",
+           ":12: pin_mib is 65; allowed is at most quota_mib, 64");
     expect("run: run", "run: data", ":3: the data directory is also named");
     expect("/tmp/links", "'/tmp/a b'", ":5: the path of links is \"/tmp/a b\"; allowed in it are");
     expect("/tmp/links",
@@ -251,7 +279,8 @@ static void examples_have_no_mistakes(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(valid_file_gets_defaults),  cmocka_unit_test(form_has_lines),
+        cmocka_unit_test(valid_file_gets_defaults),  cmocka_unit_test(nought_is_not_left_out),
+        cmocka_unit_test(form_has_lines),
         cmocka_unit_test(numbers_have_bounds),       cmocka_unit_test(meaning_has_lines),
         cmocka_unit_test(no_yaml_and_no_file),       cmocka_unit_test(any_damage_is_survived),
         cmocka_unit_test(every_mistake_is_reported), cmocka_unit_test(examples_have_no_mistakes),
