@@ -5,7 +5,8 @@
  * Answer     One, without bytes, from the raft role (door->from_raft). answer.status is
  *              OK          it is done. A change: its last configuration is committed and no joint
  *                          one is left; answer.index is that of its entry. A transfer: the node
- *                          asked for leads, or any other if none was named;
+ *                          asked for leads, or any other if none was named. A snapshot: its point,
+ *                          the entry answer.index, is committed, and every node begins to write one;
  *              NOT_LEADER  nothing was begun, or what was begun is undone for good; answer.leader
  *                          is the node to ask, 0 if none is known. Of a transfer: another node leads,
  *                          which was not asked for;
@@ -29,6 +30,7 @@ enum { ADMIN_EDITS_MAX = 16 };
 enum admin_kind {
     ADMIN_TRANSFER, /* the leader hands over to `target`; 0: to the most caught-up voter */
     ADMIN_CHANGE,   /* edits of the members */
+    ADMIN_SNAPSHOT, /* all nodes make a snapshot, of the same state */
 };
 
 enum admin_edit_kind {
@@ -78,7 +80,8 @@ struct admin_request {
     X(NO_MEMBER, "the node is no member")                                        \
     X(NO_LEARNER, "the node is no learner")                                      \
     X(NO_VOTER, "the node is no voter")                                          \
-    X(GIVEN_UP, "the other node did not take over in time")
+    X(GIVEN_UP, "the other node did not take over in time")                      \
+    X(MAKING, "a snapshot is being made: look at skiff status")
 
 #define ADMIN_REFUSAL_LIST(X)  \
     ADMIN_CORE_REFUSAL_LIST(X) \

@@ -17,6 +17,10 @@ void admin_text_write(const struct admin_request *request, char out[ADMIN_TEXT_B
         snprintf(out, ADMIN_TEXT_BYTES, "transfer %u", request->target);
         return;
     }
+    if (request->kind == ADMIN_SNAPSHOT) {
+        snprintf(out, ADMIN_TEXT_BYTES, "snapshot");
+        return;
+    }
     used = snprintf(out, ADMIN_TEXT_BYTES, "change %d", request->forced);
     for (uint32_t i = 0; i < request->edit_count; i++) {
         const struct admin_edit *e = &request->edit[i];
@@ -66,6 +70,10 @@ bool admin_text_read(const char *text, struct admin_request *out)
         if (!take_number(&text, UINT16_MAX, &number) || *text != '\0')
             return false;
         out->target = (uint16_t)number;
+        return true;
+    }
+    if (strcmp(text, "snapshot") == 0) {
+        out->kind = ADMIN_SNAPSHOT;
         return true;
     }
     if (strncmp(text, "change ", 7) != 0)

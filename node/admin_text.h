@@ -2,6 +2,7 @@
  * the control socket.
  *
  *   transfer NODE                          NODE 0: the node that is furthest
+ *   snapshot
  *   change FORCED KIND:NODE:REPLACES:PRIORITY:PROMOTE ...       all of them numbers
  *
  *   ok INDEX | not_leader NODE | refused SENTENCE | unknown | busy | bad

@@ -60,10 +60,47 @@ static bool below(struct disk_watch *w, const struct node *n, char sentence[DISK
     return true;
 }
 
+/* One line a snapshot. */
+static bool snapshot(struct disk_watch *w, const struct node *n, char sentence[DISK_WATCH_BYTES])
+{
+    const struct replica_counters *c = n->counters;
+    const uint64_t written = published_get(&c->snapshots_written);
+    const uint64_t index = published_get(&c->snapshot_index);
+
+    if (written == w->written)
+        return false;
+    w->written = written;
+    snprintf(sentence, DISK_WATCH_BYTES,
+             "a snapshot of entries up to %" PRIu64 " (%.1f MiB) %s; the log begins behind entry %" PRIu64
+             " and has %" PRIu64 " files",
+             index, (double)published_get(&c->snapshot_bytes) / (double)MIB,
+             published_get(&c->writing_own) != 0 ? "was made" : "came from another node",
+             published_get(&c->log_base), published_get(&c->log_segments));
+    return true;
+}
+
+static bool loading(struct disk_watch *w, const struct node *n, char sentence[DISK_WATCH_BYTES])
+{
+    const uint64_t index = published_get(&n->counters->loading_index);
+
+    if (index == w->loading_index)
+        return false;
+    if (index != 0)
+        snprintf(sentence, DISK_WATCH_BYTES,
+                 "takes in the snapshot of entries up to %" PRIu64 "; reads and writes wait here "
+                 "meanwhile",
+                 index);
+    else
+        snprintf(sentence, DISK_WATCH_BYTES, "the snapshot is taken in");
+    w->loading_index = index;
+    return true;
+}
+
 bool disk_watch_turn(struct disk_watch *w, const struct node *n, uint64_t now_ns,
                      char sentence[DISK_WATCH_BYTES])
 {
-    return full(w, n, now_ns, sentence) || below(w, n, sentence);
+    return full(w, n, now_ns, sentence) || below(w, n, sentence) || loading(w, n, sentence) ||
+           snapshot(w, n, sentence);
 }
 
 /* Of `folder`, or of the nearest one above it that is there already. */

@@ -1,4 +1,5 @@
-/* node/disk_watch.h: what the node's log says of its disk: full, below its reserve, and when that is over.
+/* node/disk_watch.h: what the node's log says of its disk: full, below its reserve, and when that is
+ * over; snapshots made, received and taken in.
  *
  * Thread     The control thread; disk_watch_check() any.
  */
@@ -13,6 +14,8 @@ struct disk_watch {
     uint64_t room_ns;   /* when there last was room for the log */
     bool no_room;       /* as last said */
     bool below_reserve; /* likewise */
+    uint64_t loading_index;  /* likewise */
+    uint64_t written;        /* snapshots, likewise */
 };
 
 /* True: something has changed since the last turn, and the sentence says what. */

@@ -32,7 +32,8 @@ static const char usage[] =
     "well\n"
     "  skiff member priority NODE N         the higher, the rather a leader\n"
     "  skiff transfer [NODE]                leadership to that node, or to the furthest\n"
-    "                                       (member, transfer: --config FILE, -o json)\n"
+    "  skiff snapshot                       all nodes make a snapshot now, and cut their logs\n"
+    "                                       (member, transfer, snapshot: --config FILE, -o json)\n"
     "  skiff check --config FILE            say what is wrong in a configuration\n"
     "  skiff inspect wal DIR                what the log in a data directory contains: segments,\n"
     "                                       ranges, terms, damage with its place\n"
@@ -291,6 +292,8 @@ int main(int argc, char **argv)
         return command_member(argc - 1, argv + 1, &arguments, member_command);
     if (strcmp(command, "transfer") == 0)
         return command_member(argc - 1, argv + 1, &arguments, member_transfer);
+    if (strcmp(command, "snapshot") == 0)
+        return command_member(argc - 1, argv + 1, &arguments, member_snapshot);
     if (strcmp(command, "inspect") == 0)
         return command_inspect(argc - 1, argv + 1, &arguments);
     int (*const with)(const struct config *) = configured(command);

@@ -134,7 +134,8 @@ static int tell(const struct member_options *options, const char *answer, const 
     if (strncmp(answer, "refused ", 8) == 0)
         sentence = answer + 8;
     else if (strcmp(answer, "unknown") == 0)
-        sentence = "it may happen yet or not: look at skiff member list before you ask again";
+        sentence = "it may happen yet or not: look at skiff member list, or skiff status, before you ask "
+                   "again";
     else if (strcmp(answer, "busy") == 0)
         sentence = "another request is being worked on, or the node is overloaded: nothing was "
                    "changed, try again";
@@ -290,6 +291,22 @@ int member_transfer(const struct member_options *options, char *const *words, ui
         code = complain("no such node: ", words[0]);
     else
         code = ask_and_tell(options, config, &request, "leadership is handed over");
+    config_free(config);
+    return code;
+}
+
+int member_snapshot(const struct member_options *options, char *const *words, uint32_t count)
+{
+    const struct admin_request request = {.kind = ADMIN_SNAPSHOT};
+    struct config *config;
+
+    (void)words;
+    if (count > 0)
+        return complain("snapshot takes no words", "");
+    if (config_load(options->config, &config, stderr) != 0)
+        return EXIT_CONFIG;
+    const int code = ask_and_tell(options, config, &request,
+                                  "all nodes make a snapshot now; skiff status shows it");
     config_free(config);
     return code;
 }

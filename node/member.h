@@ -1,5 +1,5 @@
-/* node/member.h: `skiff member` and `skiff transfer`: an operator asks a running node to change the
- * members, or who leads.
+/* node/member.h: `skiff member`, `skiff transfer` and `skiff snapshot`: an operator asks a running node to
+ * change the members, or who leads, or to have snapshots made.
  *
  * Only the leader does that. If the node that was asked does not lead, its leader is asked, if its
  * configuration lies in the same folder as that of the first and it runs on this host; else the
@@ -23,5 +23,7 @@ struct member_options {
 int member_command(const struct member_options *options, char *const *words, uint32_t count);
 /* `skiff transfer [NODE]`. */
 int member_transfer(const struct member_options *options, char *const *words, uint32_t count);
+/* `skiff snapshot`. */
+int member_snapshot(const struct member_options *options, char *const *words, uint32_t count);
 
 #endif

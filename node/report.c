@@ -1,6 +1,8 @@
 /* node/report.c: the status of a node as JSON, and as a row of the table. */
 #include "node/report.h"
 
+#include "node/report_disk.h"
+
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -180,9 +182,6 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "flushed_bytes", &c->flushed_bytes);
     json_word(out, "flush_ns", &c->flush_ns);
     json_word(out, "no_room", &c->no_room);
-    json_word(out, "disk_free", &c->disk_free);
-    json_word(out, "disk_reserve", &c->disk_reserve);
-    json_word(out, "below_reserve", &c->below_reserve);
     json_word(out, "writes_refused", &c->writes_refused);
     json_word(out, "left_out", &c->left_out);
     json_word(out, "foreign_sends", &c->foreign_sends);
@@ -191,6 +190,7 @@ void report_json(const struct node *n, FILE *out)
     json_word(out, "ignored", &c->ignored);
     json_word(out, "log_holes", &c->holes);
     json_word(out, "entries_repaired", &c->repaired);
+    report_disk_json(n, out);
     fprintf(out, ",\"members\":");
     report_members(n, out);
     json_frames(out, c);
@@ -235,14 +235,7 @@ static void row_remarks(const struct node *n, FILE *out)
         up += port_link_up(n->port, i);
     fprintf(out, "%u of %u up", up, links);
     row_membership(n, out);
-    if (published_get(&n->counters->no_room) != 0)
-        fprintf(out, "; no room on the disk, takes no writes");
-    else if (published_get(&n->counters->writes_refused) != 0)
-        fprintf(out, "; too few nodes have room on their disks, takes no writes");
-    if (published_get(&n->counters->below_reserve) != 0)
-        fprintf(out, "; %" PRIu64 " MiB free on the disk, less than its reserve of %" PRIu64,
-                published_get(&n->counters->disk_free) >> 20,
-                published_get(&n->counters->disk_reserve) >> 20);
+    report_disk_row(n, out);
     if (published_get(&n->counters->holes) != 0)
         fprintf(out, "; damaged log, fetches what it lacks from the others");
     if (published_get(&n->counters->corrupt) != 0)

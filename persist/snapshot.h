@@ -134,6 +134,12 @@ int snapshot_end(struct snapshots *s);
 /* Whatever is being written, or READY and not given to wal_set_base(), is dropped. */
 void snapshot_abandon(struct snapshots *s);
 enum snapshot_stage snapshot_stage(const struct snapshots *s);
+/* Content of the one that is being written that was taken, and how much there may be; 0 of 0: none is. */
+struct snapshot_progress {
+    raft_index index;
+    uint64_t bytes, bytes_max;
+};
+struct snapshot_progress snapshot_progress(const struct snapshots *s);
 /* Why the last one was dropped: a negative errno, -EBADMSG for a digest that is not the one known,
  * -ECANCELED after snapshot_abandon(); 0: since snapshot_begin() nothing failed. */
 int snapshot_failure(const struct snapshots *s);

@@ -223,6 +223,20 @@ enum snapshot_stage snapshot_stage(const struct snapshots *s)
     return SNAPSHOT_IDLE;
 }
 
+struct snapshot_progress snapshot_progress(const struct snapshots *s)
+{
+    const struct snapshot_writer *w = &s->writer;
+
+    ASSERT(w->file.header.bytes <= w->room);
+    if (w->step == SNAPSHOT_STEP_NONE)
+        return (struct snapshot_progress){0};
+    return (struct snapshot_progress){
+        .index = w->file.header.index,
+        .bytes = w->file.header.bytes,
+        .bytes_max = w->room,
+    };
+}
+
 int snapshot_failure(const struct snapshots *s)
 {
     return s->writer.failure;

@@ -1,7 +1,7 @@
 /* replica/admin.c: an operator's request becomes an event of the core, and its fate an answer.
  *
  * Only the leader begins anything. What it began it follows even when it leads no longer: a change
- * is its first entry, so whatever is committed at that index tells; a transfer ends with the first
+ * is its first entry, and a snapshot its point, so whatever is committed at that index tells; a transfer ends with the first
  * leader of a later term. What is not settled within the time of a request is UNKNOWN.
  */
 #include "replica/replica_internal.h"
@@ -91,11 +91,24 @@ static void begin_change(struct replica *r, struct admin_slot *slot)
         slot->index = r->raft.fx.append.first;
 }
 
+static void begin_snapshot(struct replica *r, struct admin_slot *slot)
+{
+    const raft_index index = making_is_idle(r) ? trigger_propose(r) : 0;
+
+    if (!making_is_idle(r)) { /* its store would pass the point over */
+        end_refused(slot, ADMIN_REFUSAL_MAKING);
+    } else if (index > 0) {
+        slot->state = ADMIN_RUNNING;
+        slot->term = raft_term_now(r->raft.raft);
+        slot->index = index;
+    } /* else the next poll tries again */
+}
+
 static void begin(struct replica *r, struct admin_slot *slot)
 {
     const struct admin_request *request = &slot->request;
 
-    if (request->kind > ADMIN_CHANGE || request->edit_count > ADMIN_EDITS_MAX)
+    if (request->kind > ADMIN_SNAPSHOT || request->edit_count > ADMIN_EDITS_MAX)
         end(slot, ANSWER_BAD);
     else if (raft_role(r->raft.raft) != RAFT_LEADER)
         end_not_leader(r, slot);
@@ -103,6 +116,8 @@ static void begin(struct replica *r, struct admin_slot *slot)
         return; /* the next poll tries again */
     else if (request->kind == ADMIN_TRANSFER)
         begin_transfer(r, slot);
+    else if (request->kind == ADMIN_SNAPSHOT)
+        begin_snapshot(r, slot);
     else
         begin_change(r, slot);
 }
@@ -128,30 +143,47 @@ static void follow_transfer(const struct replica *r, struct admin_slot *slot)
         end_not_leader(r, slot);
 }
 
-static void follow_change(const struct replica *r, struct admin_slot *slot)
+/* True: the entry that was begun with is committed. If it never will be, the slot is DONE. */
+static bool is_committed(const struct replica *r, struct admin_slot *slot)
 {
     const struct raft *raft = r->raft.raft;
-    const raft_index newest = raft_config_index(raft);
-    const raft_index commit = raft_commit(raft);
 
-    if (commit < slot->index)
-        return; /* even if it was truncated here: another node may still have it and lead */
+    if (raft_commit(raft) < slot->index)
+        return false; /* even if it was truncated here: another node may still have it and lead */
     const raft_term term = raft_term_at(raft, slot->index, NULL);
-    if (term == 0) { /* behind the log base: what was committed there can't be told any more */
+    if (term == 0) /* behind the log base: what was committed there can't be told any more */
         end(slot, ANSWER_UNKNOWN);
-    } else if (term != slot->term) {
+    else if (term != slot->term)
         end_not_leader(r, slot);
-    } else if (newest <= commit && !raft_config(raft)->joint) {
-        ASSERT(newest >= slot->index);
-        slot->answer.index = newest;
-        end(slot, ANSWER_OK);
-    }
+    return term == slot->term;
+}
+
+static void follow_change(const struct replica *r, struct admin_slot *slot)
+{
+    const raft_index newest = raft_config_index(r->raft.raft);
+
+    if (!is_committed(r, slot) || newest > raft_commit(r->raft.raft) ||
+        raft_config(r->raft.raft)->joint)
+        return;
+    ASSERT(newest >= slot->index);
+    slot->answer.index = newest;
+    end(slot, ANSWER_OK);
+}
+
+static void follow_snapshot(const struct replica *r, struct admin_slot *slot)
+{
+    if (!is_committed(r, slot))
+        return;
+    slot->answer.index = slot->index;
+    end(slot, ANSWER_OK);
 }
 
 static void follow(const struct replica *r, struct admin_slot *slot)
 {
     if (slot->request.kind == ADMIN_TRANSFER)
         follow_transfer(r, slot);
+    else if (slot->request.kind == ADMIN_SNAPSHOT)
+        follow_snapshot(r, slot);
     else
         follow_change(r, slot);
 }

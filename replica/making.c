@@ -293,6 +293,14 @@ uint32_t making_poll(struct replica *r)
     return work + (m->state != before);
 }
 
+bool making_is_idle(const struct replica *r)
+{
+    const struct making *m = &r->raft.making;
+
+    return m->state == MAKING_IDLE && r->raft.fed >= m->proposed &&
+           published_get(&r->pinned) <= published_get(&r->unpin);
+}
+
 uint64_t making_next_ns(const struct replica *r)
 {
     const struct making *m = &r->raft.making;

@@ -60,6 +60,8 @@ void making_open(struct replica *r);
 /* Once a poll of the raft role. Work done. */
 uint32_t making_poll(struct replica *r);
 uint64_t making_next_ns(const struct replica *r);
+/* Nothing is being made or pinned, and no point that this node proposed is on its way. */
+bool making_is_idle(const struct replica *r);
 
 /* For whoever writes a file, or changes the base, on behalf of a peer. */
 bool making_writer_free(const struct replica *r);

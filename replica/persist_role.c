@@ -85,6 +85,43 @@ static void publish_reserve(struct replica *r)
     published_set(&r->below_reserve, report.lacks);
 }
 
+static void publish_snapshots(struct replica *r)
+{
+    const struct persist_snapshot *p = &r->persist.snapshot;
+    struct replica_counters *c = r->options.counters;
+    const struct snapshot_header *current = snapshot_current(p->snapshots);
+    const struct snapshot_progress progress = snapshot_progress(p->snapshots);
+    const struct snapshot_counters *counters = snapshot_counters(p->snapshots);
+
+    published_set(&c->snapshot_condition, snapshot_condition(p->snapshots));
+    published_set(&c->snapshot_index, current == NULL ? 0 : current->index);
+    published_set(&c->snapshot_bytes, current == NULL ? 0 : current->bytes);
+    published_set(&c->writing_index, progress.index);
+    published_set(&c->writing_bytes, progress.bytes);
+    published_set(&c->writing_bytes_max, progress.bytes_max);
+    published_set(&c->writing_own, p->begin.own);
+    published_set(&c->snapshots_written, counters->written);
+    published_set(&c->snapshots_dropped, counters->dropped);
+    published_set(&c->chunks_repaired, counters->chunks_repaired);
+    if (p->store_reading != NULL && current != NULL)
+        published_set(&c->loading_bytes,
+                      (uint64_t)p->store_reading->chunk * current->chunk_bytes);
+}
+
+/* What only the status wants to know. */
+static void publish_report(struct replica *r, uint64_t now_ns)
+{
+    struct replica_persist *role = &r->persist;
+    const struct wal_span span = wal_span(role->wal);
+
+    if (now_ns < role->report_ns)
+        return;
+    role->report_ns = now_ns + r->options.heartbeat_ns;
+    published_set(&r->options.counters->log_segments, span.segments);
+    published_set(&r->options.counters->log_bytes, span.bytes);
+    publish_snapshots(r);
+}
+
 static void publish(struct replica *r)
 {
     struct wal *wal = r->persist.wal;
@@ -119,8 +156,10 @@ uint32_t persist_role_poll(struct replica *r, uint64_t now_ns)
         published_set(&r->log_failed, REPLICA_STOP_LOG_FAILED);
         return 1;
     }
-    if (work > 0)
+    if (work > 0) {
         publish(r);
+        publish_report(r, now_ns);
+    }
     return work;
 }
 

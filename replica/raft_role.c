@@ -277,6 +277,8 @@ static void publish_counters(struct replica *r)
     published_set(&counters->foreign_sends, role->foreign_sends);
     published_set(&counters->convicted, role->convicted + raft_convicted(role->raft));
     published_set(&counters->ignored, role->ignored + raft_ignored(role->raft));
+    published_set(&counters->log_base, raft_base(role->raft));
+    published_set(&counters->loading_index, role->loading);
     published_set(&counters->writes_refused, !room_for_writes(r));
     published_set(&counters->corrupt, digests_corrupt(r));
     published_set(&counters->left_out, bootstrap_left_out(r));

@@ -73,6 +73,16 @@ struct replica_counters {
      * snapshot and the next segments: persist/reserve.h. */
     struct published disk_free, disk_reserve;
     struct published below_reserve; /* persist; 1: the one is less than the other */
+    struct published log_base;               /* raft; entries up to it are not in the log */
+    struct published log_segments, log_bytes; /* persist; see struct wal_span */
+    /* persist; the current snapshot: enum snapshot_condition, index, content. */
+    struct published snapshot_condition, snapshot_index, snapshot_bytes;
+    /* persist; the one that is being written, 0: none; what was taken of it, and the most there can be. */
+    struct published writing_index, writing_bytes, writing_bytes_max;
+    struct published writing_own; /* persist; 1: this node makes it, 0: a peer sends it */
+    /* raft; the one that the store takes in, 0: none; persist; how much of its content was handed to it. */
+    struct published loading_index, loading_bytes;
+    struct published snapshots_written, snapshots_dropped, chunks_repaired; /* persist; since the start */
     struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */
     struct published corrupt; /* raft; 1: the states of the members differ, and no majority agrees */

@@ -155,6 +155,7 @@ struct replica_persist {
     struct persist_item pending; /* popped, but the log had no buffer */
     bool has_pending;
     struct reserve reserve;
+    uint64_t report_ns; /* what only the status wants is published next */
     uint64_t taken_bytes; /* persist_cost() of all steps that the log has taken */
     struct load *reading;
     struct wal_read read;

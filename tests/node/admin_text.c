@@ -38,6 +38,7 @@ static void requests_survive(void **state)
     (void)state;
     survives(&(struct admin_request){.kind = ADMIN_TRANSFER});
     survives(&(struct admin_request){.kind = ADMIN_TRANSFER, .target = UINT16_MAX});
+    survives(&(struct admin_request){.kind = ADMIN_SNAPSHOT});
     while (change.edit_count < ADMIN_EDITS_MAX) {
         change.edit[change.edit_count] = (struct admin_edit){
             .kind = (uint8_t)(change.edit_count % (ADMIN_PRIORITY + 1)),
@@ -58,6 +59,8 @@ static void nothing_else_is_a_request(void **state)
         "row",
         "transfer",
         "transfer ",
+        "snapshot ",
+        "snapshots",
         "transfer x",
         "transfer -1",
         "transfer 65536",
