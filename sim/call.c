@@ -38,15 +38,20 @@ uint32_t call_value_bytes(uint64_t value)
     return (uint32_t)(value & ((1U << VALUE_LENGTH_BITS) - 1));
 }
 
-static uint8_t value_byte(uint64_t value, uint32_t at)
+/* The eight bytes at 8 * `word`. */
+static uint64_t value_word(uint64_t value, uint32_t word)
 {
-    return (uint8_t)(value >> (at % 8 * 8)) ^ (uint8_t)(at / 8);
+    return value ^ UINT64_C(0x0101010101010101) * (word & 0xff);
 }
 
 void call_value_write(uint64_t value, uint8_t *out)
 {
-    for (uint32_t i = 0; i < call_value_bytes(value); i++)
-        out[i] = value_byte(value, i);
+    const uint32_t length = call_value_bytes(value);
+
+    for (uint32_t at = 0; at < length; at += 8) {
+        const uint64_t word = value_word(value, at / 8);
+        memcpy(out + at, &word, length - at < 8 ? length - at : 8);
+    }
 }
 
 /* The name of a value that was read; 0: these bytes are no value of ours. */
@@ -59,9 +64,11 @@ static uint64_t value_read(const uint8_t *bytes, uint32_t length)
     memcpy(&value, bytes, sizeof value);
     if (call_value_bytes(value) != length)
         return 0;
-    for (uint32_t i = SIM_VALUE_BYTES_MIN; i < length; i++)
-        if (bytes[i] != value_byte(value, i))
+    for (uint32_t at = 0; at < length; at += 8) {
+        const uint64_t word = value_word(value, at / 8);
+        if (memcmp(bytes + at, &word, length - at < 8 ? length - at : 8) != 0)
             return 0;
+    }
     return value;
 }
 

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { READ_TURNS_MAX = 1 << 16 };
 
@@ -23,8 +24,30 @@ static struct disk *copy_disk(struct sim *s, const struct sim_node *n)
     return disk;
 }
 
+static uint8_t *take_memory(struct sim *s, size_t bytes)
+{
+    if (s->image_bytes < bytes) {
+        free(s->image_memory);
+        s->image_bytes = bytes;
+        s->image_memory = aligned_alloc(DISK_SECTOR, bytes);
+        ASSERT(s->image_memory != NULL);
+    }
+    return s->image_memory;
+}
+
+static size_t sectors(size_t bytes)
+{
+    return (bytes + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
+}
+
 void image_open(struct sim *s, const struct sim_node *n, struct sim_image *image)
 {
+    const struct snapshots_options snapshots = {
+        .bytes_max = 2 * n->options.quota_bytes,
+        .chunk_bytes = n->options.snapshots.chunk_bytes,
+        .write_bytes = n->options.snapshots.chunk_bytes,
+    };
+    struct snapshots_found found;
     struct wal_options options = n->options.wal;
 
     options.boot = n->boot + 1;
@@ -32,14 +55,15 @@ void image_open(struct sim *s, const struct sim_node *n, struct sim_image *image
     image->now_ns = s->now_ns;
     image->committed = s->log;
     harm_settle(s, n, image->disk);
-    if (s->image_bytes < wal_bytes(&options)) {
-        free(s->image_memory);
-        s->image_bytes = (wal_bytes(&options) + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
-        s->image_memory = aligned_alloc(DISK_SECTOR, s->image_bytes);
-        ASSERT(s->image_memory != NULL);
-    }
+    const size_t wal_memory = sectors(wal_bytes(&options));
+    uint8_t *memory = take_memory(s, wal_memory + sectors(snapshots_bytes(&snapshots)));
+    image->failed = wal_open(&image->wal, memory, image->disk, &options, &image->found);
+    if (image->failed != 0)
+        return;
     image->failed =
-        wal_open(&image->wal, s->image_memory, image->disk, &options, &image->found);
+        snapshots_open(&image->snapshots, memory + wal_memory, image->wal, &snapshots, &found);
+    if (image->failed != 0)
+        memcpy(image->found.refusal, found.sentence, sizeof found.sentence);
 }
 
 void image_close(struct sim_image *image)
@@ -67,21 +91,37 @@ raft_term image_term_at(const void *log, raft_index index)
     return low == 0 || index > found->last ? 0 : found->run_term[low - 1];
 }
 
+static void turn(struct sim_image *image)
+{
+    const uint64_t next = disk_sim_next_ns(image->disk);
+
+    image->now_ns = next != UINT64_MAX && next > image->now_ns ? next : image->now_ns + 1;
+    disk_sim_advance(image->disk, image->now_ns);
+    wal_poll(image->wal, image->now_ns);
+    snapshots_poll(image->snapshots, image->now_ns);
+}
+
 void image_read(struct sim_image *image, struct wal_read *read)
 {
     const int begun = wal_read_begin(image->wal, read);
+    uint32_t turns = 0;
 
     ASSERT(begun == 0);
-    for (uint32_t turn = 0; !wal_read_poll(image->wal); turn++) {
-        ASSERT(turn < READ_TURNS_MAX);
-        const uint64_t next = disk_sim_next_ns(image->disk);
-        image->now_ns = next != UINT64_MAX && next > image->now_ns ? next : image->now_ns + 1;
-        disk_sim_advance(image->disk, image->now_ns);
-        wal_poll(image->wal, image->now_ns);
-    }
+    for (; !wal_read_poll(image->wal); turn(image))
+        ASSERT(turns++ < READ_TURNS_MAX);
 }
 
-static void check_image(struct sim *s, struct sim_node *n, const struct sim_image *image)
+void image_read_chunk(struct sim_image *image, struct snapshot_read *read)
+{
+    const int begun = snapshot_read_begin(image->snapshots, read);
+    uint32_t turns = 0;
+
+    ASSERT(begun == 0);
+    for (; !snapshot_read_poll(image->snapshots, read); turn(image))
+        ASSERT(turns++ < READ_TURNS_MAX);
+}
+
+static void check_image(struct sim *s, struct sim_node *n, struct sim_image *image, bool harmed)
 {
     const struct raft *raft = replica_raft(n->replica);
     const struct wal_recovered *found = &image->found;
@@ -90,7 +130,7 @@ static void check_image(struct sim *s, struct sim_node *n, const struct sim_imag
     const raft_index durable = raft_durable_index(raft);
 
     check_promise_recovered(s->promise, sim_id(n), &state, &view);
-    observe_image_snapshot(s, n, image);
+    observe_image_snapshot(s, n, image, harmed);
     if (durable > 0 && image_term_at(image, durable) != raft_term_at(raft, durable, NULL))
         check_fail(&s->report, "durable-before-ack",
                    "node %u holds %" PRIu64 "@%" PRIu64 " for durable, its disk has @%" PRIu64,
@@ -112,7 +152,7 @@ void image_check(struct sim *s, struct sim_node *n)
         check_fail(&s->report, "recovery", "an image of node %u's disk does not open: %s",
                    sim_id(n), image.found.refusal);
     else
-        check_image(s, n, &image);
+        check_image(s, n, &image, harmed || disk_harm_missing(image.disk));
     image_close(&image);
     sim_happen(s, SIM_IMAGE);
 }

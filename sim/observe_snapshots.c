@@ -144,15 +144,46 @@ void observe_snapshot_frame(struct sim *s, const struct sim_node *n, const struc
         observe_piece(s, n, f);
 }
 
-/* Its manifest names it: as long as nothing harmed the disk it is there, and whole. */
-bool observe_image_snapshot(struct sim *s, const struct sim_node *n, const struct sim_image *image)
+/* Each chunk, as whoever reads it would get it. */
+static bool check_chunks(struct sim *s, const struct sim_node *n, struct sim_image *image,
+                         const struct snapshot_header *h)
+{
+    static _Alignas(DISK_SECTOR) uint8_t content[SNAPSHOT_CHUNK_BYTES_MAX];
+
+    for (uint32_t i = 0; i < snapshot_chunk_count(h->bytes, h->chunk_bytes); i++) {
+        struct snapshot_read read = {.index = h->index, .chunk = i, .content = content};
+        image_read_chunk(image, &read);
+        const struct check_snapshot_part part = {
+            .index = h->index,
+            .offset = (uint64_t)i * h->chunk_bytes,
+            .bytes = content,
+            .length = read.length,
+        };
+        if (read.result != 0)
+            return check_fail(&s->report, "snapshot-equals-replay",
+                              "node %u can't read chunk %u of its snapshot at %" PRIu64 ": %d",
+                              sim_id(n), i, h->index, read.result);
+        if (!check_snapshot_bytes(s->snapshot, sim_id(n), &part))
+            return false;
+    }
+    return true;
+}
+
+bool observe_image_snapshot(struct sim *s, const struct sim_node *n, struct sim_image *image,
+                            bool harm)
 {
     const struct wal_base *base = &image->found.base;
     const struct snapshot_header *h = check_snapshot_known(s->snapshot, base->snapshot_index);
 
     if (base->snapshot_index == 0)
         return true;
-    return check_snapshot_base(s->snapshot, sim_id(n), base, s->log) &&
-           (disk_harm_count(image->disk) > 0 || disk_harm_missing(image->disk) ||
-            check_content(s, n, image->disk, h));
+    if (!check_snapshot_base(s->snapshot, sim_id(n), base, s->log))
+        return false;
+    if (harm)
+        return true;
+    if (snapshot_condition(image->snapshots) != SNAPSHOT_WHOLE)
+        return check_fail(&s->report, "snapshot-equals-replay",
+                          "the file of node %u's snapshot at %" PRIu64 " is lost: condition %d",
+                          sim_id(n), h->index, (int)snapshot_condition(image->snapshots));
+    return check_chunks(s, n, image, h);
 }

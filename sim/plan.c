@@ -164,8 +164,9 @@ static void draw_log(struct plan *plan, struct prng *p, uint64_t events)
 
 /* Two of three runs. A run of 4000 events writes about 50 entries: so a few are enough for the next
  * snapshot, and few stay behind it, else nobody would ever need one. */
-static void draw_snapshots(struct plan *plan, uint64_t without)
+static void draw_snapshots(struct plan *plan, const struct plan_choice *choice)
 {
+    const uint64_t without = choice->without;
     struct replica_snapshots *o = &plan->options.snapshots;
     struct prng p;
 
@@ -173,6 +174,11 @@ static void draw_snapshots(struct plan *plan, uint64_t without)
     *o = (struct replica_snapshots){.chunk_bytes = DISK_SECTOR * power_of_two(&p, 0, 2)};
     plan->snapshots =
         prng_below(&p, 3) != 0 && (without & plan_fault_bit(PLAN_SNAPSHOTS)) == 0;
+    if (choice->snapshots != NULL) {
+        *o = *choice->snapshots;
+        plan->snapshots = o->log_bytes != 0;
+        return;
+    }
     if (!plan->snapshots)
         return;
     plan->on |= plan_fault_bit(PLAN_SNAPSHOTS);
@@ -408,7 +414,7 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     plan->options.cluster = hash_u64(choice->seed, 2);
     draw_timing(plan, &p);
     draw_sizes(plan, calm, &p);
-    draw_snapshots(plan, choice->without);
+    draw_snapshots(plan, choice);
     draw_log(plan, &p, choice->events);
     draw_disk(plan, &p);
     draw_net(plan, &p);

@@ -101,6 +101,7 @@ struct plan_choice {
     uint64_t without; /* a set of faults that are off */
     uint32_t nodes;   /* initial voters; 0: by the seed */
     uint32_t clients; /* a node; 0: by the seed */
+    const struct replica_snapshots *snapshots; /* NULL: by the seed */
 };
 
 struct plan {

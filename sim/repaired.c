@@ -78,7 +78,7 @@ static bool check_node(struct sim *s, struct sim_node *n)
     else if (image.found.hole_count > 0)
         good = check_fail(&s->report, "repaired", "the log of node %u has holes after its repair",
                           sim_id(n));
-    good = good && observe_image_snapshot(s, n, &image);
+    good = good && observe_image_snapshot(s, n, &image, false);
     for (raft_index i = image.found.base.index + 1; good && i <= check_log_last(s->log); i++)
         good = check_entry(s, n, &image, i);
     image_close(&image);

@@ -5,6 +5,7 @@
  * in it.
  */
 #include "base/assert.h"
+#include "base/crc64.h"
 #include "replica/config_record.h"
 #include "sim/model.h"
 #include "sim/sim_internal.h"
@@ -19,7 +20,7 @@ enum { CONTENT_MAGIC = 0x43534b53, CONTENT_VERSION = 1 };
 struct content_header {
     uint32_t magic;
     uint16_t version, reserved;
-    uint64_t index, revision, quota_bytes, logical_bytes, key_count, digest, reserved_end;
+    uint64_t index, revision, quota_bytes, logical_bytes, key_count, digest, crc;
 } __attribute__((packed));
 
 struct content_item {
@@ -126,6 +127,7 @@ static void make_point(struct sim *s, raft_index index, const struct check_entry
     const uint8_t *end = write_items(check_history_model(s->history), r->content + sizeof h, &h);
 
     ASSERT(end <= r->content + r->content_bytes);
+    h.crc = crc64(0, &h, offsetof(struct content_header, crc));
     memcpy(r->content, &h, sizeof h);
     check_snapshot_point(s->snapshot, index, entry, r->content, (uint64_t)(end - r->content));
     sim_happen(s, SIM_SNAPSHOT_POINT);

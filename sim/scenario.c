@@ -112,6 +112,24 @@ raft_index sim_last(const struct sim *s, uint32_t node)
     return s->node[node].seen.last;
 }
 
+raft_index sim_base(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return s->node[node].seen.base;
+}
+
+raft_index sim_snapshot(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return s->node[node].seen.snapshot;
+}
+
+uint64_t sim_disk_used(const struct sim *s, uint32_t node)
+{
+    ASSERT(node < s->node_count);
+    return disk_sim_used(s->node[node].disk);
+}
+
 raft_index sim_promised(const struct sim *s, uint32_t node)
 {
     return check_promise_last(s->promise, (raft_node)(node + 1));

@@ -100,6 +100,7 @@ void sim_begin(struct sim *s, const struct sim_config *config)
         .without = config->calm ? PLAN_ALL_FAULTS : config->without,
         .nodes = config->nodes,
         .clients = config->clients,
+        .snapshots = config->snapshots,
     };
 
     s->config = *config;

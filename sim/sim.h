@@ -35,6 +35,7 @@ struct sim_config {
     uint32_t nodes;   /* initial voters; 0: by the seed */
     uint32_t clients; /* a node; 0: by the seed */
     bool calm;        /* no faults, and clients only through sim_put() and sim_get() */
+    const struct replica_snapshots *snapshots; /* NULL: by the seed, in calm runs none */
     bool trace;       /* every event on stdout */
 };
 
@@ -166,6 +167,9 @@ raft_term sim_term(const struct sim *s, uint32_t node);
 raft_index sim_commit(const struct sim *s, uint32_t node);
 raft_index sim_applied(const struct sim *s, uint32_t node);
 raft_index sim_last(const struct sim *s, uint32_t node);
+raft_index sim_base(const struct sim *s, uint32_t node);     /* of its log */
+raft_index sim_snapshot(const struct sim *s, uint32_t node); /* that its manifest names; 0: none */
+uint64_t sim_disk_used(const struct sim *s, uint32_t node);  /* bytes of all its files */
 /* What `node` has acknowledged by a frame that left it. */
 raft_index sim_promised(const struct sim *s, uint32_t node);
 void sim_crash(struct sim *s, uint32_t node, enum sim_crash_mode mode);

@@ -312,7 +312,8 @@ struct check_view observe_view(const struct sim_node *n); /* of its log */
 /* image.c: the log as a start would find it. Its memory is the run's: one at a time. */
 struct sim_image {
     struct disk *disk;
-    struct wal *wal; /* if nothing `failed` */
+    struct wal *wal; /* if nothing `failed`, and so the next */
+    struct snapshots *snapshots;
     struct wal_recovered found;
     const struct check_log *committed; /* the run's */
     uint64_t now_ns;
@@ -322,6 +323,7 @@ void image_open(struct sim *s, const struct sim_node *n, struct sim_image *image
 void image_close(struct sim_image *image);
 raft_term image_term_at(const void *log, raft_index index); /* of a struct sim_image */
 void image_read(struct sim_image *image, struct wal_read *read);
+void image_read_chunk(struct sim_image *image, struct snapshot_read *read);
 void image_check(struct sim *s, struct sim_node *n); /* against what it has promised */
 
 /* repaired.c */
@@ -346,7 +348,9 @@ bool sim_is_served(const struct sim *s, const struct sim_node *n); /* it lives a
 /* observe_snapshots.c */
 void observe_snapshots(struct sim *s, struct sim_node *n); /* after a turn */
 void observe_snapshot_frame(struct sim *s, const struct sim_node *n, const struct frame *f);
-bool observe_image_snapshot(struct sim *s, const struct sim_node *n, const struct sim_image *image);
+/* What its log stands on. `harm`: its disk is harmed, and the file may lack anything. */
+bool observe_image_snapshot(struct sim *s, const struct sim_node *n, struct sim_image *image,
+                            bool harm);
 
 /* workload.c */
 void workload_start(struct sim *s, struct sim_node *n); /* of a node that has started */

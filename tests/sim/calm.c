@@ -16,11 +16,19 @@ int calm_end(void **state)
     return 0;
 }
 
+struct sim *calm_open_with(const struct sim_config *config)
+{
+    struct sim_config calm = *config;
+
+    calm.calm = true;
+    sim_begin(shared, &calm);
+    return shared;
+}
+
 struct sim *calm_open(uint64_t seed, uint32_t nodes)
 {
-    sim_begin(shared, &(struct sim_config){
-                          .seed = seed, .nodes = nodes, .events = CALM_EVENTS, .calm = true});
-    return shared;
+    return calm_open_with(
+        &(struct sim_config){.seed = seed, .nodes = nodes, .events = CALM_EVENTS});
 }
 
 uint64_t calm_timeout_ns(const struct sim *s)

@@ -15,6 +15,7 @@
 enum { CALM_SEEDS = 12, CALM_EVENTS = 4000, SMALL = 16, LARGE = 9000 };
 
 struct sim *calm_open(uint64_t seed, uint32_t nodes);
+struct sim *calm_open_with(const struct sim_config *config); /* calm whatever it says */
 uint64_t calm_timeout_ns(const struct sim *s); /* of an election, the longest */
 uint64_t calm_put(struct sim *s, uint32_t node, uint8_t key,
                   uint32_t value_bytes); /* acknowledged */
