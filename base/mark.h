@@ -129,6 +129,7 @@
     X(FORWARD_OVERLAP, "a forward brings requests that were here, and more")                    \
     X(FATE_WAITS, "requests of an earlier term must wait to know their fate")                   \
     X(FATE_DECIDED, "an entry of a later term decides that requests never come")                \
+    X(FATE_UNKNOWN, "requests may be in a snapshot: what became of them can't be known")        \
     X(COMMIT_BEFORE_ACK, "a forwarded request is committed before its forward is acknowledged") \
     X(REQUEST_BUSY, "a request is refused: the table is full")                                  \
     X(REQUEST_NO_ROOM, "a request is refused: the log has had no room for long")                \
@@ -143,6 +144,25 @@
     X(PIN_CUT_OFF, "the store let a pin go before its snapshot was whole")                      \
     X(LOG_TRAILS_SNAPSHOT, "the log goes on below its snapshot")                                \
     X(LOG_KEPT_FOR_PEER, "the log is kept for a peer that is far behind")                       \
+    /* replica: snapshots from peers, and for them */                                           \
+    X(PULLED_ANOTHER, "a peer pulls a snapshot that is not, or no more, the current one")       \
+    X(TRANSFER_SILENT, "a peer that pulled a snapshot is silent")                               \
+    X(OFFER_OF_ANOTHER, "another snapshot is offered than the one that is pulled")              \
+    X(PULL_RESUMED, "another leader offers the snapshot that is pulled, which goes on")         \
+    X(PULL_SOURCE_SILENT, "who is asked for pieces is silent: somebody else is asked")          \
+    X(PULL_GIVEN_UP, "a snapshot is not pulled any further")                                    \
+    X(PULL_NEEDLESS, "the log got there while a snapshot was pulled")                           \
+    X(PIECES_ASKED_AGAIN, "pieces of a snapshot are asked for again")                           \
+    X(PIECE_DOUBLE, "a piece of a snapshot arrives twice")                                      \
+    X(PIECE_STALE, "a piece arrives that nobody waits for any more")                            \
+    X(INSTALLED, "a snapshot of a peer takes the place of the log")                             \
+    X(INSTALL_KEPT_LOG, "a snapshot is installed below entries that stay")                      \
+    X(INSTALL_PASSED_OVER, "a snapshot is installed over entries that were not applied here")   \
+    X(PULLED_LIKE_MADE, "the log got there before a pulled snapshot was installed")             \
+    X(SNAPSHOT_DAMAGED, "a chunk of the current snapshot can't be read")                        \
+    X(SNAPSHOT_MENDED, "a chunk of the current snapshot came back from a peer")                 \
+    X(SNAPSHOT_LOST, "nobody has a damaged chunk of the current snapshot")                      \
+    X(SNAPSHOT_REPLACED, "another snapshot takes the place of one that was lost")               \
     /* replica: gate, store */                                                                  \
     X(GATE_HELD, "a promise waits for the disk")                                                \
     X(GATE_FULL, "a promise is dropped: too many wait")                                         \

@@ -130,7 +130,8 @@ struct frame_snapshot {
     uint64_t bytes;   /* of the content */
     uint64_t digest;
     uint64_t offset;  /* ASK, PIECE: in the content, a multiple of FRAME_CHUNK_BYTES */
-    uint64_t bitmap;  /* ASK: bit i: the piece at offset + i * FRAME_CHUNK_BYTES */
+    uint64_t bitmap;  /* ASK: bit i: the piece at offset + i * FRAME_CHUNK_BYTES; 0: none now, but the
+                         transfer goes on */
     raft_index config_index; /* OFFER: of the configuration in the body, in force at `index` */
     raft_term sender_term;   /* OFFER: in this term, or before it, the entry was committed */
     uint32_t chunk_bytes;    /* OFFER: of its chunks */

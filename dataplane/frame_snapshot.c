@@ -107,7 +107,7 @@ static bool place_well_formed(const struct frame *f)
                f->body_bytes == (left < FRAME_CHUNK_BYTES ? left : FRAME_CHUNK_BYTES);
     const uint64_t pieces = (left + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES;
     const uint64_t known = pieces < FRAME_PIECES_MAX ? (1ull << pieces) - 1 : UINT64_MAX;
-    return f->body_bytes == 0 && s->bitmap != 0 && (s->bitmap & ~known) == 0;
+    return f->body_bytes == 0 && (s->bitmap & ~known) == 0;
 }
 
 bool frame_snapshot_well_formed(const struct frame *f)

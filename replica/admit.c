@@ -69,6 +69,7 @@ static void new_boot(struct replica *r, struct peer *peer, uint32_t boot)
     if (!planted(PLANTED_FORWARD_OUTLIVES_BOOT))
         peer->forward_term = 0;
     peer->forward_ack_due = false;
+    transfer_forget(peer);
     struct raft_event ev = {.type = RAFT_EV_PEER_BOOT, .peer = peer->node};
     step_event(r, &ev);
 }

@@ -40,6 +40,10 @@ static void take_loaded(struct replica *r, struct load *load)
         repair_on_loaded(r);
         return;
     }
+    if (load == &r->raft.store_load && load->first != r->raft.fed + 1) {
+        load->state = LOAD_IDLE; /* a snapshot took the place of those entries */
+        return;
+    }
     if (load->result == -ENOENT || (load->result == 0 && load->length == 0)) {
         MARK(LOAD_GONE);
         load->state = LOAD_IDLE; /* truncated meanwhile; whoever still needs it asks again */
@@ -185,15 +189,33 @@ static bool feed_read(struct replica *r)
     return true;
 }
 
-/* A snapshot for the store goes in front of everything, and until it has taken it in nothing follows: a
- * later one may have to take its place. True: the store is ready for more. */
+void feed_pass_over(struct replica *r, const struct snapshot_header *header)
+{
+    struct replica_raft *role = &r->raft;
+    const enum load_state load = role->store_load.state;
+
+    ASSERT(header->index > role->fed);
+    requests_on_pass_over(r, header->term);
+    points_begin_at(r, header);
+    role->fed = header->index;
+    role->load_due = (struct store_item){
+        .load = header->index,
+        .load_bytes = header->bytes,
+        .load_chunk_bytes = header->chunk_bytes,
+    };
+    if (load == LOAD_WANTED || load == LOAD_READY)
+        role->store_load.state = LOAD_IDLE;
+}
+
+/* A snapshot for the store goes in front of everything, as soon as it is the current one; and until it has
+ * taken it in nothing follows: a later one may have to take its place. True: the store is ready for more. */
 static bool feed_load(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
 
     if (role->load_due.load != 0) {
-        const uint32_t taken = spsc_push(r->to_store, &role->load_due, sizeof role->load_due, 1);
-        if (taken == 0)
+        if (role->making.current.index != role->load_due.load ||
+            spsc_push(r->to_store, &role->load_due, sizeof role->load_due, 1) == 0)
             return false;
         role->pushes++;
         role->loading = role->load_due.load;

@@ -49,6 +49,16 @@ static uint64_t items_in_rings(const struct replica *r)
     return items;
 }
 
+/* A pull, and peers that wait for pieces of ours. */
+static uint64_t transfers(const struct replica *r)
+{
+    uint64_t count = r->raft.pull.state != PULL_IDLE;
+
+    for (uint32_t i = 0; i < r->raft.peer_count; i++)
+        count += transfer_serves(&r->raft.peer[i]);
+    return count;
+}
+
 struct replica_held replica_held(const struct replica *r)
 {
     const struct request_table *requests = &r->raft.requests;
@@ -62,6 +72,7 @@ struct replica_held replica_held(const struct replica *r)
         .ring_items = items_in_rings(r),
         .scratch_bytes = r->scratch.tail - published_get(&r->scratch.head),
         .pinned = published_get(&r->pinned),
+        .transfers = transfers(r),
         .snapshot_jobs = r->raft.making.owed + r->store.emitted - published_get(&r->chunks_done),
     };
 

@@ -138,7 +138,7 @@ static void begin(struct replica *r)
         end(m);
         return;
     }
-    if (r->raft.now_ns < m->turn_ns)
+    if (r->raft.now_ns < m->turn_ns || receive_writes(r))
         return;
     struct snapshot_job job = {
         .kind = SNAPSHOT_JOB_BEGIN,
@@ -247,9 +247,13 @@ static void on_current(struct replica *r)
 
     ASSERT(m->changing);
     m->changing = false;
-    ASSERT(m->state == MAKING_NAMING);
+    if (m->state != MAKING_NAMING) {
+        install_on_current(r);
+        return;
+    }
     points_set_base(&r->raft.points, m->change.base.index);
     m->current = m->ready;
+    mend_on_current(r);
     m->made++;
     m->failures = 0;
     m->retry_ns = 0;
@@ -266,8 +270,10 @@ static void take_event(struct replica *r, const struct snapshot_event *event)
     m->owed--;
     if (event->kind == SNAPSHOT_EVENT_CURRENT)
         on_current(r);
-    else
+    else if (event->job == SNAPSHOT_JOB_BEGIN && event->number != r->raft.pull.number)
         on_written(r, event);
+    else
+        receive_on_event(r, event);
 }
 
 uint32_t making_poll(struct replica *r)

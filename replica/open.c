@@ -391,6 +391,7 @@ static void open_snapshots(struct replica *r, const struct wal_recovered *found)
 
     points_open(r, found, current);
     making_open(r);
+    mend_open(r, &found->base, r->persist.snapshot.found.condition);
     role->fed = index;
     if (index == 0)
         return;

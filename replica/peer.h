@@ -13,6 +13,7 @@
 #include "dataplane/frame.h"
 #include "raftcore/raft_types.h"
 #include "replica/digests.h"
+#include "replica/transfer.h"
 
 enum {
     CHUNK_WINDOW = 64, /* unacknowledged chunks under way; the width of an acknowledgement's map */
@@ -97,6 +98,10 @@ struct peer {
     struct chunk_send chunk_out;    /* a record to a follower, or a request to the leader */
     struct chunk_receive record_in;
     struct chunk_receive request_in;
+    /* of our snapshot: transfer.h */
+    bool offer_due;
+    struct serve_ask ask[SERVE_ASKS_MAX];
+    uint64_t snapshot_asked_ns; /* last question */
     /* requests this peer forwards to us as the leader of forward_term */
     raft_term forward_term;
     uint64_t forward_next;

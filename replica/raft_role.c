@@ -78,12 +78,12 @@ static uint32_t take_tick(struct replica *r)
     return 1;
 }
 
-/* Entries go from the leader, requests to it; followers have nothing for each other. */
+/* Entries go from the leader, requests to it; followers have nothing for each other but pieces of snapshots. */
 static bool may_need_credit(const struct replica *r, const struct peer *peer)
 {
     const raft_node leader = raft_leader(r->raft.raft);
     return peer->node != r->options.node &&
-           (leader == r->options.node || leader == peer->node);
+           (leader == r->options.node || leader == peer->node || transfer_serves(peer));
 }
 
 /* A peer without credit learns of lost grants by an answer to this: the number it has used. A probe
@@ -162,11 +162,19 @@ static void handle_frame(struct replica *r, const struct frame *f)
         repair_on_answer(r, f);
         return;
     case FRAME_SNAPSHOT_OFFER:
+        receive_on_offer(r, f);
+        return;
     case FRAME_SNAPSHOT_ASK:
+        transfer_on_ask(r, f);
+        return;
     case FRAME_SNAPSHOT_PIECE:
+        receive_on_piece(r, f);
+        return;
     case FRAME_SNAPSHOT_DONE:
+        transfer_on_done(r, f);
+        return;
     case FRAME_SNAPSHOT_WANT:
-        admit_count(r, FRAME_UNEXPECTED_VERDICT);
+        transfer_on_want(r, f);
         return;
     case FRAME_DIGEST:
         digests_on_frame(r, f);
@@ -352,6 +360,9 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     send_entries(r);
     chunks_poll(r);
     forward_ack_due(r);
+    mend_poll(r);
+    receive_poll(r);
+    transfer_poll(r);
     work += feed_poll(r);
     work += making_poll(r);
     probe_credit(r);
@@ -361,13 +372,20 @@ uint32_t raft_role_poll(struct replica *r, uint64_t now_ns)
     return work;
 }
 
+static uint64_t min_ns(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 uint64_t raft_role_next_timer(const struct replica *r)
 {
     const struct replica_raft *role = &r->raft;
     uint64_t next = raft_next_tick(role->raft);
 
-    if (making_next_ns(r) < next)
-        next = making_next_ns(r);
+    next = min_ns(next, making_next_ns(r));
+    next = min_ns(next, mend_next_ns(r));
+    next = min_ns(next, receive_next_ns(r));
+    next = min_ns(next, transfer_next_ns(r));
     if (role->repair.active && role->repair.ask_ns < next)
         next = role->repair.ask_ns;
     for (uint32_t i = 0; i < role->peer_count; i++) {
@@ -377,7 +395,7 @@ uint64_t raft_role_next_timer(const struct replica *r)
         if (peer->chunk_out.active && peer->chunk_out.progress_ns + r->options.resend_ns < next)
             next = peer->chunk_out.progress_ns + r->options.resend_ns;
     }
-    if (role->requests.head != role->requests.tail || role->admin.count > 0) {
+    if (role->requests.lost != role->requests.tail || role->admin.count > 0) {
         const uint64_t late = role->now_ns + r->options.resend_ns;
         next = late < next ? late : next;
     }

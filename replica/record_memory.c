@@ -117,6 +117,13 @@ void record_memory_truncate(struct record_memory *m, raft_index index)
         m->first = index;
 }
 
+void record_memory_begin_at(struct record_memory *m, raft_index next)
+{
+    ASSERT(next > 0);
+    m->first = next; /* the bytes are released like those of retired records: by the readers' marks */
+    m->last = next - 1;
+}
+
 void record_memory_add(struct record_memory *m, const uint8_t *bytes)
 {
     const uint64_t offset = (uint64_t)(bytes - m->bytes);

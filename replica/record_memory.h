@@ -62,6 +62,9 @@ uint8_t *record_memory_take(struct record_memory *m, uint64_t length);
 /* Entries from `index` on lose their place: they are being replaced. */
 void record_memory_truncate(struct record_memory *m, raft_index index);
 
+/* No entry has a place any more, and the next one is `next`: the log begins there. */
+void record_memory_begin_at(struct record_memory *m, raft_index next);
+
 /* The record at `bytes`, in memory just taken, is the entry last + 1. */
 void record_memory_add(struct record_memory *m, const uint8_t *bytes);
 

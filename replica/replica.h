@@ -86,6 +86,7 @@ struct replica_counters {
     struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */
     struct published corrupt; /* raft; 1: the states of the members differ, and no majority agrees */
+    struct published snapshot_lost; /* raft; 1: a part of our snapshot, or all, is awaited from peers */
     struct published convicted; /* raft; messages that contradict what their sender had promised */
     struct published left_out;  /* raft; 1: this node was removed, by what it knows or is told */
     struct published ignored;   /* raft; messages whose numbers make no sense, or of no member */
@@ -190,6 +191,7 @@ struct replica_held {
     uint64_t handoffs;               /* records that persist or store may still look at */
     uint64_t scratch_bytes;          /* bodies of frames on their way to tx */
     uint64_t pinned;                 /* the index that the store holds pinned */
+    uint64_t transfers; /* a snapshot that is pulled; peers that wait for pieces of ours */
     uint64_t snapshot_jobs;          /* of persist, not answered; chunks that were emitted */
 };
 struct replica_held replica_held(const struct replica *r);

@@ -22,6 +22,7 @@
 #include "replica/replica.h"
 #include "replica/request_table.h"
 #include "replica/snapshot_items.h"
+#include "replica/transfer.h"
 
 enum {
     CONTROL_BURST = 32,  /* control frames a poll of raft takes */
@@ -113,6 +114,9 @@ struct replica_raft {
     struct making making;
     struct store_item load_due; /* `load` 0: none. It goes to the store before anything else */
     raft_index loading; /* the store takes in this snapshot, and gets nothing else; 0: it does not */
+    struct serve serve;
+    struct pull pull;
+    struct mend mend;
     uint8_t *pull_bytes;    /* SNAPSHOT_PULL_BUFFERS chunks */
     uint8_t *serve_bytes;   /* SNAPSHOT_SERVE_BUFFERS chunks */
     struct digests digests;
@@ -235,6 +239,7 @@ struct replica {
     struct published snapshot_lacks;
     /* Raft: the pin whose content is to be emitted; 0: none. Pins up to `unpin` are not wanted any more. */
     struct published emit, unpin;
+    struct published snapshot_mended; /* raft: how often something of it was put right: read again */
     struct published unwanted;    /* raft: writings up to this number are not wanted any more */
     struct published chunks_done; /* persist: emitted chunks whose buffers are free again */
     struct published log_cramped; /* persist: 1: the log has half of the segments that it may have */
@@ -339,6 +344,37 @@ void repair_on_ask(struct replica *r, const struct frame *f);
 void repair_on_answer(struct replica *r, const struct frame *f);
 void repair_on_loaded(struct replica *r); /* what repair.serve wanted is read, or can't be */
 
+/* transfer.c, receive.c, install.c, mend.c: see transfer.h */
+void transfer_offer(struct replica *r, struct peer *peer, raft_index index); /* at least that one */
+void transfer_on_want(struct replica *r, const struct frame *f);
+void transfer_on_ask(struct replica *r, const struct frame *f);
+void transfer_on_done(struct replica *r, const struct frame *f);
+bool transfer_serves(const struct peer *peer); /* it waits for pieces */
+void transfer_poll(struct replica *r);
+uint64_t transfer_next_ns(const struct replica *r);
+void transfer_forget(struct peer *peer); /* it restarted */
+
+void receive_on_offer(struct replica *r, const struct frame *f);
+void receive_on_piece(struct replica *r, const struct frame *f);
+void receive_on_event(struct replica *r, const struct snapshot_event *event); /* of a job of ours */
+/* One chunk of our current snapshot from the peers. False: not now. */
+bool receive_begin_mend(struct replica *r, const struct snapshot_header *h, uint32_t chunk);
+bool receive_writes(const struct replica *r); /* it has, or is about to have, the only writer */
+void receive_poll(struct replica *r);
+uint64_t receive_next_ns(const struct replica *r);
+
+void install_poll(struct replica *r);
+void install_on_current(struct replica *r); /* its change of the base is durable */
+
+void mend_open(struct replica *r, const struct wal_base *base, enum snapshot_condition condition);
+void mend_on_damage(struct replica *r, const struct snapshot_read *read); /* read, and bad */
+void mend_on_silence(struct replica *r); /* nobody has what receive.c asks for */
+void mend_on_current(struct replica *r); /* another file is current, or the same one written anew */
+void mend_done(struct replica *r);       /* the chunk is written */
+bool mend_wants(const struct replica *r, const struct frame_snapshot *s);
+void mend_poll(struct replica *r);
+uint64_t mend_next_ns(const struct replica *r);
+
 /* doors.c. NULL: a record may name a door that this start does not have */
 struct request_door *door_of(const struct replica *r, uint64_t tag);
 /* A final answer of the raft role, without bytes. False: its ring is full now. */
@@ -349,10 +385,14 @@ bool door_refuse(struct replica *r, uint64_t tag, enum answer_status status);
 uint32_t requests_poll(struct replica *r);
 /* A committed entry of term `term` is on its way to store: whose was it. */
 void requests_on_committed(struct replica *r, const struct record_header *record);
+/* A snapshot whose last entry is of `term` takes the place of entries that were not committed here. */
+void requests_on_pass_over(struct replica *r, raft_term term);
 
 /* feed.c: committed entries and confirmed reads to store; loads from the log */
 uint32_t feed_poll(struct replica *r);
 uint32_t loads_poll(struct replica *r);
+/* The store goes on from this snapshot, whatever it was fed: it gets it as soon as it is current. */
+void feed_pass_over(struct replica *r, const struct snapshot_header *header);
 void load_start(struct load *load, raft_index first, raft_index last, raft_term term);
 
 /* persist_snapshot.c: what the persist role does about snapshots. Work done. */

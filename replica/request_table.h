@@ -4,15 +4,21 @@
  * in queue order, and enter the log in that order; so the next entry with this node and boot as
  * origin is always that of the queue's head.
  *
- *      head <= acked <= next <= sent <= tail          (counters; slot = counter & mask)
- *      |       |        |       |       '-- newest request
- *      |       |        |       '-- never sent in the stream's term from here on
- *      |       |        '-- next to transmit (goes back to acked when an acknowledgement is late)
- *      |       '-- the leader has everything below
- *      '-- oldest whose entry has not been committed
+ *      lost <= head <= acked <= next <= sent <= tail  (counters; slot = counter & mask)
+ *      |       |       |        |       |       '-- newest request
+ *      |       |       |        |       '-- never sent in the stream's term from here on
+ *      |       |       |        '-- next to transmit (goes back to acked when an acknowledgement is late)
+ *      |       |       '-- the leader has everything below
+ *      |       '-- oldest whose entry has not been committed
+ *      '-- from here to head: their fate can't be known, which is to be answered yet
  *
  * Fate (exact)  An entry of a later term than the stream's is committed: whatever of the stream
  *               has not come by then never will. It is sent again in the new term.
+ * Doubt         A snapshot that is installed passes over entries which nobody here has seen. What of
+ *               the stream had been sent by then, up to `doubt`, may be among them. It is not, if its
+ *               own entry is seen to be committed after all; then those in front of it are, which were
+ *               sent earlier, or never were entries. So when one comes, all in front of it are lost; and
+ *               when an entry of a later term is committed, so that none can come, all up to `doubt`.
  *
  * Reads wait for a confirmation round, then for the store to get to the index it gave.
  *
@@ -32,7 +38,8 @@ struct request_slot {
 struct request_table {
     struct request_slot *slot;
     uint64_t mask;
-    uint64_t head, acked, next, sent, tail;
+    uint64_t lost, head, acked, next, sent, tail;
+    uint64_t doubt; /* at most sent; at or below head: none is in doubt */
     uint64_t stream_base; /* counter of the stream's position 0 */
     raft_term stream_term;
     uint64_t progress_ns; /* last acknowledgement that told something new */

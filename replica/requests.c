@@ -19,7 +19,7 @@ static void take_write(struct replica *r, const struct request *request)
         door_refuse(r, request->tag, refusal);
     else if (request->length > REQUEST_BYTES_MAX || request->length > r->options.record_payload_bytes_max)
         door_refuse(r, request->tag, ANSWER_BAD);
-    else if (t->tail - t->head > t->mask)
+    else if (t->tail - t->lost > t->mask)
         door_refuse(r, request->tag, ANSWER_BUSY);
     else
         t->slot[t->tail++ & t->mask] =
@@ -74,6 +74,53 @@ static uint32_t take_door(struct replica *r, struct request_door *door)
     return taken;
 }
 
+/* The head moves up to `counter`; what it passes is lost. */
+static void lose_up_to(struct request_table *t, uint64_t counter)
+{
+    ASSERT(counter <= t->sent);
+    if (counter <= t->head)
+        return;
+    MARK(FATE_UNKNOWN);
+    t->head = counter;
+    if (t->acked < counter)
+        t->acked = counter;
+    if (t->next < t->acked)
+        t->next = t->acked;
+}
+
+/* No entry of the stream can come any more that would tell what was in a snapshot. */
+static void settle_doubt(struct replica *r)
+{
+    struct request_table *t = &r->raft.requests;
+
+    if (r->raft.fed_term > t->stream_term)
+        lose_up_to(t, t->doubt);
+}
+
+static uint32_t answer_lost(struct replica *r)
+{
+    struct request_table *t = &r->raft.requests;
+    uint32_t count = 0;
+
+    while (t->lost < t->head &&
+           door_refuse(r, t->slot[t->lost & t->mask].request.tag, ANSWER_UNKNOWN)) {
+        t->lost++;
+        count++;
+    }
+    return count;
+}
+
+void requests_on_pass_over(struct replica *r, raft_term term)
+{
+    struct request_table *t = &r->raft.requests;
+
+    /* Entries up to the snapshot's last are of its term or earlier ones. */
+    if (term >= t->stream_term)
+        t->doubt = t->sent;
+    r->raft.fed_term = term;
+    settle_doubt(r);
+}
+
 /* In another term than the stream's: when nothing of it is left in doubt, begin the new stream. */
 static void follow_term(struct replica *r)
 {
@@ -92,6 +139,7 @@ static void follow_term(struct replica *r)
     t->sent = t->head;
     t->acked = t->head;
     t->next = t->head;
+    t->doubt = t->head;
     t->stream_base = t->head;
     t->stream_term = term;
     t->progress_ns = role->now_ns;
@@ -136,9 +184,11 @@ static uint32_t propose(struct replica *r)
  * moves up, and keeps its positions in the stream. */
 static void drop_unsent(struct request_table *t, uint64_t count)
 {
-    for (uint64_t i = t->sent; i > t->head; i--)
+    for (uint64_t i = t->sent; i > t->lost; i--)
         t->slot[(i - 1 + count) & t->mask] = t->slot[(i - 1) & t->mask];
+    t->lost += count;
     t->head += count;
+    t->doubt += count;
     t->acked += count;
     t->next += count;
     t->sent += count;
@@ -220,12 +270,35 @@ uint32_t requests_poll(struct replica *r)
     const enum answer_status refusal = write_refusal(r);
     if (refusal != ANSWER_OK)
         work += refuse_unsent(r, role->now_ns, refusal);
+    settle_doubt(r);
+    work += answer_lost(r);
     follow_term(r);
     ask_reads(r);
     if (raft_role(role->raft) == RAFT_LEADER &&
         role->requests.stream_term == raft_term_now(role->raft))
         work += propose(r);
     return work;
+}
+
+static uint64_t tag_at(const struct request_table *t, uint64_t counter)
+{
+    return t->slot[counter & t->mask].request.tag;
+}
+
+/* The store answers it. Those in front of it that are lost move up, into its place. */
+static void take_head(struct request_table *t)
+{
+    ASSERT(t->head < t->sent);
+    for (uint64_t i = t->head; i > t->lost; i--)
+        t->slot[i & t->mask] = t->slot[(i - 1) & t->mask];
+    t->lost++;
+    t->head++;
+    if (t->acked < t->head) {
+        MARK(COMMIT_BEFORE_ACK);
+        t->acked = t->head;
+    }
+    if (t->next < t->acked)
+        t->next = t->acked;
 }
 
 void requests_on_committed(struct replica *r, const struct record_header *record)
@@ -237,20 +310,18 @@ void requests_on_committed(struct replica *r, const struct record_header *record
     if (record->origin_node != r->options.node || record->origin_boot != r->options.boot)
         return;
     /* Entries of one stream are committed in its order, and a stream of a later term begins only
-     * when the one before is settled: so this is the head. But records come by the wire: one that
-     * names us and is not ours is somebody's forgery, and no reason to stop. */
-    const bool ours = t->head != t->sent &&
-                      t->slot[t->head & t->mask].request.tag == record->origin_request;
+     * when the one before is settled: so this is the head, or the first whose entry was not in a
+     * snapshot. But records come by the wire: one that names us and is not ours is somebody's forgery,
+     * and no reason to stop. */
+    uint64_t at = t->head;
+    while (at < t->doubt && tag_at(t, at) != record->origin_request)
+        at++;
+    const bool ours = at != t->sent && tag_at(t, at) == record->origin_request;
     ASSERT_SLOW(ours);
     if (!ours) {
         admit_count(r, FRAME_UNEXPECTED_VERDICT);
         return;
     }
-    t->head++;
-    if (t->acked < t->head) {
-        MARK(COMMIT_BEFORE_ACK);
-        t->acked = t->head;
-    }
-    if (t->next < t->acked)
-        t->next = t->acked;
+    lose_up_to(t, at);
+    take_head(t);
 }

@@ -124,6 +124,11 @@ static void after_step(struct replica *r)
             continue; /* a member without a link: as if nothing arrived there */
         load_start(&peer->load, fx->load[i].first, fx->load[i].last, fx->load[i].term);
     }
+    for (uint32_t i = 0; i < fx->snapshot_count; i++) {
+        struct peer *peer = peer_of(r, fx->snapshot[i].peer);
+        if (peer != NULL)
+            transfer_offer(r, peer, fx->snapshot[i].index);
+    }
     if (fx->convicted != 0) {
         struct peer *liar = peer_of(r, fx->convicted);
         if (liar != NULL)

@@ -57,7 +57,7 @@ static bool wishes(const struct replica *r)
     const struct replica_raft *role = &r->raft;
     const struct making *m = &role->making;
 
-    if (m->asked != 0)
+    if (m->asked != 0 || role->mend.lost) /* whatever comes next takes the place of what is lost */
         return true;
     if (r->options.snapshots.log_bytes == 0 || m->state != MAKING_IDLE)
         return false;

@@ -139,7 +139,7 @@ static bool holds_nothing(const struct sim *s, const struct sim_node *n)
     const struct replica_held h = replica_held(n->replica);
 
     return h.requests + h.reads + h.admin + h.gated == 0 &&
-           h.ring_items + h.handoffs + h.scratch_bytes == 0 && h.pinned + h.snapshot_jobs == 0 &&
+           h.ring_items + h.handoffs + h.scratch_bytes == 0 && h.pinned + h.snapshot_jobs + h.transfers == 0 &&
            net_held(s->net, n->number) == 0;
 }
 
@@ -158,9 +158,9 @@ static bool all_is_given_back(struct sim *s, uint64_t patience_ns)
                                   " of operators, %" PRIu64 " in the gate, %" PRIu64
                                   " in rings, %" PRIu64 " records handed over, %" PRIu64
                                   " bytes for tx, pinned %" PRIu64 ", %" PRIu64
-                                  " snapshot jobs, %u frames",
+                                  " snapshot jobs, %" PRIu64 " transfers, %u frames",
                                   sim_id(n), h.requests, h.reads, h.admin, h.gated, h.ring_items,
-                                  h.handoffs, h.scratch_bytes, h.pinned, h.snapshot_jobs,
+                                  h.handoffs, h.scratch_bytes, h.pinned, h.snapshot_jobs, h.transfers,
                                   net_held(s->net, n->number));
             }
             if (!sim_step(s))

@@ -382,7 +382,6 @@ static const struct broken broken[] = {
     {FRAME_SNAPSHOT_ASK, FIXED + 16, FRAME_SNAPSHOT_BYTES_MAX + 1, 8},
     {FRAME_SNAPSHOT_ASK, FIXED + 32, 512, 8},
     {FRAME_SNAPSHOT_ASK, FIXED + 32, 1ull << 62, 8},      /* behind the end */
-    {FRAME_SNAPSHOT_ASK, FIXED + 40, 0, 8},               /* nothing is asked for */
     {FRAME_SNAPSHOT_ASK, FIXED + 48, 1, 8},
     {FRAME_SNAPSHOT_ASK, FIXED + 56, 1, 8},
     {FRAME_SNAPSHOT_ASK, FIXED + 64, 4096, 4},

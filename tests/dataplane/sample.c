@@ -146,7 +146,6 @@ static void sample_snapshot(struct prng *p, struct frame *f, uint8_t *body)
     if (f->type == FRAME_SNAPSHOT_ASK) {
         const uint64_t left = pieces - first;
         s->bitmap = prng_next(p) >> (left < FRAME_PIECES_MAX ? FRAME_PIECES_MAX - left : 0);
-        s->bitmap |= 1; /* at least one */
         return;
     }
     const uint64_t left = s->bytes - s->offset;
