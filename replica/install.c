@@ -92,6 +92,8 @@ void install_poll(struct replica *r)
 
     ASSERT(p->state == PULL_READY);
     if (role->mend.lost && index == role->mend.index) {
+        if (role->fed == index)
+            points_begin_at(r, &p->ready); /* what was in force there stood in the file */
         role->making.current = p->ready;
         mend_on_current(r);
         end(r);

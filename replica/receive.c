@@ -179,6 +179,12 @@ static uint8_t *bytes_of(const struct replica *r, const struct pull_chunk *chunk
     return r->raft.pull_bytes + place * r->options.snapshots.chunk_bytes;
 }
 
+/* Pieces of it are still to come. */
+static bool is_awaited(const struct pull_chunk *chunk)
+{
+    return chunk->used && !chunk->lent && chunk->missing > 0;
+}
+
 static struct pull_chunk *arriving(struct pull *p, uint64_t offset)
 {
     const uint64_t number = offset / p->what.chunk_bytes;
@@ -350,7 +356,7 @@ static void ask_chunks(struct replica *r)
     bool waits = false;
 
     for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++)
-        waits = waits || (p->chunk[i].used && !p->chunk[i].lent);
+        waits = waits || is_awaited(&p->chunk[i]);
     if (!waits) { /* it is our disk that is silent */
         p->progress_ns = r->raft.now_ns;
         p->source_ns = r->raft.now_ns;
@@ -364,7 +370,7 @@ static void ask_chunks(struct replica *r)
     if (r->raft.now_ns - p->source_ns > PULL_SOURCE_ROUNDS * round_ns)
         next_source(r);
     for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++)
-        if (p->chunk[i].used && !p->chunk[i].lent)
+        if (is_awaited(&p->chunk[i]))
             ask_chunk(r, &p->chunk[i]);
 }
 
@@ -492,7 +498,7 @@ uint64_t receive_next_ns(const struct replica *r)
     for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++) {
         const struct pull_chunk *chunk = &p->chunk[i];
         const uint64_t again = chunk->quiet_ns + patience_ns(r, chunk);
-        if (chunk->used && !chunk->lent && again < next)
+        if (is_awaited(chunk) && again < next)
             next = again;
     }
     return next;
