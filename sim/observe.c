@@ -81,6 +81,19 @@ static void observe_flushed(struct sim *s, struct sim_node *n, raft_term term, r
                    sim_id(n), term, seq, durable);
 }
 
+/* What an installed snapshot covers now may have been durable before, entry by entry, and this message may be
+ * older than the install: then an image of the disk has to show it. */
+static void observe_held(struct sim *s, struct sim_node *n, const struct raft_msg *msg)
+{
+    const struct raft *raft = replica_raft(n->replica);
+    const raft_seq seq = raft_entry_seq(raft, msg->match);
+
+    if (msg->match <= raft_base(raft) && seq > wal_durable(replica_wal(n->replica)))
+        n->image_due = true;
+    else
+        observe_flushed(s, n, msg->term, seq);
+}
+
 static void observe_match(struct sim *s, struct sim_node *n, const struct raft_msg *msg)
 {
     const struct check_view view = observe_view(n);
@@ -88,7 +101,7 @@ static void observe_match(struct sim *s, struct sim_node *n, const struct raft_m
     if (n->who != SIM_ITSELF || !still_holds(s, n, msg))
         return;
     if (msg->match <= view.last)
-        observe_flushed(s, n, msg->term, raft_entry_seq(replica_raft(n->replica), msg->match));
+        observe_held(s, n, msg);
     check_promise_match(s->promise, sim_id(n), msg->term, msg->match, &view);
     promised(s, n);
 }
