@@ -1,7 +1,7 @@
 /* store/apply.c: writes: put, and delete of a range of keys.
  *
- * The head revision moves when the work is done, so all that a write changes has one revision, and
- * a delete of no key changes none. A put is one step; it either refuses before it has changed
+ * The head, and all that is said of it, moves when the work is done, so all that a write changes has
+ * one revision, and a delete of no key changes none. A put is one step; it either refuses before it has changed
  * anything, or does all. A delete takes out its keys one by one, always the first that remains.
  */
 #include "store/store_internal.h"
@@ -81,14 +81,21 @@ static bool emit_previous(const struct store *s, struct store_sink *sink, uint32
 /* An item that was taken out of the tree. */
 static void forget_item(struct store *s, uint32_t ref, bool kept)
 {
-    const uint64_t charge = charge_of(s, ref);
-
-    ASSERT(s->logical_bytes >= charge);
-    s->logical_bytes -= charge;
     ASSERT(item_at(&s->items, ref)->older == 0); /* or its history would be lost */
-    s->digest -= item_hash(&s->items, ref);
+    s->work.gone_bytes += charge_of(s, ref);
+    s->work.gone_digest += item_hash(&s->items, ref);
     if (!kept)
         item_give(&s->items, ref);
+}
+
+static void move_head(struct store *s)
+{
+    ASSERT(s->logical_bytes >= s->work.gone_bytes);
+    s->logical_bytes -= s->work.gone_bytes;
+    s->digest -= s->work.gone_digest;
+    s->work.gone_bytes = 0;
+    s->work.gone_digest = 0;
+    s->revision++;
 }
 
 enum store_progress apply_put(struct store *s, struct store_sink *sink)
@@ -119,7 +126,7 @@ enum store_progress apply_put(struct store *s, struct store_sink *sink)
     } else {
         tree_insert(&s->tree, &path, ref);
     }
-    s->revision++;
+    move_head(s);
     ASSERT(item_at(&s->items, ref)->mod_revision == s->revision);
     return STORE_DONE;
 }
@@ -169,6 +176,6 @@ enum store_progress apply_delete(struct store *s, struct store_sink *sink, uint3
             return STORE_SINK_FULL;
     }
     if (work->count > 0)
-        s->revision++;
+        move_head(s);
     return STORE_DONE;
 }

@@ -84,10 +84,11 @@ struct store_outcome store_outcome(const struct store *s); /* of what is DONE */
 /* An entry that is no command (EMPTY, CONFIG): only the applied index moves. */
 void store_skip(struct store *s, uint64_t index);
 
+/* The state after the last applied entry; what is under way counts when it is done. */
 uint64_t store_applied(const struct store *s);
 int64_t store_revision(const struct store *s);
 uint64_t store_logical_bytes(const struct store *s); /* as charged to the quota */
-uint64_t store_key_count(const struct store *s);
+uint64_t store_key_count(const struct store *s);     /* at this moment, however */
 /* A sum over all live keys and versions that does not depend on the order of anything; equal on
  * all replicas at equal applied index. */
 uint64_t store_digest(const struct store *s);

@@ -44,6 +44,8 @@ struct work {
     uint64_t visited;         /* keys of the range, in this phase */
     uint64_t matched;         /* of them, what the filters let through */
     uint64_t emitted;         /* or deleted */
+    uint64_t gone_bytes;      /* charge of the items that it has taken out so far */
+    uint64_t gone_digest;     /* and their hashes */
     struct tree_cursor first; /* the range's first key, if it has one */
     struct tree_cursor cursor;
 };

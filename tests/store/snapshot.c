@@ -68,6 +68,8 @@ static void work_through(struct scene *s)
         s->h.sink.used = 0;
         if (prng_chance(&s->draw.prng, 300000))
             emit_piece(s);
+        if (prng_chance(&s->draw.prng, 1000))
+            store_verify(s->h.store);
     } while (progress != STORE_DONE);
 }
 
