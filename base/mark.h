@@ -140,6 +140,9 @@
     X(SNAPSHOT_WAITS_ITS_TURN, "other members write their snapshot first")                      \
     X(SNAPSHOT_FAILED, "a snapshot can't be written, and another point is asked for later")     \
     X(SNAPSHOT_GIVEN_UP, "a snapshot that is being made is not wanted any more")                \
+    X(PIN_PASSED_OVER, "a snapshot point is applied while an older pin is held")                \
+    X(STATE_DAMAGED, "the store can't read the snapshot that it begins with")                   \
+    X(STATE_OVERTAKEN, "a newer snapshot takes the place of one that the store reads")          \
     X(PIN_UNWANTED, "the store holds a pin that is of no use")                                  \
     X(PIN_CUT_OFF, "the store let a pin go before its snapshot was whole")                      \
     X(LOG_TRAILS_SNAPSHOT, "the log goes on below its snapshot")                                \

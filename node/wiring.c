@@ -144,6 +144,7 @@ static struct replica_options make_options(const struct node *n)
         .record_payload_bytes_max = RECORD_PAYLOAD_BYTES_MAX,
         .window = (uint32_t)l->window,
         .caught_up_lag = (uint32_t)l->caught_up_lag,
+        .store_budget = STORE_BUDGET,
         .digest_every = DIGEST_EVERY,
         .promote_ns = c->timing.promote_ms * MS_NS,
         .lease_reads = c->reads == CONFIG_READS_LEASE,

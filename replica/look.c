@@ -73,7 +73,7 @@ struct replica_held replica_held(const struct replica *r)
         .scratch_bytes = r->scratch.tail - published_get(&r->scratch.head),
         .pinned = published_get(&r->pinned),
         .transfers = transfers(r),
-        .snapshot_jobs = r->raft.making.owed + r->store.emitted - published_get(&r->chunks_done),
+        .snapshot_jobs = r->raft.making.owed + r->store.snapshot.emitted - published_get(&r->chunks_done),
     };
 
     for (uint32_t i = 0; i < RECORD_READERS; i++)

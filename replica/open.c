@@ -182,8 +182,8 @@ static void carve_snapshots(struct carve *c, struct replica *r, const struct rep
     r->store_chunks = store_chunks;
     r->raft_reads = raft_reads;
     r->raft_chunks = raft_chunks;
-    r->store.emit_bytes = emit_bytes;
-    r->store.load_bytes = load_bytes;
+    r->store.snapshot.emit_bytes = emit_bytes;
+    r->store.snapshot.load_bytes = load_bytes;
     r->raft.pull_bytes = pull_bytes;
     r->raft.serve_bytes = serve_bytes;
 }

@@ -92,8 +92,10 @@ struct replica_counters {
     struct published ignored;   /* raft; messages whose numbers make no sense, or of no member */
 };
 
-/* How often the members compare their states. */
-enum { DIGEST_EVERY = 4096 };
+enum {
+    DIGEST_EVERY = 4096, /* entries, after which the members compare their states */
+    STORE_BUDGET = 256,  /* keys: a slice of the store's work is below 100 us */
+};
 
 /* Slots of the rings; each a power of two, at least 2. */
 struct replica_rings {
@@ -146,6 +148,7 @@ struct replica_options {
     uint64_t promote_ns;
     bool lease_reads;
     uint32_t inflight_msgs_max, inflight_bytes_max; /* a peer */
+    uint32_t store_budget;       /* keys that one slice of the store's work may touch: STORE_BUDGET */
     uint32_t digest_every;       /* entries: a power of two, DIGEST_EVERY; the simulator takes less */
     uint32_t requests_max;       /* waiting on this node; a power of two */
     uint32_t credit_window;      /* data frames a peer may have under way to us */

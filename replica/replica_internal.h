@@ -34,7 +34,7 @@ enum {
     STEP_BURST = 64,     /* steps that persist takes */
     TX_BURST = 64,
     STORE_BURST = 64,    /* entries and reads that store works on in one poll */
-    STORE_BUDGET = 256,  /* keys that one piece of work may touch before the poll ends */
+    EMIT_SHARE = 4,      /* of a slice, for a snapshot that is made while others wait for the store */
     STEP_BYTES_RESERVE = 1024, /* record memory that a control step may need: a new leader's entry */
     BLOCKED_RETRY_NS = 1000 * 1000, /* a due timer that found no room */
     SCRATCH_BYTES = 1 << 20,
@@ -175,6 +175,24 @@ struct replica_tx {
     uint64_t held;
 };
 
+/* The store role's side of snapshots: store_snapshot.c. */
+struct store_snapshot {
+    uint8_t *emit_bytes; /* SNAPSHOT_EMIT_BUFFERS chunks, used in turn */
+    uint64_t emitted;    /* chunks given to persist; see chunks_done */
+    uint32_t filled;     /* of the one that is being emitted */
+    enum { LOADING_NONE, LOADING_CHUNKS, LOADING_MENDS, LOADING_LOST } loading;
+    struct store_item load;
+    uint32_t chunk_count;
+    uint32_t chunk;       /* to be taken in next */
+    uint32_t asked;       /* to be asked for next */
+    uint32_t used;        /* of the bytes of `chunk` */
+    uint8_t *load_bytes;  /* SNAPSHOT_LOAD_BUFFERS chunks */
+    struct snapshot_read read[SNAPSHOT_LOAD_BUFFERS];
+    bool is_lent[SNAPSHOT_LOAD_BUFFERS]; /* to persist */
+    uint32_t lent;
+    uint64_t mended_seen; /* snapshot_mended when it was begun to ask */
+};
+
 struct replica_store {
     struct store *store;
     uint32_t entries_left;  /* of the run at hand */
@@ -191,9 +209,7 @@ struct replica_store {
     bool has_held;
     uint64_t popped;        /* items taken from raft's ring */
     uint64_t arrived;       /* items that were in it when the last poll ended */
-    uint8_t *emit_bytes;    /* SNAPSHOT_EMIT_BUFFERS chunks, used in turn */
-    uint64_t emitted;       /* chunks given to persist; see chunks_done */
-    uint8_t *load_bytes;    /* SNAPSHOT_LOAD_BUFFERS chunks */
+    struct store_snapshot snapshot;
     struct state_digest digest; /* the newest, if it is still to be told; index 0: none */
 };
 
@@ -237,9 +253,9 @@ struct replica {
     struct published pinned, pinned_bytes, emit_ended;
     /* Store, while it loads: what it can't get by reading: a chunk + 1, or SNAPSHOT_LACKS_ALL; 0: nothing. */
     struct published snapshot_lacks;
+    struct published snapshot_mended; /* raft: how often something of it was put right: read again */
     /* Raft: the pin whose content is to be emitted; 0: none. Pins up to `unpin` are not wanted any more. */
     struct published emit, unpin;
-    struct published snapshot_mended; /* raft: how often something of it was put right: read again */
     struct published unwanted;    /* raft: writings up to this number are not wanted any more */
     struct published chunks_done; /* persist: emitted chunks whose buffers are free again */
     struct published log_cramped; /* persist: 1: the log has half of the segments that it may have */
@@ -399,6 +415,16 @@ void load_start(struct load *load, raft_index first, raft_index last, raft_term 
 uint32_t persist_snapshot_poll(struct replica *r, uint64_t now_ns);
 /* A step that changes the base too. As wal_append(). */
 int persist_snapshot_base(struct replica *r, const struct persist_item *item);
+
+/* store_snapshot.c: what the store role does about snapshots. Work done. */
+uint32_t store_snapshot_poll(struct replica *r, bool is_busy);
+/* A snapshot point was applied. */
+void store_snapshot_on_point(struct replica *r);
+void store_snapshot_begin_load(struct replica *r, const struct store_item *item);
+/* It takes one in, and neither entries nor reads can be begun. */
+bool store_snapshot_loads(const struct replica *r);
+/* That one can't be read to its end: a newer one is on its way. */
+bool store_snapshot_is_lost(const struct replica *r);
 
 /* persist_role.c, store_role.c, tx_role.c */
 uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);

@@ -63,7 +63,7 @@ static void make_answer(struct replica *r, bool more)
 static bool work_slice(struct replica *r)
 {
     struct replica_store *role = &r->store;
-    const enum store_progress progress = store_work(role->store, &role->sink, STORE_BUDGET);
+    const enum store_progress progress = store_work(role->store, &role->sink, r->options.store_budget);
 
     if (progress == STORE_DONE) {
         if (role->wanted)
@@ -126,6 +126,8 @@ static void skip_entry(struct replica *r, const struct record_header *record)
         store_set_quota(r->store.store, quota_bytes);
     }
     store_skip(r->store.store, record->index);
+    if (record->type == RECORD_SNAPSHOT)
+        store_snapshot_on_point(r);
     entry_done(r);
 }
 
@@ -194,6 +196,10 @@ static bool next_item(struct replica *r, uint64_t now_ns)
     if (item->bytes == NULL && !lease_holds(r, now_ns))
         return false;
     role->has_held = false;
+    if (item->load != 0) {
+        store_snapshot_begin_load(r, item);
+        return true;
+    }
     if (item->bytes == NULL) {
         begin_read(role, &item->read.request);
         return true;
@@ -225,6 +231,8 @@ static bool begin_next(struct replica *r, uint64_t now_ns)
 {
     struct replica_store *role = &r->store;
 
+    if (store_snapshot_loads(r)) /* a newer snapshot is all that can follow a lost one */
+        return store_snapshot_is_lost(r) && next_item(r, now_ns);
     if (role->entries_left > 0) {
         begin_entry(r);
         return true;
@@ -274,6 +282,7 @@ uint32_t store_role_poll(struct replica *r, uint64_t now_ns)
         if (role->working || published_get(&r->store_failed) != REPLICA_STOP_NONE)
             break; /* a slice is all that one poll may take */
     }
+    work += store_snapshot_poll(r, work > 0);
     if (r->options.lease_reads)
         role->arrived = role->popped + spsc_count(r->to_store, r->to_store->mask + 1);
     if (role->digest.index != 0)

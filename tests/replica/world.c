@@ -47,6 +47,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .record_payload_bytes_max = RECORD_PAYLOAD_BYTES_MAX,
         .window = 4096,
         .caught_up_lag = 64,
+        .store_budget = 256,
         .digest_every = 4,
         .promote_ns = 300000000,
         .lease_reads = w->lease_reads,
