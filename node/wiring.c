@@ -186,7 +186,6 @@ static struct replica_options make_options(const struct node *n)
         .door = {n->door, n->admin_door, n->guest_door},
     };
 
-    options.snapshots.log_bytes = 0; /* not made by themselves yet */
     set_members(&options, c);
     return options;
 }

@@ -66,7 +66,6 @@ static void fail(struct replica *r)
     struct making *m = &r->raft.making;
 
     let_pin_go(r, m->index);
-    m->failed++;
     m->failures += m->failures < FAILURES_COUNTED;
     m->retry_ns = r->raft.now_ns + (SNAPSHOT_RETRY_NS << m->failures);
     MARK(SNAPSHOT_FAILED);
@@ -113,8 +112,9 @@ static void take_pin(struct replica *r)
     const raft_index pinned = published_get(&r->pinned);
 
     ASSERT(m->state == MAKING_IDLE);
-    if (pinned == 0 || pinned <= published_get(&r->unpin))
-        return;
+    if (pinned == 0 || pinned <= published_get(&r->unpin) ||
+        pinned == published_get(&r->emit_ended))
+        return; /* or it is being let go already */
     if (points_find(&role->points, pinned) == NULL || pinned <= role->points.at[0].index ||
         pinned <= m->current.index) {
         MARK(PIN_UNWANTED);
@@ -156,7 +156,6 @@ static void begin(struct replica *r)
     if (!making_give_job(r, &job))
         return;
     m->number = job.number;
-    m->begun_ns = r->raft.now_ns;
     m->state = MAKING_WRITING;
     published_set(&r->emit, m->index);
 }
@@ -186,7 +185,7 @@ static void on_written(struct replica *r, const struct snapshot_event *event)
     }
     ASSERT(m->state == MAKING_WRITING);
     ASSERT(event->header.index == m->index);
-    m->last_ns = r->raft.now_ns - m->begun_ns;
+    m->last_ns = event->took_ns;
     m->ready = event->header;
     m->state = MAKING_READY;
 }
@@ -197,6 +196,8 @@ void making_ready(struct replica *r, const struct snapshot_header *header)
 {
     struct making *m = &r->raft.making;
 
+    if (m->state == MAKING_PINNED)
+        making_give_up(r); /* one at a time, and this one is there */
     ASSERT(m->state == MAKING_IDLE);
     ASSERT(header->index <= raft_commit(r->raft.raft));
     m->state = MAKING_READY;
@@ -238,6 +239,7 @@ static void name(struct replica *r)
     const bool taken = step_base(r, &ev, &m->change);
     ASSERT(taken); /* there was room, and the core refuses no compaction */
     ASSERT(raft_base(role->raft) == m->change.base.index);
+    points_set_base(&role->points, m->change.base.index);
     m->state = MAKING_NAMING;
 }
 
@@ -251,10 +253,8 @@ static void on_current(struct replica *r)
         install_on_current(r);
         return;
     }
-    points_set_base(&r->raft.points, m->change.base.index);
     m->current = m->ready;
     mend_on_current(r);
-    m->made++;
     m->failures = 0;
     m->retry_ns = 0;
     end(m);

@@ -40,7 +40,6 @@ struct making {
     raft_index index;    /* of what is being made; 0 in IDLE */
     uint64_t number;     /* of the newest BEGIN, our own or for a peer's */
     uint64_t turn_ns;    /* PINNED: when writing begins */
-    uint64_t begun_ns;
     uint64_t last_ns;    /* how long the writing before took; 0: none since the start */
     struct snapshot_header ready;   /* READY, NAMING */
     struct snapshot_header current; /* what the manifest names, and is whole; index 0: none */
@@ -50,10 +49,8 @@ struct making {
     uint64_t retry_ns;   /* after a failure: when another point is asked for; 0: none failed */
     uint64_t owed;       /* jobs and changes without an answer */
 
-    raft_index asked;    /* by an operator: until a point not below it was fed; 0: nobody asks */
     raft_index proposed; /* the newest SNAPSHOT record that this node proposed */
     bool wants;          /* another point: said in each frame */
-    uint64_t made, failed;
 };
 
 void making_open(struct replica *r);
@@ -70,7 +67,7 @@ uint64_t making_next_number(struct replica *r);
 bool making_give_job(struct replica *r, const struct snapshot_job *job);
 /* What is being made is not wanted any more, nor the store's pin. Not while NAMING. */
 void making_give_up(struct replica *r);
-/* That file is READY, and our commit index is not below it: the log gets a base for it. IDLE. */
+/* That file is READY, and our commit index is not below it: the log gets a base for it. While the writer is free. */
 void making_ready(struct replica *r, const struct snapshot_header *header);
 
 /* trigger.c: when there is to be another point. Once a poll: */
@@ -78,7 +75,5 @@ void trigger_poll(struct replica *r);
 uint64_t trigger_next_ns(const struct replica *r);
 /* The leader proposes one now: its index; 0: there is no room for it, or we don't lead. */
 raft_index trigger_propose(struct replica *r);
-/* An operator wants one: proposed if we lead, else asked of the leader. */
-void trigger_ask(struct replica *r);
 
 #endif

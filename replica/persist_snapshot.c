@@ -43,15 +43,17 @@ static void end_writing(struct persist_snapshot *p)
 }
 
 /* 0, or why the writing fails; -EAGAIN: not now. */
-static int begin_writing(struct persist_snapshot *p)
+static int begin_writing(struct persist_snapshot *p, uint64_t now_ns)
 {
     int result;
 
     ASSERT(p->writing == WRITING_WAITS);
     p->begin.start.config = p->begin.config;
     result = snapshot_begin(p->snapshots, &p->begin.start);
-    if (result == 0)
+    if (result == 0) {
         p->writing = WRITING_BEGUN;
+        p->begun_ns = now_ns;
+    }
     return result;
 }
 
@@ -60,7 +62,8 @@ static bool is_unwanted(const struct replica *r, uint64_t number)
     return number <= published_get(&r->unwanted);
 }
 
-/* A file that was told to be READY, and is not wanted any more before any manifest names it. */
+/* A file that was told to be READY, and is not wanted any more before any manifest names it. Raft takes back
+ * the wish for none whose change it has given, and begins no other before that is done. */
 static uint32_t drop_ready(struct replica *r)
 {
     struct persist_snapshot *p = &r->persist.snapshot;
@@ -73,7 +76,7 @@ static uint32_t drop_ready(struct replica *r)
 }
 
 /* What became of the file. */
-static uint32_t follow_writing(struct replica *r)
+static uint32_t follow_writing(struct replica *r, uint64_t now_ns)
 {
     struct persist_snapshot *p = &r->persist.snapshot;
     struct snapshot_event event = {
@@ -87,12 +90,13 @@ static uint32_t follow_writing(struct replica *r)
             snapshot_abandon(p->snapshots);
         failure = -ECANCELED;
     } else if (p->writing == WRITING_WAITS) {
-        failure = begin_writing(p);
+        failure = begin_writing(p, now_ns);
         if (failure == 0 || failure == -EAGAIN)
             return failure == 0;
     } else if (snapshot_failure(p->snapshots) != 0) {
         failure = snapshot_failure(p->snapshots);
     }
+    event.took_ns = now_ns - p->begun_ns;
     const struct snapshot_header *ready = snapshot_ready(p->snapshots);
     const struct snapshot_header *current = snapshot_current(p->snapshots);
     if (failure != 0) {
@@ -283,7 +287,7 @@ uint32_t persist_snapshot_poll(struct replica *r, uint64_t now_ns)
 
     work += take_jobs(r);
     work += take_chunks(r);
-    work += follow_writing(r);
+    work += follow_writing(r, now_ns);
     work += follow_base(r);
     return work + serve_reads(r);
 }

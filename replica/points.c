@@ -131,6 +131,11 @@ const struct point *points_find(const struct points *points, raft_index index)
     return NULL;
 }
 
+bool points_log_is_cramped(const struct replica *r)
+{
+    return published_get(&r->log_cramped) != 0 || r->raft.no_room || r->raft.below_reserve;
+}
+
 /* A snapshot that came from elsewhere may stand at a point that was forgotten: then as much of the log
  * counts as above it as is above the next point below. */
 static void remember(struct points *points, const struct snapshot_header *snapshot)
@@ -153,7 +158,7 @@ const struct point *points_choose_base(struct replica *r, const struct snapshot_
 {
     struct points *points = &r->raft.points;
     const struct replica_snapshots *o = &r->options.snapshots;
-    const bool cramped = published_get(&r->log_cramped) != 0;
+    const bool cramped = points_log_is_cramped(r);
     uint32_t at;
 
     remember(points, snapshot);

@@ -48,6 +48,8 @@ void points_begin_at(struct replica *r, const struct snapshot_header *snapshot);
 const struct point *points_find(const struct points *points, raft_index index);
 /* The base for a log with this snapshot: its point, or an older one, for peers that are behind. */
 const struct point *points_choose_base(struct replica *r, const struct snapshot_header *snapshot);
+/* Its segments are needed more than what is in them. */
+bool points_log_is_cramped(const struct replica *r);
 /* The log begins behind `index` from now on. */
 void points_set_base(struct points *points, raft_index index);
 

@@ -144,6 +144,7 @@ struct persist_snapshot {
     struct snapshots_found found; /* at the start */
     enum { WRITING_NONE, WRITING_WAITS, WRITING_BEGUN } writing;
     struct snapshot_job begin;       /* unless WRITING_NONE: it waits for its turn, or is answered later */
+    uint64_t begun_ns;
     raft_index own_over;             /* of the newest own one whose writing is over, however it ended */
     struct snapshot_job job;         /* popped, and waits for room */
     bool has_job;

@@ -66,6 +66,7 @@ struct snapshot_event {
     uint64_t number;
     uint32_t chunk;
     int result;
+    uint64_t took_ns;              /* READY: from its first operation of the disk to its name */
     struct snapshot_header header; /* READY */
 };
 

@@ -1,9 +1,9 @@
 /* replica/trigger.c: when there is to be another snapshot point.
  *
  * The leader proposes one when the log has grown, or the last is old, by its options; or at the wish of a
- * member, which says so in each of its frames: because its own writing failed, its log is made of
- * nearly as many segments as there can be, or its disk is below the reserve and a segment's worth of log
- * could go. Wishes are granted at most so often that writing takes a fifth of the time.
+ * member, which says so in each of its frames: because its own writing failed, its log has half of the
+ * segments that there can be, or its disk lacks room and a segment's worth of log could go. Wishes are
+ * granted at most so often that writing takes a fifth of the time.
  *
  * While a peer pulls the leader's snapshot the next one waits: its file would take the place of that one,
  * and the transfer begin anew. Not for ever: what the log may keep for such a peer is the limit.
@@ -23,11 +23,6 @@ raft_index trigger_propose(struct replica *r)
     step_propose(r, &spec, 1);
     role->making.proposed = raft_last(role->raft);
     return role->making.proposed;
-}
-
-void trigger_ask(struct replica *r)
-{
-    r->raft.making.asked = raft_last(r->raft.raft) + 1;
 }
 
 static uint64_t grown_bytes(const struct replica *r)
@@ -57,16 +52,18 @@ static bool wishes(const struct replica *r)
     const struct replica_raft *role = &r->raft;
     const struct making *m = &role->making;
 
-    if (m->asked != 0 || role->mend.lost) /* whatever comes next takes the place of what is lost */
+    if (role->mend.lost) /* whatever comes next takes the place of what is lost */
         return true;
     if (r->options.snapshots.log_bytes == 0 || m->state != MAKING_IDLE)
         return false;
     if (m->retry_ns != 0 && role->now_ns >= m->retry_ns)
         return true;
-    if (published_get(&r->log_cramped) != 0 && role->fed > role->points.newest)
-        return true;
-    /* Behind it there is at least a segment less, or one for nothing soon. */
-    return role->below_reserve && grown_bytes(r) >= r->options.wal.segment_bytes;
+    if (role->fed == role->points.newest)
+        return false;
+    const uint64_t log_bytes = role->points.fed.fed_bytes - role->points.at[0].fed_bytes;
+    /* Starts may have made many segments with little in them; for a full disk one must be there to go. */
+    return published_get(&r->log_cramped) != 0 ||
+           (points_log_is_cramped(r) && log_bytes >= r->options.wal.segment_bytes);
 }
 
 static bool somebody_wishes(const struct replica *r)
@@ -104,8 +101,6 @@ void trigger_poll(struct replica *r)
     struct replica_raft *role = &r->raft;
     struct making *m = &role->making;
 
-    if (m->asked != 0 && role->points.newest >= m->asked)
-        m->asked = 0;
     m->wants = wishes(r);
     if (raft_role(role->raft) != RAFT_LEADER || role->fed < m->proposed)
         return;

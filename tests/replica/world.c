@@ -58,7 +58,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .gate_max = 256,
         .rings = {.control = 64, .data = 256, .persist = 64, .store = 64, .tx = 256},
         .wal = wal_options_default(),
-        .snapshots = replica_snapshots_default(),
+        .snapshots = w->snapshots,
         .port = net_port(w->net, n),
         .disk = m->disk,
         .view = &m->view,
@@ -67,7 +67,6 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
         .door = {m->door},
     };
 
-    o.snapshots.log_bytes = 0; /* by hand */
     o.wal.cluster = o.cluster;
     o.wal.incarnation = o.incarnation;
     o.wal.boot = o.boot;
@@ -76,6 +75,14 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
     o.wal.batch_bytes = 4 << 20;
     o.wal.segments_ahead = 1;
     o.wal.spares_max = 0;
+    if (w->small_log) {
+        o.record_payload_bytes_max = 8 << 10;
+        o.record_memory_bytes = 256 << 10;
+        o.quota_bytes = 1 << 20;
+        o.wal.segment_bytes = 128 << 10;
+        o.wal.batch_bytes = 32 << 10;
+        o.snapshots.chunk_bytes = 4 << 10;
+    }
     for (uint32_t i = 0; i < w->count; i++)
         o.members.member[i] =
             (struct raft_member){.node = (raft_node)(i + 1), .voter = i < w->initial};
@@ -143,7 +150,7 @@ static void ignore_frame(void *context, uint32_t node, const uint8_t *bytes, uin
     (void)length;
 }
 
-struct world *world_open(uint32_t count, uint32_t initial)
+struct world *world_make(uint32_t count, uint32_t initial)
 {
     struct world *w = calloc(1, sizeof *w);
 
@@ -159,6 +166,15 @@ struct world *world_open(uint32_t count, uint32_t initial)
         w->machine[n].memory = map(MEMORY_BYTES);
         w->machine[n].door_memory = map(DOOR_BYTES);
     }
+    w->snapshots = replica_snapshots_default();
+    w->snapshots.log_bytes = 0;
+    return w;
+}
+
+struct world *world_open(uint32_t count, uint32_t initial)
+{
+    struct world *w = world_make(count, initial);
+
     for (uint32_t n = 0; n < initial; n++)
         world_start(w, n);
     return w;

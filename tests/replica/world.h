@@ -40,10 +40,14 @@ struct world {
     uint32_t count, initial;
     bool lease_reads; /* of nodes that are started from now on */
     bool may_stop;    /* a node that stops itself is no failure */
+    bool small_log;   /* segments of 128 KiB, a quota of 1 MiB, requests of 8 KiB, chunks of 4 KiB; likewise */
+    struct replica_snapshots snapshots; /* likewise; by default none is made by itself */
     uint32_t paused;  /* number of a node that world_turn() leaves alone; count: none */
     struct machine machine[WORLD_NODES_MAX];
 };
 
+/* Nothing runs yet; and with the initial members running. */
+struct world *world_make(uint32_t count, uint32_t initial);
 struct world *world_open(uint32_t count, uint32_t initial);
 void world_close(struct world *w);
 /* Starts node n + 1; its directory is made if it has none. */
