@@ -75,6 +75,7 @@ struct frame_hello {
 struct frame_forward {
     raft_term term;
     uint64_t position; /* FORWARD: of the first request; FORWARD_ACK: next one expected */
+    raft_index last;   /* FORWARD_ACK: no entry of a request before that stands above it */
     uint16_t count;
 };
 

@@ -55,7 +55,8 @@ struct wire_forward {
     uint64_t position;
     uint16_t count;
     uint16_t reserved_low[3];
-    uint64_t reserved[9];
+    uint64_t last;
+    uint64_t reserved[8];
 };
 
 struct wire_chunk {
@@ -206,12 +207,14 @@ static bool hello_decode(const struct wire_hello *w, struct frame_hello *h)
 
 static void forward_encode(const struct frame_forward *o, struct wire_forward *w)
 {
-    *w = (struct wire_forward){.term = o->term, .position = o->position, .count = o->count};
+    *w = (struct wire_forward){
+        .term = o->term, .position = o->position, .count = o->count, .last = o->last};
 }
 
 static bool forward_decode(const struct wire_forward *w, struct frame_forward *o)
 {
-    *o = (struct frame_forward){.term = w->term, .position = w->position, .count = w->count};
+    *o = (struct frame_forward){
+        .term = w->term, .position = w->position, .last = w->last, .count = w->count};
     return is_zero(w->reserved_low, sizeof w->reserved_low) &&
            is_zero(w->reserved, sizeof w->reserved);
 }
@@ -423,11 +426,12 @@ static bool requests_well_formed(const struct frame *f)
 
 static bool forward_well_formed(const struct frame *f)
 {
-    if (f->forward.term > RAFT_WORD_MAX || f->forward.position > RAFT_WORD_MAX)
+    if (f->forward.term > RAFT_WORD_MAX || f->forward.position > RAFT_WORD_MAX ||
+        f->forward.last > RAFT_WORD_MAX)
         return false;
     if (f->type == FRAME_FORWARD_ACK)
         return f->forward.count == 0 && f->body_bytes == 0;
-    return f->forward.count > 0 && requests_well_formed(f);
+    return f->forward.count > 0 && f->forward.last == 0 && requests_well_formed(f);
 }
 
 static bool chunk_well_formed(const struct frame *f)

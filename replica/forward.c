@@ -126,6 +126,7 @@ void forward_on_ack(struct replica *r, const struct frame *f)
     if (f->forward.position > t->sent - t->stream_base || counter <= t->acked)
         return;
     t->acked = counter;
+    t->acked_last = f->forward.last;
     if (t->next < counter)
         t->next = counter;
     t->progress_ns = role->now_ns;
@@ -228,7 +229,9 @@ void forward_ack_due(struct replica *r)
             continue;
         struct frame f = {
             .type = FRAME_FORWARD_ACK,
-            .forward = {.term = peer->forward_term, .position = peer->forward_next},
+            .forward = {.term = peer->forward_term,
+                        .position = peer->forward_next,
+                        .last = raft_last(role->raft)},
         };
         peer->forward_ack_due = !emit_frame(r, peer, &f, 0, NULL);
     }

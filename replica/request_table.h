@@ -18,7 +18,8 @@
  *               the stream had been sent by then, up to `doubt`, may be among them. It is not, if its
  *               own entry is seen to be committed after all; then those in front of it are, which were
  *               sent earlier, or never were entries. So when one comes, all in front of it are lost; and
- *               when an entry of a later term is committed, so that none can come, all up to `doubt`.
+ *               when none can come, all up to `doubt`: an entry of a later term is committed, or those up to
+ *               `doubt` are acknowledged and all is fed that the leader's log had by then.
  *
  * Reads wait for a confirmation round, then for the store to get to the index it gave.
  *
@@ -40,6 +41,7 @@ struct request_table {
     uint64_t mask;
     uint64_t lost, head, acked, next, sent, tail;
     uint64_t doubt; /* at most sent; at or below head: none is in doubt */
+    raft_index acked_last; /* entries of what is below `acked` stand at or below it, if we don't lead */
     uint64_t stream_base; /* counter of the stream's position 0 */
     raft_term stream_term;
     uint64_t progress_ns; /* last acknowledgement that told something new */

@@ -88,12 +88,16 @@ static void lose_up_to(struct request_table *t, uint64_t counter)
         t->next = t->acked;
 }
 
-/* No entry of the stream can come any more that would tell what was in a snapshot. */
+/* No entry can come any more that would tell what was in a snapshot. Who led the stream's term himself is
+ * told by a later term alone: he is given a snapshot in none of his own. */
 static void settle_doubt(struct replica *r)
 {
+    const struct replica_raft *role = &r->raft;
     struct request_table *t = &r->raft.requests;
+    const bool all_fed =
+        t->doubt <= t->acked && t->acked_last != 0 && role->fed >= t->acked_last;
 
-    if (r->raft.fed_term > t->stream_term)
+    if (t->doubt > t->head && (role->fed_term > t->stream_term || all_fed))
         lose_up_to(t, t->doubt);
 }
 
@@ -140,6 +144,7 @@ static void follow_term(struct replica *r)
     t->acked = t->head;
     t->next = t->head;
     t->doubt = t->head;
+    t->acked_last = 0;
     t->stream_base = t->head;
     t->stream_term = term;
     t->progress_ns = role->now_ns;

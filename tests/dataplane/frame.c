@@ -134,6 +134,7 @@ static void assert_same(const struct frame *a, const struct frame *b)
     if (a->type == FRAME_FORWARD || a->type == FRAME_FORWARD_ACK) {
         assert_int_equal(a->forward.term, b->forward.term);
         assert_int_equal(a->forward.position, b->forward.position);
+        assert_int_equal(a->forward.last, b->forward.last);
         assert_int_equal(a->forward.count, b->forward.count);
     }
     if (a->type == FRAME_HELLO) {
@@ -329,6 +330,8 @@ static const struct broken broken[] = {
     {FRAME_FORWARD, BODY + 8, FRAME_BODY_BYTES_MAX - 8, 4},
     {FRAME_FORWARD, BODY + 12, 1, 4},
     {FRAME_FORWARD_ACK, FIXED + 16, 1, 2},
+    {FRAME_FORWARD_ACK, FIXED + 24, TOO_HIGH, 8},
+    {FRAME_FORWARD_ACK, FIXED + 32, 1, 8},
     {FRAME_CHUNK, FIXED, 2, 1},
     {FRAME_CHUNK, FIXED + 1, 1, 1},
     {FRAME_CHUNK, FIXED + 8, TOO_HIGH, 8},

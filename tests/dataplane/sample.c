@@ -51,8 +51,10 @@ static void sample_raft(struct prng *p, struct frame *f, uint8_t *body)
 static void sample_forward(struct prng *p, struct frame *f, uint8_t *body)
 {
     f->forward = (struct frame_forward){.term = word(p), .position = word(p)};
-    if (f->type == FRAME_FORWARD_ACK)
+    if (f->type == FRAME_FORWARD_ACK) {
+        f->forward.last = word(p);
         return;
+    }
     memset(body, 0, FRAME_BODY_BYTES_MAX);
     const uint32_t wanted = (uint32_t)prng_between(p, 1, 20);
     while (f->forward.count < wanted) {
