@@ -17,6 +17,10 @@ void bench_raft_acknowledged_window(struct gbench_state *state); /* window */
 void bench_frame_encode_append(struct gbench_state *state);      /* records */
 void bench_frame_decode_append(struct gbench_state *state);      /* records */
 void bench_frame_decode_heartbeat(struct gbench_state *state);   /* no argument */
+void bench_store_put(struct gbench_state *state);                /* keys */
+void bench_store_put_pinned(struct gbench_state *state);         /* keys */
+void bench_store_emit(struct gbench_state *state);               /* keys */
+void bench_store_load(struct gbench_state *state);               /* keys */
 void bench_wal_flush(struct gbench_state *state);                /* records a flush */
 void bench_wal_flush_recycled(struct gbench_state *state);       /* likewise */
 void bench_wal_lone(struct gbench_state *state);                 /* enum bench_wait + 1 */
