@@ -17,6 +17,7 @@ struct script {
     uint32_t full_in_16; /* chances of a disk that has no room for a file for a while */
     bool snapshots;      /* bases name snapshots that were written */
     bool beside;         /* and other steps are taken while one is being written */
+    uint32_t loses_in_16; /* chances that a start finds its snapshot lost */
 };
 
 enum {
@@ -210,6 +211,42 @@ static const struct script scripts[SCRIPTS] = {
      0,
      true,
      true},
+    {"snapshots above the base",
+     {.count_max = 4,
+      .payload_max = 700,
+      .replaces = 1,
+      .configs = 1,
+      .tail_max = 4,
+      .bases = 6,
+      .commits = 12,
+      .stays = 10},
+     24,
+     12,
+     12,
+     2,
+     1,
+     0,
+     true,
+     true},
+    {"lost snapshots",
+     {.count_max = 3,
+      .payload_max = 500,
+      .configs = 1,
+      .tail_max = 4,
+      .bases = 4,
+      .installs = 1,
+      .jump_max = 8,
+      .commits = 12,
+      .stays = 6},
+     10,
+     10,
+     12,
+     5,
+     1,
+     1,
+     true,
+     true,
+     10},
 };
 
 const char *workload_name(uint32_t shape)
@@ -284,12 +321,16 @@ static bool next_life(struct workload *w)
     if (w->full) /* a start needs room */
         disk_sim_fail(f->disk, &(struct disk_sim_fault){.nth = 0});
     w->full = false;
+    if (w->script->loses_in_16 > 0 && prng_below(&f->prng, 16) < w->script->loses_in_16)
+        fixture_snapshot_lose(f, prng_chance(&f->prng, 500000));
     w->turns = 0;
     w->steps_left = w->script->steps;
     w->has_step = false;
     w->has_base = false;
     w->polled = true;
-    return workload_start(w) == 0;
+    const int started = workload_start(w);
+    w->mends = started == 0 && f->lost != 0 && prng_chance(&f->prng, 500000);
+    return started == 0;
 }
 
 /* After a step was taken: how long until the next, and what happens meanwhile. */
@@ -315,11 +356,11 @@ static void draw_step(struct workload *w)
 {
     struct fixture_mix mix = w->script->mix;
 
-    if (w->has_base)
+    if (w->has_base || w->mends)
         mix.bases = mix.installs = 0;
     w->step = fixture_draw(w->f, &mix);
     w->has_step = true;
-    if (!w->script->beside || w->step.base == 0)
+    if (!w->script->beside || w->step.snapshot == 0)
         return;
     w->base = w->step;
     w->has_base = true;
@@ -386,6 +427,11 @@ static bool go_on(struct workload *w)
     }
     if (w->has_base && !w->base_seen) {
         go_on_with_base(w);
+        return true;
+    }
+    if (w->mends && !w->base_seen) {
+        w->base_seen = true;
+        w->mends = fixture_snapshot_mend(f) != 0;
         return true;
     }
     if (w->turns_left == 0 && w->steps_left > 0 && take_step(w))

@@ -8,7 +8,7 @@
 
 #include "tests/persist/fixture.h"
 
-enum { WORKLOAD_SHAPES = 92 };
+enum { WORKLOAD_SHAPES = 100 };
 
 struct workload {
     struct fixture *f;
@@ -26,6 +26,7 @@ struct workload {
     bool has_base;            /* a step whose snapshot is being written beside others */
     bool base_seen;           /* since the last poll */
     struct fixture_step base; /* that one */
+    bool mends;               /* the snapshot was lost, and is written anew */
 };
 
 /* Fresh disk, open log. NULL: the first start failed (with a fault ordered it may). */

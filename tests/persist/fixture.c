@@ -178,10 +178,11 @@ static bool base_matches(const struct fixture_state *s, const struct wal_base *f
 {
     if (s->base != found->index || s->snapshot != found->snapshot_index)
         return false;
-    return s->base == 0 ||
-           (s->entry[s->base].chain == found->chain && s->entry[s->base].term == found->term &&
-            s->snapshot_digest == found->snapshot_digest &&
-            s->snapshot_bytes == found->snapshot_bytes);
+    if (s->base > 0 &&
+        (s->entry[s->base].chain != found->chain || s->entry[s->base].term != found->term))
+        return false;
+    return s->snapshot == 0 || (s->snapshot_digest == found->snapshot_digest &&
+                                s->snapshot_bytes == found->snapshot_bytes);
 }
 
 static bool state_matches(const struct fixture_state *s, const struct wal_recovered *found)
@@ -271,6 +272,10 @@ int fixture_try_open(struct fixture *f)
     }
     f->state_count = match;
     f->durable = match - 1; /* recovery reports what is durable */
+    if (f->lost == FIXTURE_LOST_ANY)
+        f->lost = fixture_now(f)->snapshot;
+    else if (f->lost != fixture_now(f)->snapshot)
+        f->lost = 0; /* another one took its place */
     if (f->with_snapshots && !fixture_snapshot_check(f))
         return -1;
     /* With a fault to come the reading would meet it. */
@@ -548,6 +553,10 @@ static void draw_base(struct fixture *f, const struct fixture_mix *mix, bool ins
             step->vote = 0;
         }
         step->base_term = step->term;
+    } else if (mix->stays > 0 && prng_below(&f->prng, 16) < mix->stays) {
+        step->base = now->base;
+        if (most > now->snapshot)
+            step->snapshot = prng_between(&f->prng, now->snapshot + 1, most);
     } else if (most > now->base) {
         step->base = prng_between(&f->prng, now->base + 1, most);
         const raft_index least = step->base > now->snapshot ? step->base : now->snapshot;

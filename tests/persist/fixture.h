@@ -42,6 +42,9 @@ struct fixture_state {
     } entry[FIXTURE_ENTRIES_MAX]; /* by index */
 };
 
+/* What is lost is whatever the next start names. */
+#define FIXTURE_LOST_ANY UINT64_MAX
+
 struct fixture {
     struct disk *disk;
     void *memory;
@@ -58,6 +61,7 @@ struct fixture {
     raft_index
         making; /* the snapshot that is being written; 0: the log was told, or there is none */
     uint32_t made_chunks; /* of it, handed over */
+    raft_index lost;      /* the file of this snapshot was lost: a start may miss it */
     char error[512];
     struct prng prng;
     uint64_t now_ns;
@@ -126,6 +130,7 @@ struct fixture_mix {
     uint32_t installs; /* a snapshot takes its place */
     uint32_t jump_max; /* which ends less than this behind the log */
     uint32_t commits;  /* a step tells that more is committed, and only that gets into snapshots */
+    uint32_t stays;    /* of the bases: the snapshot moves alone */
 };
 struct fixture_step fixture_draw(struct fixture *f, const struct fixture_mix *mix);
 /* A step drawn at random, waited for: mostly some records. */
@@ -150,8 +155,12 @@ uint32_t fixture_snapshot_content(raft_index index, uint8_t *content);
 /* One thing on the way to a snapshot of `index` that is READY, or current; `state` has its entry. 0: it is;
  * -EAGAIN: time must pass; -ECANCELED: the last one was dropped. Its bytes and digest are then in `state`. */
 int fixture_snapshot_make(struct fixture *f, raft_index index, struct fixture_state *state);
+/* The same for the one that the manifest names, which is lost. 0: it is whole again. */
+int fixture_snapshot_mend(struct fixture *f);
+/* The headers of all snapshot files, or the files themselves: before a start, which finds what is left. */
+void fixture_snapshot_lose(struct fixture *f, bool files);
 void fixture_snapshot_open(struct fixture *f);
-/* False, with f->error: what the log names is not whole, reads back otherwise, or a chunk that is
+/* False, with f->error: what the log names is not whole, and is not f->lost, reads back otherwise, or a chunk that is
  * damaged on purpose is handed out. With a fault to come nothing is read. */
 bool fixture_snapshot_check(struct fixture *f);
 /* Chunk by chunk what it should be; 0, or what the first that can't be read says. */
