@@ -93,15 +93,15 @@ static void begin_change(struct replica *r, struct admin_slot *slot)
 
 static void begin_snapshot(struct replica *r, struct admin_slot *slot)
 {
-    const raft_index index = making_is_idle(r) ? trigger_propose(r) : 0;
-
     if (!making_is_idle(r)) { /* its store would pass the point over */
         end_refused(slot, ADMIN_REFUSAL_MAKING);
-    } else if (index > 0) {
-        slot->state = ADMIN_RUNNING;
-        slot->term = raft_term_now(r->raft.raft);
-        slot->index = index;
-    } /* else the next poll tries again */
+        return;
+    }
+    slot->index = trigger_propose(r);
+    if (slot->index == 0)
+        return; /* the next poll tries again */
+    slot->state = ADMIN_RUNNING;
+    slot->term = raft_term_now(r->raft.raft);
 }
 
 static void begin(struct replica *r, struct admin_slot *slot)

@@ -292,6 +292,35 @@ static void full_disks_are_emptied_by_a_snapshot(void **state)
     world_close(w);
 }
 
+/* The leader's answer is the index that every node's snapshot then has. Until it is made there is no other. */
+static void operator_asks_for_one(void **state)
+{
+    struct world *w = small_world(0);
+    const uint32_t leader = world_leader(w);
+    const struct admin_request ask = {.kind = ADMIN_SNAPSHOT};
+
+    (void)state;
+    put_some(w, 1);
+    const struct answer *a = world_ask(w, (leader + 1) % NODES, REQUEST_ADMIN, &ask, sizeof ask);
+    assert_int_equal(a->status, ANSWER_NOT_LEADER);
+    assert_int_equal(a->leader, leader + 1);
+    a = world_ask(w, leader, REQUEST_ADMIN, &ask, sizeof ask);
+    assert_int_equal(a->status, ANSWER_OK);
+    const uint64_t index = a->index;
+    a = world_ask(w, leader, REQUEST_ADMIN, &ask, sizeof ask);
+    assert_int_equal(a->status, ANSWER_REFUSED);
+    assert_int_equal(a->refusal, ADMIN_REFUSAL_MAKING);
+    world_run_ms(w, 500);
+    for (uint32_t n = 0; n < NODES; n++) {
+        assert_non_null(current(w, n));
+        assert_int_equal(current(w, n)->index, index);
+    }
+    a = world_ask(w, leader, REQUEST_ADMIN, &ask, sizeof ask);
+    assert_int_equal(a->status, ANSWER_OK);
+    assert_true(a->index > index);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +329,7 @@ int main(void)
         cmocka_unit_test(one_point_makes_the_same_everywhere),
         cmocka_unit_test(members_write_in_turns),
         cmocka_unit_test(log_trails_its_snapshot),
+        cmocka_unit_test(operator_asks_for_one),
         cmocka_unit_test(full_disk_fails_it_and_another_comes),
         cmocka_unit_test(full_disks_are_emptied_by_a_snapshot),
     };
