@@ -66,6 +66,7 @@ static void fail(struct replica *r)
     struct making *m = &r->raft.making;
 
     let_pin_go(r, m->index);
+    m->failed++;
     m->failures += m->failures < FAILURES_COUNTED;
     m->retry_ns = r->raft.now_ns + (SNAPSHOT_RETRY_NS << m->failures);
     MARK(SNAPSHOT_FAILED);

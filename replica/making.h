@@ -46,6 +46,7 @@ struct making {
     struct base_change change;
     bool changing;       /* `change` is lent */
     uint32_t failures;   /* in a row */
+    uint64_t failed;     /* all of them */
     uint64_t retry_ns;   /* after a failure: when another point is asked for; 0: none failed */
     uint64_t owed;       /* jobs and changes without an answer */
 

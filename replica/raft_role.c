@@ -287,6 +287,7 @@ static void publish_counters(struct replica *r)
     published_set(&counters->ignored, role->ignored + raft_ignored(role->raft));
     published_set(&counters->log_base, raft_base(role->raft));
     published_set(&counters->loading_index, role->loading);
+    published_set(&counters->snapshots_failed, role->making.failed);
     published_set(&counters->writes_refused, !room_for_writes(r));
     published_set(&counters->corrupt, digests_corrupt(r));
     published_set(&counters->left_out, bootstrap_left_out(r));
