@@ -321,6 +321,31 @@ static void operator_asks_for_one(void **state)
     world_close(w);
 }
 
+/* Each start makes a segment, however little is in it; and there is an end to their number. */
+static void many_starts_bring_a_snapshot(void **state)
+{
+    struct world *w = world_make(2, 1);
+    const uint32_t half = WAL_SEGMENTS_MAX / 2;
+    uint32_t starts = 0;
+
+    (void)state;
+    w->small_log = true;
+    w->snapshots.log_bytes = 1ull << 40;
+    for (; starts < half + 10; starts++) {
+        world_start(w, 0);
+        world_put(w, world_leader(w), "key", "value", 5);
+        if (segments(w, 0) > half)
+            break;
+        assert_null(current(w, 0));
+        world_kill(w, 0);
+    }
+    assert_true(starts < half + 10);
+    world_run_ms(w, 3000);
+    assert_non_null(current(w, 0));
+    assert_true(segments(w, 0) < 4);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +357,7 @@ int main(void)
         cmocka_unit_test(operator_asks_for_one),
         cmocka_unit_test(full_disk_fails_it_and_another_comes),
         cmocka_unit_test(full_disks_are_emptied_by_a_snapshot),
+        cmocka_unit_test(many_starts_bring_a_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
