@@ -397,6 +397,7 @@ static void open_snapshots(struct replica *r, const struct wal_recovered *found)
         return;
     ASSERT(index <= raft_commit(role->raft));
     role->fed_term = raft_term_at(role->raft, index, NULL);
+    r->store.snapshot.loading = LOADING_DUE; /* no read finds a store without it */
     role->load_due = (struct store_item){
         .load = index,
         .load_bytes = found->base.snapshot_bytes,

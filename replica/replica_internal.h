@@ -181,7 +181,7 @@ struct store_snapshot {
     uint8_t *emit_bytes; /* SNAPSHOT_EMIT_BUFFERS chunks, used in turn */
     uint64_t emitted;    /* chunks given to persist; see chunks_done */
     uint32_t filled;     /* of the one that is being emitted */
-    enum { LOADING_NONE, LOADING_CHUNKS, LOADING_MENDS, LOADING_LOST } loading;
+    enum { LOADING_NONE, LOADING_DUE, LOADING_CHUNKS, LOADING_MENDS } loading;
     struct store_item load;
     uint32_t chunk_count;
     uint32_t chunk;       /* to be taken in next */
@@ -424,8 +424,8 @@ void store_snapshot_on_point(struct replica *r);
 void store_snapshot_begin_load(struct replica *r, const struct store_item *item);
 /* It takes one in, and neither entries nor reads can be begun. */
 bool store_snapshot_loads(const struct replica *r);
-/* That one can't be read to its end: a newer one is on its way. */
-bool store_snapshot_is_lost(const struct replica *r);
+/* Which one is still to be said by raft: nothing else can come from there. */
+bool store_snapshot_is_due(const struct replica *r);
 
 /* persist_role.c, store_role.c, tx_role.c */
 uint32_t persist_role_poll(struct replica *r, uint64_t now_ns);

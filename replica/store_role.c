@@ -196,6 +196,7 @@ static bool next_item(struct replica *r, uint64_t now_ns)
     if (item->bytes == NULL && !lease_holds(r, now_ns))
         return false;
     role->has_held = false;
+    ASSERT(item->load != 0 || !store_snapshot_loads(r));
     if (item->load != 0) {
         store_snapshot_begin_load(r, item);
         return true;
@@ -231,8 +232,8 @@ static bool begin_next(struct replica *r, uint64_t now_ns)
 {
     struct replica_store *role = &r->store;
 
-    if (store_snapshot_loads(r)) /* a newer snapshot is all that can follow a lost one */
-        return store_snapshot_is_lost(r) && next_item(r, now_ns);
+    if (store_snapshot_loads(r))
+        return store_snapshot_is_due(r) && next_item(r, now_ns);
     if (role->entries_left > 0) {
         begin_entry(r);
         return true;

@@ -7,9 +7,9 @@
  *
  * Load, for which everything else waits:
  *
- *   NONE --LOAD from raft--> CHUNKS --all is taken in--> NONE
+ *   DUE, from a start with a snapshot on; or NONE --LOAD from raft--> CHUNKS --all is taken in--> NONE
  *   CHUNKS --a chunk can't be read--> MENDS --`snapshot_mended` has changed--> CHUNKS
- *   CHUNKS --it is not the current one any more--> LOST --a newer LOAD--> CHUNKS
+ *   CHUNKS --it is not the current one any more--> DUE, for a newer one is
  *
  * A chunk that persist hands out has its checksum, yet its content is judged like any bytes from a disk. If the
  * whole is not what the store can take for a state, the snapshot counts as lost, like one without a file.
@@ -101,7 +101,7 @@ void store_snapshot_begin_load(struct replica *r, const struct store_item *item)
 {
     struct store_snapshot *s = &r->store.snapshot;
 
-    ASSERT(s->loading == LOADING_NONE || s->loading == LOADING_LOST);
+    ASSERT(s->loading == LOADING_NONE || s->loading == LOADING_DUE);
     ASSERT(item->load > store_applied(r->store.store));
     ASSERT(item->load_chunk_bytes <= r->options.snapshots.chunk_bytes);
     s->load = *item;
@@ -207,7 +207,7 @@ static uint32_t chunks_step(struct replica *r)
         return asked + take_in(r, read);
     if (read->result == -ENOENT) {
         MARK(STATE_OVERTAKEN);
-        s->loading = LOADING_LOST;
+        s->loading = LOADING_DUE;
     } else {
         lack(r, (uint64_t)s->chunk + 1);
     }
@@ -240,7 +240,8 @@ static uint32_t load_poll(struct replica *r)
     case LOADING_MENDS:
         return taken + mends_step(r);
     default:
-        return taken; /* NONE, or LOST: what comes next from raft is a newer one */
+        ASSERT(s->loading == LOADING_DUE);
+        return taken;
     }
 }
 
@@ -249,9 +250,9 @@ bool store_snapshot_loads(const struct replica *r)
     return r->store.snapshot.loading != LOADING_NONE;
 }
 
-bool store_snapshot_is_lost(const struct replica *r)
+bool store_snapshot_is_due(const struct replica *r)
 {
-    return r->store.snapshot.loading == LOADING_LOST && r->store.snapshot.lent == 0;
+    return r->store.snapshot.loading == LOADING_DUE && r->store.snapshot.lent == 0;
 }
 
 uint32_t store_snapshot_poll(struct replica *r, bool is_busy)

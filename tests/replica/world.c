@@ -287,7 +287,8 @@ void world_push(struct world *w, uint32_t n, enum request_kind kind, const void 
     memmove(m->client.bytes, bytes, length);
     const struct request request = {
         .tag = tag, .bytes = m->client.bytes, .length = length, .kind = (uint8_t)kind};
-    assert_int_equal(spsc_push(m->door->to_raft, &request, sizeof request, 1), 1);
+    struct spsc *ring = kind == REQUEST_READ_LOCAL ? m->door->to_store : m->door->to_raft;
+    assert_int_equal(spsc_push(ring, &request, sizeof request, 1), 1);
 }
 
 const struct answer *world_ask(struct world *w, uint32_t n, enum request_kind kind,

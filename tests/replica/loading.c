@@ -1,0 +1,199 @@
+/* Goal:   a start begins with its snapshot, whatever became of the file: no read finds a store without it, and
+ *         what the disk has lost comes from the others, as a chunk, as a whole, or as a newer snapshot.
+ * Method: replicas of world.h. All have the same snapshot; one is killed, its file is damaged, and it is
+ *         started, at first alone: a local read must wait. When the others are there it must be answered, from the
+ *         state that they have.
+ */
+#include "base/mark.h"
+#include "persist/snapshot.h"
+#include "replica/making.h"
+#include "sim/disk_sim.h"
+#include "tests/replica/world.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { NODES = 3, VICTIM = 0, PUTS = 20, VALUE_BYTES = 3000, CHUNK = 2 };
+
+static const char *const some_key = "key-3";
+
+static void put_some(struct world *w, uint8_t fill)
+{
+    uint8_t value[VALUE_BYTES];
+    char key[32];
+
+    memset(value, fill, sizeof value);
+    for (uint32_t i = 0; i < PUTS; i++) {
+        snprintf(key, sizeof key, "key-%u", i);
+        world_put(w, world_leader(w), key, value, sizeof value);
+    }
+}
+
+static const struct snapshot_header *current(const struct world *w, uint32_t n)
+{
+    return snapshot_current(replica_snapshots(w->machine[n].replica));
+}
+
+static void make(struct world *w)
+{
+    assert_true(trigger_propose(w->machine[world_leader(w)].replica) > 0);
+    world_run_ms(w, 1500);
+}
+
+/* All have one snapshot, of nothing but which their state is made; then nobody runs. */
+static struct world *world_at_rest(struct snapshot_header *snapshot)
+{
+    struct world *w = world_make(NODES, NODES);
+
+    w->small_log = true;
+    for (uint32_t n = 0; n < NODES; n++)
+        world_start(w, n);
+    put_some(w, 1);
+    make(w);
+    *snapshot = *current(w, VICTIM);
+    for (uint32_t n = 0; n < NODES; n++) {
+        assert_int_equal(current(w, n)->digest, snapshot->digest);
+        world_kill(w, n);
+    }
+    return w;
+}
+
+static uint8_t *file_of(struct world *w, const struct snapshot_header *snapshot)
+{
+    char name[32];
+    uint64_t length;
+
+    snprintf(name, sizeof name, "snap-%016" PRIx64, snapshot->index);
+    uint8_t *bytes = disk_sim_bytes(w->machine[VICTIM].disk, name, &length);
+    assert_non_null(bytes);
+    assert_int_equal(length, snapshot_file_bytes(snapshot->bytes, snapshot->chunk_bytes));
+    return bytes;
+}
+
+static void read_locally(struct world *w)
+{
+    uint8_t bytes[256];
+    const struct command query = {
+        .kind = QUERY_RANGE, .key = {(const uint8_t *)some_key, (uint32_t)strlen(some_key)}};
+
+    world_push(w, VICTIM, REQUEST_READ_LOCAL, bytes, command_encode(&query, bytes));
+}
+
+/* The victim alone: the read waits, and nothing is applied. */
+static void start_alone(struct world *w)
+{
+    const struct machine *m = &w->machine[VICTIM];
+
+    world_start(w, VICTIM);
+    read_locally(w);
+    world_run_ms(w, 400);
+    assert_false(m->client.answered);
+    assert_int_equal(published_get(&m->view.applied), 0);
+    assert_int_equal(published_get(&m->view.stop), 0);
+}
+
+/* The others come, and the read is answered with what stands there now. */
+static void start_others(struct world *w)
+{
+    const struct machine *m = &w->machine[VICTIM];
+
+    for (uint32_t n = 0; n < NODES; n++)
+        if (n != VICTIM && w->machine[n].replica == NULL)
+            world_start(w, n);
+    world_run_ms(w, 3000);
+    assert_true(m->client.answered);
+    assert_int_equal(m->client.items_seen, 1);
+    assert_int_equal(m->client.value_bytes, VALUE_BYTES);
+    assert_int_equal(published_get(&m->view.digest), published_get(&w->machine[1].view.digest));
+    assert_int_equal(published_get(&m->counters.snapshot_lost), 0);
+}
+
+static void a_sound_file_is_loaded_before_any_read(void **state)
+{
+    struct snapshot_header snapshot;
+    struct world *w = world_at_rest(&snapshot);
+    const struct machine *m = &w->machine[VICTIM];
+
+    (void)state;
+    world_start(w, VICTIM);
+    read_locally(w);
+    for (uint32_t turn = 0; turn < 50000 && !m->client.answered; turn++) {
+        world_turn(w);
+        assert_true(!m->client.answered || published_get(&m->view.applied) >= snapshot.index);
+    }
+    assert_int_equal(m->client.items_seen, 1);
+    start_others(w);
+    world_close(w);
+}
+
+static void a_bad_chunk_comes_from_a_peer(void **state)
+{
+    struct snapshot_header snapshot;
+    struct world *w = world_at_rest(&snapshot);
+    const uint64_t offset = snapshot_chunk_offset(&snapshot, CHUNK) + 1000;
+    const uint8_t before = file_of(w, &snapshot)[offset];
+
+    (void)state;
+    assert_true(snapshot_chunk_count(snapshot.bytes, snapshot.chunk_bytes) > CHUNK + 2);
+    file_of(w, &snapshot)[offset] ^= 0x55;
+    start_alone(w);
+    assert_true(mark_count[MARK_STATE_DAMAGED] > 0);
+    start_others(w);
+    assert_int_equal(file_of(w, &snapshot)[offset], before);
+    assert_int_equal(current(w, VICTIM)->digest, snapshot.digest);
+    world_close(w);
+}
+
+static void a_file_without_headers_comes_as_a_whole(void **state)
+{
+    struct snapshot_header snapshot;
+    struct world *w = world_at_rest(&snapshot);
+
+    (void)state;
+    memset(file_of(w, &snapshot), 0, SNAPSHOT_DATA_OFFSET);
+    start_alone(w);
+    assert_null(current(w, VICTIM));
+    start_others(w);
+    assert_int_equal(current(w, VICTIM)->digest, snapshot.digest);
+    world_close(w);
+}
+
+/* Nobody has the old one any more, and the store has taken in a part of it. */
+static void a_newer_snapshot_takes_its_place(void **state)
+{
+    struct snapshot_header snapshot;
+    struct world *w = world_at_rest(&snapshot);
+
+    (void)state;
+    for (uint32_t n = 0; n < NODES; n++)
+        if (n != VICTIM)
+            world_start(w, n);
+    put_some(w, 2);
+    make(w);
+    const raft_index newer = current(w, 1)->index;
+    assert_true(newer > snapshot.index);
+    file_of(w, &snapshot)[snapshot_chunk_offset(&snapshot, CHUNK)] ^= 1;
+    world_start(w, VICTIM);
+    read_locally(w);
+    start_others(w);
+    assert_true(current(w, VICTIM)->index >= newer);
+    assert_true(mark_count[MARK_STATE_OVERTAKEN] > 0);
+    world_close(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sound_file_is_loaded_before_any_read),
+        cmocka_unit_test(a_bad_chunk_comes_from_a_peer),
+        cmocka_unit_test(a_file_without_headers_comes_as_a_whole),
+        cmocka_unit_test(a_newer_snapshot_takes_its_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
