@@ -128,16 +128,15 @@ void transfer_on_ask(struct replica *r, const struct frame *f)
     begun(r, peer);
 }
 
+/* It may never have asked: it has the snapshot from elsewhere, and what it acknowledged was lost. */
 void transfer_on_done(struct replica *r, const struct frame *f)
 {
-    struct raft_event ev = {
-        .type = RAFT_EV_SNAPSHOT_ENDED,
-        .peer = f->source,
-        .index = raft_snapshot_to(r->raft.raft, f->source),
-        .ok = true,
-    };
+    struct raft_event ev = {.type = RAFT_EV_SNAPSHOT_ENDED, .peer = f->source, .ok = true};
 
     admit_count(r, FRAME_OK_VERDICT);
+    if (ours(r)->index != 0 && ours(r)->index <= f->snapshot.index)
+        begun(r, peer_of(r, f->source));
+    ev.index = raft_snapshot_to(r->raft.raft, f->source);
     if (ev.index != 0 && ev.index <= f->snapshot.index)
         step_event(r, &ev);
 }
