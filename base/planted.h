@@ -89,6 +89,28 @@
     X(MEMORY_NOT_JUDGED, "memory-not-judged", SIM,                                                 \
       "a boot that lacks what an earlier one acknowledged is not counted")                         \
     X(BOOT_UNFLUSHED, "boot-unflushed", SIM, "the boot number is flushed before anything leaves")  \
+    X(KEPT_NOT_KEPT, "kept-not-kept", SIM,                                                         \
+      "what a pin still needs is kept when it is replaced or deleted")                             \
+    X(EMISSION_NEWER, "emission-newer", SIM, "a snapshot has nothing that is newer than its pin")  \
+    X(UNPIN_FORGOTTEN, "unpin-forgotten", SIM, "a pin is let go behind the last chunk")            \
+    X(CHUNK_OF_ANOTHER_PIN, "chunk-of-another-pin", SIM,                                           \
+      "chunks of a snapshot that was given up don't go into the next one")                         \
+    X(POINT_CONFIG_STALE, "point-config-stale", SIM,                                               \
+      "a snapshot carries the configuration that was in force at its point")                       \
+    X(PIECE_OF_ANOTHER, "piece-of-another", SIM,                                                   \
+      "pieces of another snapshot are dropped, and the whole is compared with its digest")         \
+    X(INSTALL_ACK_UNGATED, "install-ack-ungated", SIM,                                             \
+      "an install is acknowledged when its manifest is durable")                                   \
+    X(INSTALL_CONFIG_FORGOTTEN, "install-config-forgotten", SIM,                                   \
+      "an installed snapshot brings the configuration at its index")                               \
+    X(INSTALL_CHAIN_FORGOTTEN, "install-chain-forgotten", SIM,                                     \
+      "the log goes on from the chain value of the snapshot that was installed")                   \
+    X(LOAD_SKIPPED, "load-skipped", SIM, "the store loads what was installed, before it goes on")  \
+    X(RESTART_FROM_BASE, "restart-from-base", SIM,                                                 \
+      "after a start the store goes on behind its snapshot, not behind the log's base")            \
+    X(PASSED_OVER_AGAIN, "passed-over-again", SIM,                                                 \
+      "what an installed snapshot may have passed over is never proposed again")                   \
+    X(MEND_NOT_ASKED, "mend-not-asked", SIM, "a snapshot that is lost is asked for")               \
     X(FLUSH_SKIPPED, "flush-skipped", CRASH,                                                       \
       "fdatasync mode: what is written must be flushed too")                                       \
     X(FLUSH_BESIDE_WRITE, "flush-beside-write", CRASH,                                             \

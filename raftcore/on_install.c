@@ -32,7 +32,7 @@ static void emit_reply(struct raft *r, raft_index match, struct raft_effects *fx
     ASSERT(fx->install.seq == r->seq_last); /* younger than the term's */
     reply->match = match;
     reply->last = r->log.last;
-    raft_emit_after(fx->install.seq, fx);
+    raft_emit_after(planted(PLANTED_INSTALL_ACK_UNGATED) ? 0 : fx->install.seq, fx);
 }
 
 static void install(struct raft *r, const struct raft_event *ev, struct raft_effects *fx)
@@ -45,7 +45,8 @@ static void install(struct raft *r, const struct raft_event *ev, struct raft_eff
     if (!raft_log_install(&r->log, ev->index, ev->term, seq))
         r->verified = 0; /* what it vouched for is gone */
     r->verified = raft_max(r->verified, ev->index);
-    raft_config_install(r, &at, ev->index);
+    if (!planted(PLANTED_INSTALL_CONFIG_FORGOTTEN))
+        raft_config_install(r, &at, ev->index);
     raft_commit_to(r, ev->index);
     fx->install.seq = seq;
     fx->install.index = ev->index;

@@ -198,6 +198,8 @@ void feed_pass_over(struct replica *r, const struct snapshot_header *header)
     requests_on_pass_over(r, header->term);
     points_begin_at(r, header);
     role->fed = header->index;
+    if (planted(PLANTED_LOAD_SKIPPED))
+        return;
     role->load_due = (struct store_item){
         .load = header->index,
         .load_bytes = header->bytes,

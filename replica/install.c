@@ -63,7 +63,8 @@ static void install(struct replica *r)
     ASSERT(kept || raft_last(role->raft) == h->index);
     if (!kept) {
         record_memory_begin_at(&role->memory, h->index + 1);
-        role->last_chain = h->chain;
+        if (!planted(PLANTED_INSTALL_CHAIN_FORGOTTEN))
+            role->last_chain = h->chain;
     }
     role->log_was_empty = false;
     MARK_IF(kept, INSTALL_KEPT_LOG);

@@ -130,7 +130,8 @@ void mend_poll(struct replica *r)
     if (m->damaged && role->now_ns >= m->ask_ns &&
         receive_begin_mend(r, &role->making.current, m->chunk))
         m->ask_ns = role->now_ns + r->options.resend_ns;
-    if (m->lost && role->now_ns >= m->ask_ns && role->pull.state == PULL_IDLE)
+    if (m->lost && role->now_ns >= m->ask_ns && role->pull.state == PULL_IDLE &&
+        !planted(PLANTED_MEND_NOT_ASKED))
         want(r);
     published_set(&r->options.counters->snapshot_lost, m->lost || m->damaged);
 }

@@ -392,7 +392,7 @@ static void open_snapshots(struct replica *r, const struct wal_recovered *found)
     points_open(r, found, current);
     making_open(r);
     mend_open(r, &found->base, r->persist.snapshot.found.condition);
-    role->fed = index;
+    role->fed = planted(PLANTED_RESTART_FROM_BASE) ? found->base.index : index;
     if (index == 0)
         return;
     ASSERT(index <= raft_commit(role->raft));

@@ -89,7 +89,8 @@ void points_on_fed(struct replica *r, const struct record_header *record)
     struct point *fed = &points->fed;
 
     fed->fed_bytes += record_bytes(record->payload_bytes);
-    if (record->type == RECORD_CONFIG && record->payload_bytes <= sizeof fed->config) {
+    if (record->type == RECORD_CONFIG && record->payload_bytes <= sizeof fed->config &&
+        !(fed->config_index > 0 && planted(PLANTED_POINT_CONFIG_STALE))) {
         fed->config_index = record->index;
         fed->config_bytes = record->payload_bytes;
         memcpy(fed->config, record_payload(record), record->payload_bytes);

@@ -17,8 +17,9 @@ static_assert(FRAME_SNAPSHOT_BYTES_MAX == SNAPSHOT_BYTES_MAX, "likewise");
 
 static bool same(const struct frame_snapshot *a, const struct frame_snapshot *b)
 {
-    return a->index == b->index && a->term == b->term && a->bytes == b->bytes &&
-           a->digest == b->digest;
+    return planted(PLANTED_PIECE_OF_ANOTHER) ||
+           (a->index == b->index && a->term == b->term && a->bytes == b->bytes &&
+            a->digest == b->digest);
 }
 
 /* Would it bring us further, or bring back what our disk has lost? */
@@ -387,7 +388,7 @@ static void begin_file(struct replica *r)
                   .config_index = p->what.config_index,
                   .config_bytes = p->config_bytes,
                   .room = p->what.bytes,
-                  .digest_known = true,
+                  .digest_known = !planted(PLANTED_PIECE_OF_ANOTHER),
                   .digest = p->what.digest},
     };
 

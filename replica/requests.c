@@ -119,7 +119,7 @@ void requests_on_pass_over(struct replica *r, raft_term term)
     struct request_table *t = &r->raft.requests;
 
     /* Entries up to the snapshot's last are of its term or earlier ones. */
-    if (term >= t->stream_term)
+    if (term >= t->stream_term && !planted(PLANTED_PASSED_OVER_AGAIN))
         t->doubt = t->sent;
     r->raft.fed_term = term;
     settle_doubt(r);

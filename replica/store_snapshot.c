@@ -67,7 +67,7 @@ static uint32_t emit(struct replica *r, uint32_t budget)
     if (!chunk.last)
         return 1;
     published_set(&r->emit_ended, chunk.index);
-    return let_go(r, budget);
+    return planted(PLANTED_UNPIN_FORGOTTEN) ? 1 : let_go(r, budget);
 }
 
 static uint32_t pin_poll(struct replica *r, uint32_t budget)

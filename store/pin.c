@@ -1,5 +1,6 @@
 /* store/pin.c: a state that is held on to: what of it is kept aside, and how that is given back. */
 #include "base/crc64.h"
+#include "base/planted.h"
 #include "store/store_internal.h"
 
 uint64_t store_snapshot_bytes_max(const struct store_options *options)
@@ -86,7 +87,7 @@ bool pin_keep(struct store *s, uint32_t item, uint32_t next)
     const bool needed = is_needed(s, item);
     if (item == pin->next)
         pin->next = next;
-    if (!needed)
+    if (!needed || planted(PLANTED_KEPT_NOT_KEPT))
         return false;
 
     const struct item *fields = item_at(&s->items, item);
