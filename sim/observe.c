@@ -245,6 +245,14 @@ static void trace_frame(struct sim *s, const struct sim_node *n, const struct fr
                   sim_id(n), f->target, f->type == FRAME_CHUNK ? "" : " ack",
                   f->chunk.forward ? " forward" : "", f->chunk.index, f->chunk.offset,
                   f->chunk.total, f->chunk.first_missing, f->chunk.bitmap, f->number);
+    else if (f->type == FRAME_FORWARD || f->type == FRAME_FORWARD_ACK)
+        sim_trace(s, "node %u -> %u forward%s term %" PRIu64 " position %" PRIu64 " count %u last %" PRIu64,
+                  sim_id(n), f->target, f->type == FRAME_FORWARD ? "" : " ack", f->forward.term,
+                  f->forward.position, f->forward.count, f->forward.last);
+    else if (f->type >= FRAME_SNAPSHOT_OFFER && f->type <= FRAME_SNAPSHOT_WANT)
+        sim_trace(s, "node %u -> %u snapshot frame %u index %" PRIu64 " offset %" PRIu64 " map %" PRIx64,
+                  sim_id(n), f->target, f->type, f->snapshot.index, f->snapshot.offset,
+                  f->snapshot.bitmap);
     else
         sim_trace(s, "node %u -> %u frame type %u number %" PRIu64 " credit %" PRIu64, sim_id(n),
                   f->target, f->type, f->number, f->credit);

@@ -34,9 +34,18 @@ static bool check_content(struct sim *s, const struct sim_node *n, struct disk *
     return true;
 }
 
-/* The file that the manifest names has changed. */
+/* What a snapshot brought is not asked for any more: a call that was in doubt by then may be in it. */
+static void pass_over(struct sim *s, struct sim_node *n, raft_index index)
+{
+    n->passed_index = index;
+    n->passed_call = s->call_count;
+}
+
+/* The file that the manifest names has changed. The store has not got so far, if it comes from a peer. */
 static void observe_file(struct sim *s, struct sim_node *n, const struct snapshot_header *h)
 {
+    if (h->index > store_applied(replica_store(n->replica)))
+        pass_over(s, n, h->index);
     n->seen.snapshot = h->index;
     disk_harm_found(n->disk);
     sim_happen(s, SIM_SNAPSHOT_FILE);
@@ -45,11 +54,9 @@ static void observe_file(struct sim *s, struct sim_node *n, const struct snapsho
         check_content(s, n, n->disk, h);
 }
 
-/* What a snapshot brought is not asked for any more: a call that was in doubt by then may be in it. */
 static void observe_install(struct sim *s, struct sim_node *n, raft_index base)
 {
-    n->passed_index = base;
-    n->passed_call = s->call_count;
+    pass_over(s, n, base);
     sim_happen(s, SIM_SNAPSHOT_INSTALL);
     sim_trace(s, "node %u installs the snapshot at %" PRIu64, sim_id(n), base);
 }

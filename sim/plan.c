@@ -179,7 +179,6 @@ static void draw_snapshots(struct plan *plan, const struct plan_choice *choice)
         plan->snapshots = o->log_bytes != 0;
         return;
     }
-    plan->snapshots = false; /* not yet: what runs with them find is being put right */
     if (!plan->snapshots)
         return;
     plan->on |= plan_fault_bit(PLAN_SNAPSHOTS);

@@ -10,6 +10,8 @@ enum {
     SETTLE_EVENTS_MAX = 4000000,
 };
 
+#define SNAPSHOT_TURN_NS UINT64_C(11000000000) /* the longest, and a second more */
+
 /* A write by way of this node, again and again until one is answered OK. */
 static bool keep_asking(struct sim *s, struct sim_node *n, uint64_t *call)
 {
@@ -144,9 +146,12 @@ static bool holds_nothing(const struct sim *s, const struct sim_node *n)
 }
 
 /* At rest each node gives back, now and then, all that it has taken: but for heartbeats nothing is on its
- * way. */
-static bool all_is_given_back(struct sim *s, uint64_t patience_ns)
+ * way. A snapshot for which there was no room is tried again first, and one that is pinned may wait for
+ * its turn among the members. */
+static bool all_is_given_back(struct sim *s, uint64_t settle_ns)
 {
+    const uint64_t patience_ns = settle_ns + SNAPSHOT_RETRY_NS + SNAPSHOT_TURN_NS;
+
     for (uint32_t i = 0; i < s->node_count; i++) {
         const struct sim_node *n = &s->node[i];
         const uint64_t deadline_ns = s->now_ns + patience_ns;

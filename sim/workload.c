@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "sim/sim_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { VALUE_SMALL_MAX = 120, DOOR_BURST = 16 };
@@ -245,8 +246,9 @@ static void check_passed(struct sim *s, const struct sim_node *n, uint64_t numbe
 
     if (number > n->passed_call || call->index > n->passed_index)
         check_fail(&s->report, "exact-fate",
-                   "node %u says that a call's fate is unknown, which no snapshot passed over",
-                   sim_id(n));
+                   "node %u does not know the fate of call %" PRIu64 ", committed at %" PRIu64
+                   ": the snapshot at %" PRIu64 " passed over those up to %" PRIu64,
+                   sim_id(n), number, call->index, n->passed_index, n->passed_call);
 }
 
 static enum history_fate fate_of(struct sim *s, const struct sim_node *n,
