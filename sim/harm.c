@@ -286,9 +286,12 @@ void harm_rot(struct sim *s, struct prng *p)
 
     if (n == NULL)
         return;
-    const bool snapshot = s->plan.snapshots && prng_below(p, 3) == 0;
+    const bool snapshot = s->plan.snapshots && prng_below(p, 2) == 0;
     const char *prefix = snapshot ? SNAPSHOT_NAME_PREFIX : SEGMENT_NAME_PREFIX;
     const uint32_t count = (uint32_t)disk_list(n->disk, prefix, s->names, DISK_FILES_MAX);
+    /* Nobody reads a snapshot's file before its next start. */
+    if (snapshot && count > 0 && n->replica != NULL && prng_below(p, 2) == 0)
+        faults_crash(s, p, n, sim_around(p, s->plan.down_ns));
     if (snapshot && count > 0 && prng_below(p, 4) == 0)
         take_away(s, n, s->names[0]);
     else
