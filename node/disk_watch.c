@@ -70,12 +70,13 @@ static bool snapshot(struct disk_watch *w, const struct node *n, char sentence[D
     if (written == w->written)
         return false;
     w->written = written;
+    const uint64_t segments = published_get(&c->log_segments);
     snprintf(sentence, DISK_WATCH_BYTES,
-             "a snapshot of entries up to %" PRIu64 " (%.1f MiB) %s; the log begins behind entry %" PRIu64
-             " and has %" PRIu64 " files",
-             index, (double)published_get(&c->snapshot_bytes) / (double)MIB,
+             "a snapshot of entries up to %" PRIu64 " (%" PRIu64 " KiB) %s; the log begins behind entry %" PRIu64
+             " and has %" PRIu64 " file%s",
+             index, (published_get(&c->snapshot_bytes) + 1023) / 1024,
              published_get(&c->writing_own) != 0 ? "was made" : "came from another node",
-             published_get(&c->log_base), published_get(&c->log_segments));
+             published_get(&c->log_base), segments, segments == 1 ? "" : "s");
     return true;
 }
 

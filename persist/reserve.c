@@ -49,9 +49,16 @@ static uint64_t needed_bytes(const struct reserve *r)
     return r->snapshot_bytes + segments_missing(r->w) * r->w->options.segment_bytes;
 }
 
+/* Less than it needs and `more`. */
+static bool has_less(const struct reserve *r, uint64_t more)
+{
+    ASSERT(more <= RESERVE_NEAR_SEGMENTS * r->w->options.segment_bytes);
+    return r->known && r->free_bytes + r->held_bytes < needed_bytes(r) + more;
+}
+
 static bool lacks(const struct reserve *r)
 {
-    return r->known && r->free_bytes + r->held_bytes < needed_bytes(r);
+    return has_less(r, 0);
 }
 
 bool reserve_grants(struct reserve *r, uint64_t bytes)
@@ -106,6 +113,7 @@ uint32_t reserve_poll(struct reserve *r, uint64_t now_ns)
 
 uint64_t reserve_next_ns(const struct reserve *r)
 {
+    ASSERT(r->w->reserve == r);
     if (r->looks)
         return UINT64_MAX;
     return r->looked_ns + (lacks(r) ? RESERVE_AGAIN_NS : RESERVE_LOOK_NS);
@@ -113,7 +121,8 @@ uint64_t reserve_next_ns(const struct reserve *r)
 
 struct reserve_report reserve_report(const struct reserve *r)
 {
-    struct reserve_report report = {.lacks = lacks(r)};
+    const uint64_t near_bytes = RESERVE_NEAR_SEGMENTS * r->w->options.segment_bytes;
+    struct reserve_report report = {.lacks = lacks(r), .nears = has_less(r, near_bytes)};
 
     ASSERT(!report.lacks || r->known);
     if (r->known) {

@@ -22,6 +22,8 @@
 
 #include "persist/wal.h"
 
+enum { RESERVE_NEAR_SEGMENTS = 2 };
+
 #define RESERVE_LOOK_NS  (1000 * 1000 * 1000ull)
 #define RESERVE_AGAIN_NS (100 * 1000 * 1000ull)
 
@@ -39,6 +41,7 @@ struct reserve {
 struct reserve_report {
     uint64_t free_bytes, needed_bytes; /* both 0: not known */
     bool lacks;
+    bool nears; /* it lacks, or would with RESERVE_NEAR_SEGMENTS more: time for a snapshot */
 };
 
 /* `snapshot_bytes`: snapshot_file_bytes() of the largest; 0: there are none. */

@@ -83,6 +83,7 @@ static void publish_reserve(struct replica *r)
     published_set(&r->options.counters->disk_reserve, report.needed_bytes);
     published_set(&r->options.counters->below_reserve, report.lacks);
     published_set(&r->below_reserve, report.lacks);
+    published_set(&r->nears_reserve, report.nears);
 }
 
 static void publish_snapshots(struct replica *r)

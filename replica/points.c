@@ -134,7 +134,8 @@ const struct point *points_find(const struct points *points, raft_index index)
 
 bool points_log_is_cramped(const struct replica *r)
 {
-    return published_get(&r->log_cramped) != 0 || r->raft.no_room || r->raft.below_reserve;
+    return published_get(&r->log_cramped) != 0 || r->raft.no_room ||
+           published_get(&r->nears_reserve) != 0;
 }
 
 /* A snapshot that came from elsewhere may stand at a point that was forgotten: then as much of the log

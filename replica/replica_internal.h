@@ -245,6 +245,7 @@ struct replica {
      * while votes stand behind it. */
     struct published disk_room;
     struct published below_reserve;   /* persist: 1, the file system has less than persist/reserve.h wants */
+    struct published nears_reserve;   /* persist: 1, it has no more than a few segments above that */
     struct published repairs_durable; /* persist: see wal_repairs_durable() */
     struct published log_failed;      /* persist: enum replica_stop */
     struct published store_failed;    /* store: likewise */

@@ -5,7 +5,7 @@ import tempfile
 
 from cluster import NODES, Cluster, skip
 from grpc_put import PutClient
-from loop_mount import LoopMount, cant
+from loop_mount import IMAGE_MIB, LoopMount, cant
 
 SEGMENT_MIB = 16  # the least: so a little is a lot
 QUOTA_MIB = 64  # the reserve is a snapshot of so much, and must find its room on these file systems
@@ -21,14 +21,14 @@ def check_needs():
 
 
 @contextlib.contextmanager
-def disk_cluster(program, kind):
+def disk_cluster(program, kind, mib=IMAGE_MIB, settings=''):
     """(cluster, {node: LoopMount}); the nodes are started."""
     with Cluster(program) as cluster, contextlib.ExitStack() as stack:
-        disks = {i: stack.enter_context(LoopMount(kind, f'{cluster.folder}/n{i}')) for i in NODES}
+        disks = {i: stack.enter_context(LoopMount(kind, f'{cluster.folder}/n{i}', mib)) for i in NODES}
         stack.callback(lambda: [cluster.kill(i) for i in list(cluster.process)])
         for i in NODES:
             with open(cluster.config(i), 'a') as file:
-                file.write(f'\nlog:\n  segment_mib: {SEGMENT_MIB}\nstore:\n  quota_mib: {QUOTA_MIB}\n')
+                file.write(f'\nlog:\n  segment_mib: {SEGMENT_MIB}\nstore:\n  quota_mib: {QUOTA_MIB}\n{settings}')
         cluster.start_new()
         yield cluster, disks
 

@@ -71,6 +71,7 @@ static void log_leaves_room_for_a_snapshot(void **state)
         f = begin(less, SNAPSHOT + segment - less);
         const uint64_t used = disk_sim_used(f->disk);
         assert_int_equal(lacks(), less == 1);
+        assert_true(reserve_report(&reserve).nears);
         assert_true(reserve_report(&reserve).free_bytes == SNAPSHOT + segment - less);
         assert_true(reserve_report(&reserve).needed_bytes == SNAPSHOT + segment);
         turns(f, 2000);
@@ -108,6 +109,12 @@ static void below_it_the_log_ends_with_what_is_prepared(void **state)
     limit_leaves(f, SNAPSHOT + f->options.segment_bytes);
     look(f);
     assert_false(lacks());
+    limit_leaves(f, SNAPSHOT + RESERVE_NEAR_SEGMENTS * f->options.segment_bytes - 1);
+    look(f);
+    assert_true(reserve_report(&reserve).nears);
+    limit_leaves(f, SNAPSHOT + RESERVE_NEAR_SEGMENTS * f->options.segment_bytes);
+    look(f);
+    assert_false(reserve_report(&reserve).nears);
     assert_true(wal_has_room(f->wal));
     fixture_extend(f, 5, 1000);
     fixture_settle(f);
