@@ -81,14 +81,15 @@ static void observe_flushed(struct sim *s, struct sim_node *n, raft_term term, r
                    sim_id(n), term, seq, durable);
 }
 
-/* What an installed snapshot covers now may have been durable before, entry by entry, and this message may be
- * older than the install: then an image of the disk has to show it. */
+/* What an installed snapshot covers now, or keeps above it, may have been durable before, entry by entry, and
+ * this message may be older than the install: then an image of the disk has to show it. */
 static void observe_held(struct sim *s, struct sim_node *n, const struct raft_msg *msg)
 {
     const struct raft *raft = replica_raft(n->replica);
     const raft_seq seq = raft_entry_seq(raft, msg->match);
 
-    if (msg->match <= raft_base(raft) && seq > wal_durable(replica_wal(n->replica)))
+    const bool installed = seq == raft_entry_seq(raft, raft_base(raft));
+    if (installed && seq > wal_durable(replica_wal(n->replica)))
         n->image_due = true;
     else
         observe_flushed(s, n, msg->term, seq);
