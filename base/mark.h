@@ -62,6 +62,7 @@
     X(HOLE_ASKED_AGAIN, "a peer was silent, and all are asked for a lost entry")                \
     X(HOLE_CUT, "a lost entry was never committed: another one stands there")                   \
     X(HOLE_CUT_ABOVE, "a lost entry was never committed: the leader's log ends in front of it")  \
+    X(HOLE_PASSED_OVER, "a snapshot becomes the base above entries that nobody has any more")   \
     X(HOLE_ON_BOTH_SIDES, "a node that lacks entries brings others back to a peer")             \
     X(TRUNCATED, "entries of another term are replaced")                                        \
     X(TRUNCATED_DURABLE, "entries are replaced that were durable")                              \

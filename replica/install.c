@@ -3,6 +3,7 @@
  *   READY, beyond our commit index --RAFT_EV_INSTALL is taken: install--> INSTALLS
  *   READY, it is the lost one, written anew: back--> IDLE; it is current already
  *   READY, our log got there meanwhile, newer than ours --making_ready()--> IDLE: like one that we made
+ *   READY, the log has holes below it: its base moves there--> INSTALLS, though it is committed here
  *   READY, of no use any more --the file is dropped--> IDLE
  *   INSTALLS --the manifest is durable: install_on_current--> IDLE, and the store loads it
  *
@@ -21,30 +22,15 @@ static void end(struct replica *r)
     r->raft.pull.state = PULL_IDLE;
 }
 
-/* The core refuses what it can't use, and then nothing has happened. */
-static void install(struct replica *r)
+/* The file is of no use any more. */
+static void drop(struct replica *r)
 {
-    struct replica_raft *role = &r->raft;
-    struct pull *p = &role->pull;
-    const struct snapshot_header *h = &p->ready;
-    struct base_change *change = &role->making.change;
-    /* By the Log Matching property what stands behind that entry may stay (section 5.3, rule 6). */
-    const bool kept = raft_term_at(role->raft, h->index, NULL) == h->term;
-    uint64_t quota_bytes;
-    struct raft_event ev = {
-        .type = RAFT_EV_INSTALL,
-        .index = h->index,
-        .term = h->term,
-        .leader_term = p->what.sender_term,
-        .config = &role->config[0],
-        .config_index = h->config_index,
-    };
+    published_set(&r->unwanted, r->raft.pull.number);
+    end(r);
+}
 
-    if (role->making.changing || !step_can(r, 0, 0, true))
-        return;
-    const bool decoded =
-        config_record_decode(h->config, h->config_bytes, &role->config[0], &quota_bytes);
-    ASSERT(decoded); /* receive.c has looked */
+static void fill_change(struct base_change *change, const struct snapshot_header *h, bool cut)
+{
     *change = (struct base_change){
         .base = {.index = h->index,
                  .term = h->term,
@@ -54,13 +40,20 @@ static void install(struct replica *r)
                  .snapshot_digest = h->digest,
                  .config_index = h->config_index,
                  .config_bytes = h->config_bytes},
-        .cut = !kept,
+        .cut = cut,
     };
     memcpy(change->config, h->config, h->config_bytes);
     change->base.config = change->config;
-    if (!step_base(r, &ev, change))
-        return; /* we have come to lead, or to know more: seen at the next poll */
+}
+
+/* All of the raft role that follows the log stands where it stands now. */
+static void follow(struct replica *r, const struct snapshot_header *h, bool kept)
+{
+    struct replica_raft *role = &r->raft;
+    const struct raft_config_at config = {.index = h->config_index, .config = role->config[0]};
+
     ASSERT(kept || raft_last(role->raft) == h->index);
+    ASSERT(raft_base(role->raft) == h->index);
     if (!kept) {
         record_memory_begin_at(&role->memory, h->index + 1);
         if (!planted(PLANTED_INSTALL_CHAIN_FORGOTTEN))
@@ -69,8 +62,57 @@ static void install(struct replica *r)
     role->log_was_empty = false;
     MARK_IF(kept, INSTALL_KEPT_LOG);
     MARK_IF(role->fed + 1 < h->index, INSTALL_PASSED_OVER);
-    feed_pass_over(r, h);
+    if (role->fed < h->index)
+        feed_pass_over(r, h);
+    else
+        points_set_base(&role->points, h->index);
+    repair_on_base(r, &config, h->index, !kept);
+}
+
+/* `ready` becomes base and snapshot of the log. The core refuses to install what it can't use, and then
+ * nothing has happened. What is committed here already is not installed: the log is cut below it. */
+static void install(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    struct pull *p = &role->pull;
+    const struct snapshot_header *h = &p->ready;
+    const bool behind = h->index > raft_commit(role->raft);
+    /* By the Log Matching property what stands behind that entry may stay (section 5.3, rule 6). */
+    const bool kept = !behind || raft_term_at(role->raft, h->index, NULL) == h->term;
+    uint64_t quota_bytes;
+    struct raft_event ev = {
+        .type = behind ? RAFT_EV_INSTALL : RAFT_EV_COMPACT,
+        .index = h->index,
+        .term = h->term,
+        .leader_term = p->what.sender_term,
+        .config = &role->config[0],
+        .config_index = h->config_index,
+    };
+
+    if (role->making.changing || !repair_allows_base(r, h->index) || !step_can(r, 0, 0, true))
+        return;
+    const bool decoded =
+        config_record_decode(h->config, h->config_bytes, &role->config[0], &quota_bytes);
+    ASSERT(decoded); /* receive.c has looked, and our own come from our log */
+    fill_change(&role->making.change, h, !kept);
+    if (!step_base(r, &ev, &role->making.change))
+        return; /* we have come to lead, or to know more: seen at the next poll */
+    follow(r, h, kept);
     p->state = PULL_INSTALLS;
+}
+
+bool install_own(struct replica *r)
+{
+    struct replica_raft *role = &r->raft;
+    const struct snapshot_header *own = &role->making.current;
+
+    if (own->index <= raft_base(role->raft) || own->index > raft_commit(role->raft) ||
+        role->pull.state != PULL_IDLE || role->making.state == MAKING_NAMING ||
+        !repair_allows_base(r, own->index))
+        return false;
+    role->pull.ready = *own;
+    install(r);
+    return role->pull.state == PULL_INSTALLS;
 }
 
 void install_on_current(struct replica *r)
@@ -100,15 +142,18 @@ void install_poll(struct replica *r)
             points_begin_at(r, &p->ready); /* a start could not read what was in force there */
         mend_on_current(r);
         end(r);
-    } else if (behind) {
-        if (raft_role(role->raft) != RAFT_LEADER) /* who leads knows it committed soon */
+    } else if (behind || role->repair.active) {
+        if (raft_role(role->raft) == RAFT_LEADER)
+            return; /* it will know it as committed soon */
+        if (repair_takes_base(r, index))
             install(r);
+        else
+            drop(r);
     } else if (index > role->making.current.index && index > role->mend.index) {
         MARK(PULLED_LIKE_MADE);
         end(r);
         making_ready(r, &p->ready);
     } else {
-        published_set(&r->unwanted, p->number);
-        end(r);
+        drop(r);
     }
 }

@@ -101,15 +101,14 @@ void mend_on_current(struct replica *r)
     tell_store(r);
 }
 
-static void want(struct replica *r)
+void mend_want(struct replica *r, raft_index index)
 {
     struct replica_raft *role = &r->raft;
-    struct mend *m = &role->mend;
 
-    m->ask_ns = role->now_ns + r->options.resend_ns;
+    ASSERT(index > 0);
     for (uint32_t i = 0; i < role->peer_count; i++) {
         struct peer *peer = &role->peer[i];
-        struct frame f = {.type = FRAME_SNAPSHOT_WANT, .snapshot = {.index = m->index}};
+        struct frame f = {.type = FRAME_SNAPSHOT_WANT, .snapshot = {.index = index}};
         if (i != role->self && peer->boot != 0)
             emit_frame(r, peer, &f, 0, NULL);
     }
@@ -131,8 +130,10 @@ void mend_poll(struct replica *r)
         receive_begin_mend(r, &role->making.current, m->chunk))
         m->ask_ns = role->now_ns + r->options.resend_ns;
     if (m->lost && role->now_ns >= m->ask_ns && role->pull.state == PULL_IDLE &&
-        !planted(PLANTED_MEND_NOT_ASKED))
-        want(r);
+        !planted(PLANTED_MEND_NOT_ASKED)) {
+        mend_want(r, m->index);
+        m->ask_ns = role->now_ns + r->options.resend_ns;
+    }
     published_set(&r->options.counters->snapshot_lost, m->lost || m->damaged);
 }
 

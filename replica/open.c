@@ -308,10 +308,18 @@ void core_begin(struct replica *r, const struct wal_recovered *log, raft_seq seq
     struct replica_raft *role = &r->raft;
     struct raft_options core = core_options(&r->options);
 
-    for (uint32_t i = 0; i < log->run_count; i++)
-        role->runs[i] = (struct raft_run){.first = log->run_first[i], .term = log->run_term[i]};
+    const raft_index first = role->recovered.base + 1;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < log->run_count; i++) {
+        const bool below = i + 1 < log->run_count ? log->run_first[i + 1] <= first
+                                                  : role->recovered.last < first;
+        if (below)
+            continue; /* the log had another base when it was walked */
+        const raft_index begin = log->run_first[i] > first ? log->run_first[i] : first;
+        role->runs[count++] = (struct raft_run){.first = begin, .term = log->run_term[i]};
+    }
     role->recovered.runs = role->runs;
-    role->recovered.run_count = log->run_count;
+    role->recovered.run_count = count;
     if (role->raft != NULL) { /* it begins anew */
         role->convicted += raft_convicted(role->raft);
         role->ignored += raft_ignored(role->raft);

@@ -27,8 +27,10 @@ static bool is_useful(const struct replica *r, const struct frame_snapshot *s)
 {
     const struct raft *raft = r->raft.raft;
 
-    if (r->raft.repair.active || s->chunk_bytes != r->options.snapshots.chunk_bytes)
+    if (s->chunk_bytes != r->options.snapshots.chunk_bytes)
         return false;
+    if (r->raft.repair.active)
+        return repair_takes_base(r, s->index) && s->index > r->raft.making.current.index;
     if (mend_wants(r, s))
         return true;
     return s->index > raft_commit(raft) && raft_role(raft) != RAFT_LEADER;
@@ -134,6 +136,8 @@ void receive_on_offer(struct replica *r, const struct frame *f)
         return;
     }
     admit_count(r, FRAME_OK_VERDICT);
+    if (r->raft.repair.active && !repair_is_stuck(r))
+        return; /* entries are brought back one by one as long as somebody has them */
     if (p->state == PULL_MENDS && p->owed == 0)
         p->state = PULL_IDLE; /* the whole takes the place of the part */
     if (p->state == PULL_IDLE) {

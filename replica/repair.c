@@ -15,7 +15,11 @@ static void take_holes(struct replica *r)
 
     wal_report(r->persist.wal, &found);
     p->writing = false;
+    p->rebasing = false;
+    p->tries = 0;
     p->hole_count = found.hole_count;
+    p->top_next = found.hole_count > 0 ? found.hole[found.hole_count - 1].next : 0;
+    p->top_last = found.hole_count > 0 ? found.hole[found.hole_count - 1].last : 0;
     p->hole = found.hole[0];
     p->limit = found.hole[0].floor;
     p->have = 0;
@@ -150,8 +154,11 @@ static void ask(struct replica *r)
             emit_frame(r, peer, &f, 0, NULL);
     }
     MARK_IF(p->have > 0 && p->from == 0, HOLE_ASKED_AGAIN);
+    p->tries++;
     p->from = 0;
     p->ask_ns = r->raft.now_ns + r->options.resend_ns;
+    if (repair_is_stuck(r))
+        mend_want(r, p->hole_count == 1 ? p->hole.next : p->top_next);
 }
 
 /* The log is whole: the core begins anew over it. It has led nothing and appended nothing since the
@@ -172,6 +179,10 @@ static void finish(struct replica *r)
     known->vote = role->hard_vote;
     known->vote_incarnation = role->hard_vote_incarnation;
     known->last = found.last;
+    known->base = raft_base(role->raft);
+    known->base_term = raft_term_at(role->raft, known->base, NULL);
+    if (known->commit < known->base)
+        known->commit = known->base;
     known->faulty = false;
     role->last_chain = found.last_chain;
     role->repair.active = false;
@@ -181,22 +192,83 @@ static void finish(struct replica *r)
     role->reads.asked = 0; /* the new core has heard of none */
 }
 
+bool repair_is_stuck(const struct replica *r)
+{
+    return r->raft.repair.active && r->raft.repair.tries >= REPAIR_STUCK_TRIES;
+}
+
+/* A base below an open hole would leave it open, where nobody knows its entries any more. And what is not
+ * committed here must be compared with the entry there, so that one must be known for sure. */
+bool repair_takes_base(const struct replica *r, raft_index index)
+{
+    const struct repair *p = &r->raft.repair;
+    const raft_index next = p->hole_count == 1 ? p->hole.next : p->top_next;
+
+    if (!p->active || p->hole_count == 0)
+        return true;
+    return index <= raft_commit(r->raft.raft) ? index >= next : index > p->top_last;
+}
+
+bool repair_allows_base(const struct replica *r, raft_index index)
+{
+    const struct repair *p = &r->raft.repair;
+    const bool busy = p->writing || p->rebasing || p->hole_count == 0 || p->fill_at < p->fill_size;
+
+    return !p->active || (!busy && repair_takes_base(r, index));
+}
+
+void repair_on_base(struct replica *r, const struct raft_config_at *config, raft_index base, bool cut)
+{
+    struct raft_recovered *known = &r->raft.recovered;
+    bool is_newest = true;
+
+    if (!r->raft.repair.active)
+        return;
+    MARK(HOLE_PASSED_OVER);
+    r->raft.repair.rebasing = true;
+    for (uint32_t i = known->config_count; i-- > 0;) {
+        if (cut || known->configs[i].index <= base)
+            forget_config(known, i);
+        else if (known->configs[i].index <= known->commit)
+            is_newest = false;
+    }
+    if (!is_newest)
+        return;
+    ASSERT(known->config_count < RAFT_CONFIGS_MAX); /* it has lost the one that was in force below */
+    memmove(&known->configs[1], &known->configs[0], known->config_count * sizeof known->configs[0]);
+    known->configs[0] = *config;
+    known->config_count++;
+}
+
+/* The manifest is durable; what else was given to the log may be on its way. */
+static void end_rebasing(struct replica *r)
+{
+    const struct replica_raft *role = &r->raft;
+
+    if (!role->making.changing && published_get(&r->options.view->durable) >= raft_seq_last(role->raft))
+        take_holes(r);
+}
+
 void repair_poll(struct replica *r)
 {
     struct repair *p = &r->raft.repair;
 
     if (!p->active)
         return;
+    if (p->rebasing) {
+        end_rebasing(r);
+        return;
+    }
     if (p->writing && published_get(&r->repairs_durable) == p->given)
         take_holes(r);
-    if (p->writing)
+    if (p->writing || (repair_is_stuck(r) && install_own(r)))
         return;
     if (p->hole_count == 0)
         finish(r);
     else if (p->total > 0 && p->have == p->total)
         place_record(r);
-    else if (wal_hole_is_closed(&p->hole))
-        give_fill(r);
+    else if (wal_hole_is_closed(&p->hole) || (repair_is_stuck(r) && p->fill_at < p->fill_size))
+        give_fill(r); /* whole, or as far as anybody knew */
     else if (r->raft.now_ns >= p->ask_ns)
         ask(r);
 }
@@ -249,6 +321,7 @@ static bool take_piece(struct replica *r, const struct frame *f)
     memcpy(p->record + p->have, f->body, f->body_bytes);
     p->total = o->total;
     p->have += f->body_bytes;
+    p->tries = 0;
     p->from = f->source;
     p->ask_ns = r->raft.now_ns;
     if (p->have < p->total)
@@ -271,7 +344,7 @@ void repair_on_answer(struct replica *r, const struct frame *f)
     const struct repair *p = &r->raft.repair;
     const struct frame_repair *o = &f->repair;
     /* A late answer may fit what lies below a hole that has closed. */
-    bool good = p->active && !p->writing && p->hole_count > 0 && !wal_hole_is_closed(&p->hole) &&
+    bool good = p->active && !p->writing && !p->rebasing && p->hole_count > 0 && !wal_hole_is_closed(&p->hole) &&
                 o->index == p->hole.next && o->checksum == p->hole.chain &&
                 (p->total == 0 || p->have < p->total);
 

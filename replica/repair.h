@@ -10,6 +10,12 @@
  *   ASKING --another entry is committed there, or the leader's log ends below: give_cut--> WRITING
  *   WRITING --durable, holes are left--> ASKING
  *   WRITING --durable, none is left: finish--> the core begins anew over the whole log
+ *   ASKING --nobody answers: stuck--> ASKING, and a snapshot that covers the holes is wanted too
+ *   ASKING --the log gets such a one as its base: install.c--> REBASING --durable--> as from WRITING
+ *
+ * Stuck      What the peers have cut away nobody brings back entry by entry. It stands in their snapshots:
+ *            one at or above the place where the highest hole is still open makes all of them
+ *            vanish, and the log goes on above it. Our own will do if it is new enough.
  *
  * Thread     The raft role only; `fill` is lent to persist while WRITING.
  */
@@ -20,12 +26,17 @@
 #include "persist/wal.h"
 #include "replica/peer.h"
 
+enum { REPAIR_STUCK_TRIES = 8 }; /* at each all peers are asked */
+
 struct repair {
     bool active;
     bool writing;
+    bool rebasing;        /* the log gets another base; nothing else is given to it meanwhile */
     uint32_t hole_count;
     struct wal_hole hole; /* the lowest; moves down as records arrive */
+    raft_index top_next, top_last; /* of the highest one */
     raft_index limit;     /* entries up to it are what they were */
+    uint32_t tries;       /* questions since the last answer */
     uint64_t given;       /* steps given to persist */
     raft_node from;       /* who answered last; 0: everybody is asked */
     uint64_t ask_ns;      /* not before */

@@ -360,6 +360,13 @@ void repair_open(struct replica *r);
 void repair_poll(struct replica *r);
 void repair_on_ask(struct replica *r, const struct frame *f);
 void repair_on_answer(struct replica *r, const struct frame *f);
+/* Nobody has what is missing next. */
+bool repair_is_stuck(const struct replica *r);
+/* With a snapshot of `index` for its base the log would be whole; and it may get it now. */
+bool repair_takes_base(const struct replica *r, raft_index index);
+bool repair_allows_base(const struct replica *r, raft_index index);
+/* It does, as soon as that is durable; `config` is in force there. */
+void repair_on_base(struct replica *r, const struct raft_config_at *config, raft_index base, bool cut);
 void repair_on_loaded(struct replica *r); /* what repair.serve wanted is read, or can't be */
 
 /* transfer.c, receive.c, install.c, mend.c: see transfer.h */
@@ -382,6 +389,8 @@ void receive_poll(struct replica *r);
 uint64_t receive_next_ns(const struct replica *r);
 
 void install_poll(struct replica *r);
+/* Our own snapshot becomes the base of a log that has holes below it. */
+bool install_own(struct replica *r);
 void install_on_current(struct replica *r); /* its change of the base is durable */
 
 void mend_open(struct replica *r, const struct wal_base *base, enum snapshot_condition condition);
@@ -390,6 +399,7 @@ void mend_on_silence(struct replica *r); /* nobody has what receive.c asks for *
 void mend_on_current(struct replica *r); /* another file is current, or the same one written anew */
 void mend_done(struct replica *r);       /* the chunk is written */
 bool mend_wants(const struct replica *r, const struct frame_snapshot *s);
+void mend_want(struct replica *r, raft_index index); /* asks all for a snapshot, at least that one */
 void mend_poll(struct replica *r);
 uint64_t mend_next_ns(const struct replica *r);
 

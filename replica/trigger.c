@@ -52,7 +52,7 @@ static bool wishes(const struct replica *r)
     const struct replica_raft *role = &r->raft;
     const struct making *m = &role->making;
 
-    if (role->mend.lost) /* whatever comes next takes the place of what is lost */
+    if (role->mend.lost || repair_is_stuck(r)) /* whatever comes next takes the place of what is lost */
         return true;
     if (r->options.snapshots.log_bytes == 0 || m->state != MAKING_IDLE)
         return false;

@@ -34,19 +34,21 @@ static bool check_content(struct sim *s, const struct sim_node *n, struct disk *
     return true;
 }
 
-/* What a snapshot brought is not asked for any more: a call that was in doubt by then may be in it. */
-static void pass_over(struct sim *s, struct sim_node *n, raft_index index)
+/* What a snapshot brings is not applied here any more: a call that was in doubt by then may be in it. */
+static void pass_over(const struct sim *s, struct sim_node *n, raft_index index)
 {
+    if (index <= store_applied(replica_store(n->replica)))
+        return;
     n->passed_index = index;
     n->passed_call = s->call_count;
 }
 
-/* The file that the manifest names has changed. The store has not got so far, if it comes from a peer. */
+/* The file that the manifest names has changed: for one of a peer, too, that takes the place of one that
+ * was lost before the store had it. */
 static void observe_file(struct sim *s, struct sim_node *n, const struct snapshot_header *h)
 {
-    if (h->index > store_applied(replica_store(n->replica)))
-        pass_over(s, n, h->index);
     n->seen.snapshot = h->index;
+    pass_over(s, n, h->index);
     disk_harm_found(n->disk);
     sim_happen(s, SIM_SNAPSHOT_FILE);
     sim_trace(s, "node %u has the snapshot at %" PRIu64, sim_id(n), h->index);
@@ -56,7 +58,6 @@ static void observe_file(struct sim *s, struct sim_node *n, const struct snapsho
 
 static void observe_install(struct sim *s, struct sim_node *n, raft_index base)
 {
-    pass_over(s, n, base);
     sim_happen(s, SIM_SNAPSHOT_INSTALL);
     sim_trace(s, "node %u installs the snapshot at %" PRIu64, sim_id(n), base);
 }
@@ -66,6 +67,7 @@ static void observe_base(struct sim *s, struct sim_node *n, const struct raft *r
     const raft_index base = raft_base(raft);
     const raft_term term = raft_term_at(raft, base, NULL);
 
+    pass_over(s, n, base);
     if (base > n->seen.commit)
         observe_install(s, n, base);
     else
