@@ -48,6 +48,10 @@ static int begin_writing(struct persist_snapshot *p, uint64_t now_ns)
     int result;
 
     ASSERT(p->writing == WRITING_WAITS);
+    /* Raft begins another when the one that was READY is named, or not wanted any more: it may have said both
+     * since the last poll. */
+    if (p->change == NULL && snapshot_ready(p->snapshots) != NULL)
+        snapshot_abandon(p->snapshots);
     p->begin.start.config = p->begin.config;
     result = snapshot_begin(p->snapshots, &p->begin.start);
     if (result == 0) {
