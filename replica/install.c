@@ -138,8 +138,6 @@ void install_poll(struct replica *r)
         if (role->fed == index)
             points_begin_at(r, &p->ready); /* what was in force there stood in the file */
         role->making.current = p->ready;
-        if (role->fed == index)
-            points_begin_at(r, &p->ready); /* a start could not read what was in force there */
         mend_on_current(r);
         end(r);
     } else if (behind || role->repair.active) {
