@@ -135,6 +135,7 @@ static void begin(struct replica *r)
 
     ASSERT(m->state == MAKING_PINNED);
     if (published_get(&r->pinned) != m->index || point == NULL) {
+        MARK(PIN_CUT_OFF);
         fail(r);
         end(m);
         return;

@@ -191,7 +191,8 @@ static void draw_snapshots(struct plan *plan, const struct plan_choice *choice)
         draw_rate(plan, without, PLAN_SNAPSHOT_AMBUSH, 2000, 200000);
 }
 
-/* In half of the runs whatever takes more than one slice is done a few keys at a time. */
+/* In half of the runs whatever takes more than one slice is done a few keys at a time. In some a pin may keep so
+ * little that writes cut it off. */
 static void draw_store(struct plan *plan)
 {
     struct prng p;
@@ -199,6 +200,7 @@ static void draw_store(struct plan *plan)
     prng_seed(&p, hash_u64(plan->seed, crc32c(0, "store", 5)));
     plan->options.store_budget =
         coin(&p) ? STORE_BUDGET : (uint32_t)between_log(&p, 1, STORE_BUDGET);
+    plan->options.pin_bytes = prng_below(&p, 8) == 0 ? between_log(&p, 64, 8 << 10) : 0;
 }
 
 static void draw_disk(struct plan *plan, struct prng *p)
