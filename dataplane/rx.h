@@ -17,7 +17,8 @@ enum {
     /* Control frames need no credit, so a sender's are bounded by time: one in RX_CONTROL_NS, and
      * RX_CONTROL_BURST at once. In one poll of its raft role a peer says to us at most a heartbeat or
      * its answer, a question for the read index or its answer, an acknowledgement of entries (those
-     * that wait for the disk go as one), of pieces, of requests, and now and then a HELLO or a grant:
+     * that wait for the disk go as one), of pieces, of requests, two questions for a snapshot or a grant for
+     * its pieces, and now and then a HELLO or a grant:
      * rounds of reads follow each other no closer than a round trip, and all the others share a
      * poll. Polls with so much to do take over 10 us: 500 000 frames a second, and this is twice
      * that. The burst is what waits in a port (1024 frames) for a role that was not polled. */
