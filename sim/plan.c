@@ -187,6 +187,7 @@ static void draw_snapshots(struct plan *plan, const struct plan_choice *choice)
     o->age_ns = coin(&p) ? plan->options.election_max_ns * between_log(&p, 1, 32) : 0;
     o->trailing_bytes = coin(&p) ? between_log(&p, 64, 8 << 10) : 0;
     o->needed_bytes = o->trailing_bytes + (coin(&p) ? between_log(&p, 64, 64 << 10) : 0);
+    plan->options.pin_bytes = prng_below(&p, 4) == 0 ? between_log(&p, 128, 16 << 10) : 0;
     plan->snapshot_ambush =
         draw_rate(plan, without, PLAN_SNAPSHOT_AMBUSH, 2000, 200000);
 }
