@@ -16,6 +16,8 @@ enum { CALM_SEEDS = 12, CALM_EVENTS = 4000, SMALL = 16, LARGE = 9000 };
 
 struct sim *calm_open(uint64_t seed, uint32_t nodes);
 struct sim *calm_open_with(const struct sim_config *config); /* calm whatever it says */
+/* Clients of its own, quick ones if the seed has a crowd, and no fault. */
+struct sim *calm_open_crowd(uint64_t seed, const struct replica_snapshots *snapshots);
 uint64_t calm_timeout_ns(const struct sim *s); /* of an election, the longest */
 uint64_t calm_put(struct sim *s, uint32_t node, uint8_t key,
                   uint32_t value_bytes); /* acknowledged */

@@ -1,11 +1,14 @@
 /* Snapshots by hand in the deterministic simulator: who needs one, and what may happen meanwhile. */
 #include "tests/sim/calm.h"
 
+#include <stdlib.h>
+
 enum {
     KEYS = 24,
     POINT_ENTRIES = 10, /* a snapshot after so many entries */
     ENOUGH = 4 * POINT_ENTRIES, /* written while a node is away: the log has been cut behind it */
     WAIT_TIMEOUTS = 40,
+    BOUNDED_SEED = 40, /* a crowd: see plan.c */
     PIECE_BYTES = 1024, /* at least, of a piece that is not the last */
 };
 
@@ -233,6 +236,32 @@ static void test_no_commit_waits(void **state)
     }
 }
 
+/* Goal:   the disk of a node that writes for ever does not fill: the log is cut and its files used again.
+ * Method: eight quick clients a node and no fault; from time to time each disk is looked at. It never holds
+ *         more than what a log of one snapshot's distance, the files kept for later and two snapshots take.
+ *         `ENTRIES` in the environment is how many entries. */
+static void test_log_is_bounded(void **state)
+{
+    static const struct replica_snapshots often = {.chunk_bytes = DISK_SECTOR, .log_bytes = 64 << 10};
+    const char *wanted = getenv("ENTRIES");
+    const raft_index entries = wanted != NULL ? strtoull(wanted, NULL, 10) : 6000;
+
+    (void)state;
+    struct sim *s = calm_open_crowd(BOUNDED_SEED, &often);
+    const struct replica_options *o = &sim_plan(s)->options;
+    const uint64_t files = 8 + o->wal.segments_ahead + o->wal.spares_max;
+    const uint64_t most = files * o->wal.segment_bytes + 3 * o->quota_bytes;
+    uint64_t events = 0;
+    while (sim_commit(s, 0) < entries) {
+        events += 10000;
+        CHECK(s, sim_run(s, events));
+        for (uint32_t node = 0; node < sim_plan(s)->nodes; node++)
+            CHECK(s, sim_disk_used(s, node) <= most);
+    }
+    CHECK(s, sim_base(s, 0) + entries / 4 > sim_commit(s, 0));
+    CHECK(s, sim_settle(s));
+}
+
 SNAPSHOT_SCENARIO(far_behind, 3)
 SNAPSHOT_SCENARIO(leader_changes, 3)
 SNAPSHOT_SCENARIO(receiver_restarts, 3)
@@ -245,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_far_behind),       cmocka_unit_test(test_leader_changes),
         cmocka_unit_test(test_receiver_restarts), cmocka_unit_test(test_wiped_node_rejoins),
         cmocka_unit_test(test_all_restart),      cmocka_unit_test(test_no_commit_waits),
+        cmocka_unit_test(test_log_is_bounded),
     };
     return cmocka_run_group_tests(tests, calm_begin, calm_end);
 }
