@@ -184,15 +184,14 @@ uint32_t store_load(struct store *s, const uint8_t *bytes, uint32_t length, uint
     return length - in.left;
 }
 
-/* Between two items, and exactly what the header has promised. */
+/* Behind an item, the last one; and all is what the header has promised. */
 static bool is_complete(const struct store *s)
 {
     const struct load *load = &s->load;
     const struct content_header *header = &load->header;
 
-    return load->step == LOAD_ITEM && load->fixed_used == 0 &&
-           s->tree.key_count == header->key_count && load->logical_bytes == header->logical_bytes &&
-           load->digest == header->digest;
+    return load->step == LOAD_ITEM && s->tree.key_count == header->key_count &&
+           load->logical_bytes == header->logical_bytes && load->digest == header->digest;
 }
 
 enum store_load_verdict store_load_end(struct store *s)

@@ -297,6 +297,61 @@ static void the_order_of_keys_is_checked(void **state)
     close(&s);
 }
 
+/* The same key twice, under numbers and a digest that are right for it: the digest of two items is the sum of
+ * theirs. */
+static void a_key_comes_once(void **state)
+{
+    struct content twice = {.bytes = NULL};
+    const struct command c = {
+        .kind = COMMAND_PUT, .key = harness_text("a"), .value = harness_text("x")};
+    struct scene s = {.model.revision = 1};
+
+    (void)state;
+    prng_seed(&s.draw.prng, 1);
+    harness_open_pinned(&s.from, QUOTA_BYTES, QUOTA_BYTES);
+    harness_open_pinned(&s.to, QUOTA_BYTES, QUOTA_BYTES);
+    harness_apply(&s.from, &c, false);
+    emit(&s.from, &s.content);
+    copy_of(&s.content, &twice);
+    const uint64_t item = s.content.length - CONTENT_HEADER_BYTES;
+    memcpy(twice.bytes + s.content.length, s.content.bytes + CONTENT_HEADER_BYTES, item);
+    twice.length += item;
+    put_word(&twice, 32, 2 * store_logical_bytes(s.from.store));
+    put_word(&twice, 40, 2);
+    put_word(&twice, 48, 2 * store_digest(s.from.store));
+    content_seal(twice.bytes);
+    check_refused(&s, &twice);
+    content_free(&twice);
+    close(&s);
+}
+
+/* A header that fits, and items that no memory was taken for. */
+static void items_beyond_what_the_header_says_are_refused(void **state)
+{
+    static uint8_t value[100000];
+    struct scene s = {.model.revision = 1};
+    uint8_t key[2] = {'k', 0};
+    const struct command c = {
+        .kind = COMMAND_PUT, .key = {key, sizeof key}, .value = {value, sizeof value}};
+
+    (void)state;
+    prng_seed(&s.draw.prng, 1);
+    harness_open_pinned(&s.from, 2 * QUOTA_BYTES, 2 * QUOTA_BYTES);
+    harness_open_pinned(&s.to, QUOTA_BYTES, 0);
+    while (store_logical_bytes(s.from.store) < QUOTA_BYTES / 2 * 3) {
+        harness_apply(&s.from, &c, false);
+        assert_int_equal(s.from.outcome.refusal, STORE_NONE);
+        key[1]++;
+    }
+    emit(&s.from, &s.content);
+    put_word(&s.content, 24, QUOTA_BYTES);
+    put_word(&s.content, 32, QUOTA_BYTES);
+    content_seal(s.content.bytes);
+    assert_int_equal(load(&s, &s.content, store_applied(s.from.store), 65536),
+                     STORE_LOAD_MALFORMED);
+    close(&s);
+}
+
 /* A store without a key has content too. */
 static void an_empty_state_is_loaded(void **state)
 {
@@ -321,6 +376,8 @@ int main(void)
         cmocka_unit_test(damaged_content_is_refused),
         cmocka_unit_test(numbers_that_contradict_are_refused),
         cmocka_unit_test(the_order_of_keys_is_checked),
+        cmocka_unit_test(a_key_comes_once),
+        cmocka_unit_test(items_beyond_what_the_header_says_are_refused),
         cmocka_unit_test(an_empty_state_is_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
