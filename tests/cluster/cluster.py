@@ -166,10 +166,12 @@ class Cluster:
         return self.wait('one leader', self.leader)
 
     def wait_equal(self):
-        """All nodes have applied the same and have the same content: the digest."""
+        """All nodes have applied all that their logs have, and have the same content: the digest. (Nodes that
+        were all started are equal for a moment before they have applied anything.)"""
         def equal():
             status = self.status()
-            if len(status) < len(self.process):
+            if len(status) < len(self.process) or \
+                    any(entry['applied'] < entry['last_index'] for entry in status.values()):
                 return None
             seen = {(entry['applied'], entry['digest']) for entry in status.values()}
             return seen if len(seen) == 1 else None
