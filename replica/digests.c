@@ -49,7 +49,7 @@ static bool send(struct replica *r, struct peer *peer, raft_index index, uint64_
 {
     struct frame f = {
         .type = FRAME_DIGEST,
-        .digest = {.kind = kind, .index = index, .digest = digest},
+        .digest = {.kind = (uint8_t)kind, .index = index, .digest = digest},
     };
     return emit_frame(r, peer, &f, 0, NULL);
 }

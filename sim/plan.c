@@ -187,13 +187,13 @@ static void draw_snapshots(struct plan *plan, const struct plan_choice *choice)
     o->age_ns = coin(&p) ? plan->options.election_max_ns * between_log(&p, 1, 32) : 0;
     o->trailing_bytes = coin(&p) ? between_log(&p, 64, 8 << 10) : 0;
     o->needed_bytes = o->trailing_bytes + (coin(&p) ? between_log(&p, 64, 64 << 10) : 0);
+    /* In some a pin may keep so little that writes cut it off. */
     plan->options.pin_bytes = prng_below(&p, 4) == 0 ? between_log(&p, 128, 16 << 10) : 0;
     plan->snapshot_ambush =
         draw_rate(plan, without, PLAN_SNAPSHOT_AMBUSH, 2000, 200000);
 }
 
-/* In half of the runs whatever takes more than one slice is done a few keys at a time. In some a pin may keep so
- * little that writes cut it off. */
+/* In half of the runs whatever takes more than one slice is done a few keys at a time. */
 static void draw_store(struct plan *plan)
 {
     struct prng p;
@@ -201,7 +201,6 @@ static void draw_store(struct plan *plan)
     prng_seed(&p, hash_u64(plan->seed, crc32c(0, "store", 5)));
     plan->options.store_budget =
         coin(&p) ? STORE_BUDGET : (uint32_t)between_log(&p, 1, STORE_BUDGET);
-    plan->options.pin_bytes = prng_below(&p, 8) == 0 ? between_log(&p, 64, 8 << 10) : 0;
 }
 
 static void draw_disk(struct plan *plan, struct prng *p)
