@@ -6,6 +6,7 @@
 #include "raftcore/joint.h"
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
+#include "store/snapshot.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -50,10 +51,20 @@ static struct raft_options core_options(const struct replica_options *o)
     };
 }
 
+static struct store_options store_options(const struct replica_options *o)
+{
+    return (struct store_options){
+        .quota_bytes = o->quota_bytes,
+        .pin_bytes = o->pin_bytes == 0 ? o->quota_bytes : o->pin_bytes,
+    };
+}
+
 /* The longest content that the store may emit. */
 static uint64_t snapshot_bytes_max(const struct replica_options *o)
 {
-    return o->quota_bytes + SNAPSHOT_CHUNK_BYTES; /* store_snapshot_bytes_max() is below it */
+    const struct store_options store = store_options(o);
+
+    return store_snapshot_bytes_max(&store);
 }
 
 struct areas {
@@ -193,10 +204,7 @@ static struct replica *lay_out(struct carve *c, const struct replica_options *o,
 {
     const struct raft_options core = core_options(o);
     const struct snapshots_options snapshots = snapshots_options(o);
-    const struct store_options store = {
-        .quota_bytes = o->quota_bytes,
-        .pin_bytes = o->pin_bytes == 0 ? o->quota_bytes : o->pin_bytes,
-    };
+    const struct store_options store = store_options(o);
     struct replica *r = carve(c, sizeof *r, CACHE_LINE_BYTES);
 
     if (r != NULL)
