@@ -203,6 +203,8 @@ bool cluster_start(struct sim *s, struct sim_node *n)
         n->boot = super.boot;
         failed = open_replica(s, n, error);
     }
+    if (failed == 0 && disk_sim_is_dead(n->disk))
+        failed = -EIO; /* it takes what it can't read of a snapshot for lost, but it has died by then */
     if (failed != 0)
         return recovery_failed(s, n, failed, error, crash);
     disk_sim_fail_all_after(n->disk, 0);
