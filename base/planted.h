@@ -93,8 +93,6 @@
       "what a pin still needs is kept when it is replaced or deleted")                             \
     X(EMISSION_NEWER, "emission-newer", SIM, "a snapshot has nothing that is newer than its pin")  \
     X(UNPIN_FORGOTTEN, "unpin-forgotten", SIM, "a pin is let go behind the last chunk")            \
-    X(CHUNK_OF_ANOTHER_PIN, "chunk-of-another-pin", SIM,                                           \
-      "chunks of a snapshot that was given up don't go into the next one")                         \
     X(POINT_CONFIG_STALE, "point-config-stale", SIM,                                               \
       "a snapshot carries the configuration that was in force at its point")                       \
     X(PIECE_OF_ANOTHER, "piece-of-another", SIM,                                                   \

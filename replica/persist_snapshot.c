@@ -194,8 +194,7 @@ static bool put_chunk(struct replica *r)
     struct persist_snapshot *p = &r->persist.snapshot;
     const struct snapshot_chunk *chunk = &p->chunk;
     const bool ours = p->writing != WRITING_NONE && p->begin.own &&
-                      (p->begin.start.index == chunk->index ||
-                       planted(PLANTED_CHUNK_OF_ANOTHER_PIN));
+                      p->begin.start.index == chunk->index;
     int result;
 
     if (!ours)
