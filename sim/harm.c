@@ -272,6 +272,8 @@ static void rot_one_of(struct sim *s, struct prng *p, struct sim_node *n, uint32
         const char *name = s->names[prng_below(p, count)];
         uint64_t length;
         const uint8_t *bytes = disk_sim_bytes(n->disk, name, &length);
+        if (length < DISK_SECTOR)
+            continue; /* just made */
         const uint64_t offset = prng_below(p, length / DISK_SECTOR) * DISK_SECTOR;
         if (!was_written(bytes + offset))
             continue;
@@ -288,10 +290,12 @@ void harm_rot(struct sim *s, struct prng *p)
         return;
     const bool snapshot = s->plan.snapshots && prng_below(p, 2) == 0;
     const char *prefix = snapshot ? SNAPSHOT_NAME_PREFIX : SEGMENT_NAME_PREFIX;
-    const uint32_t count = (uint32_t)disk_list(n->disk, prefix, s->names, DISK_FILES_MAX);
-    /* Nobody reads a snapshot's file before its next start. */
-    if (snapshot && count > 0 && n->replica != NULL && prng_below(p, 2) == 0)
+    uint32_t count = (uint32_t)disk_list(n->disk, prefix, s->names, DISK_FILES_MAX);
+    /* Nobody reads a snapshot's file before its next start. A crash may take files along. */
+    if (snapshot && count > 0 && n->replica != NULL && prng_below(p, 2) == 0) {
         faults_crash(s, p, n, sim_around(p, s->plan.down_ns));
+        count = (uint32_t)disk_list(n->disk, prefix, s->names, DISK_FILES_MAX);
+    }
     if (snapshot && count > 0 && prng_below(p, 4) == 0)
         take_away(s, n, s->names[0]);
     else
