@@ -84,12 +84,27 @@ static void report_base_config(struct recovery *r)
     };
 }
 
+/* What was seen of an entry before it became part of a hole is not what stands there any more: whatever
+ * fills the hole tells anew. */
+static void forget_configs_in_holes(struct wal *w)
+{
+    struct wal_view *v = &w->view;
+
+    for (uint32_t i = v->config_count; i-- > 0;) {
+        const raft_index index = v->config_index[i];
+        if (wal_holes_limit(&w->holes, index, index) < index)
+            wal_view_drop_configs(v, index, index);
+    }
+}
+
 int recovery_report_configs(struct recovery *r)
 {
     const struct wal_view *v = &r->w->view;
     struct wal_recovered *out = r->out;
-    uint32_t from = v->config_count;
+    uint32_t from;
 
+    forget_configs_in_holes(r->w);
+    from = v->config_count;
     ASSERT(out->config_count == 0);
     ASSERT(out->commit <= v->last);
     while (from > 0 && v->config_index[from - 1] > out->commit)
