@@ -174,7 +174,7 @@ static void send_piece(struct fixture *t, struct puppet *p, uint32_t piece)
     uint8_t body[FRAME_CHUNK_BYTES];
     struct frame f = offer_of(t, 0);
 
-    if ((t->skip >> piece & 1) != 0) {
+    if (piece < 64 && (t->skip >> piece & 1) != 0) {
         t->skip &= ~(1ull << piece);
         return;
     }
