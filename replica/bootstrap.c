@@ -127,6 +127,21 @@ static void judge_memory(struct replica *r, struct peer *peer, const struct fram
     step_event(r, &ev);
 }
 
+/* Of an older disk that runs under the very boot number of the true one, the HELLO that would tell (above)
+ * may be lost, and a late one of ours to the true one keeps it from asking again. Its answers tell that
+ * there is something to ask. */
+void bootstrap_doubt(struct replica *r, const struct raft_msg *m)
+{
+    struct peer *peer = peer_of(r, m->from);
+    const raft_term term = raft_term_now(r->raft.raft);
+    const bool tells_last =
+        m->type == RAFT_MSG_APPEND_REPLY || m->type == RAFT_MSG_HEARTBEAT_REPLY;
+
+    if (tells_last && raft_role(r->raft.raft) == RAFT_LEADER && m->term == term &&
+        peer->boot_term == term && m->last < peer->boot_match)
+        peer->hello_ask = true;
+}
+
 void bootstrap_on_hello(struct replica *r, const struct frame *f)
 {
     struct peer *peer = peer_of(r, f->source);

@@ -138,6 +138,7 @@ static void handle_frame(struct replica *r, const struct frame *f)
             admit_count(r, FRAME_UNEXPECTED_VERDICT);
             return;
         }
+        bootstrap_doubt(r, &f->raft);
         step_message(r, &f->raft, NULL);
         break;
     case FRAME_HELLO:

@@ -305,6 +305,8 @@ bool bootstrap_asks(const struct replica *r, const struct peer *peer);
 bool bootstrap_left_out(const struct replica *r); /* by our own log, or by what a member told us */
 void bootstrap_poll(struct replica *r);
 void bootstrap_on_hello(struct replica *r, const struct frame *f);
+/* A message of a peer that may have an older disk than it had: it is asked for its HELLO. */
+void bootstrap_doubt(struct replica *r, const struct raft_msg *m);
 
 /* members.c: what the configuration in force says of the peers, and how it is edited */
 void members_learn(struct replica *r);

@@ -399,6 +399,27 @@ static void older_disk_is_convicted(void **state)
     puppets_close(&s);
 }
 
+/* A copy under the boot number of the true one, whose own HELLO was lost: what it answers gives it away. */
+static void older_disk_of_the_same_boot_is_asked(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    elect_and_put(&s);
+    say_last(&s, 2);
+    puppet_drop(s.two);
+    const raft_term term = raft_term_now(real_raft(&s));
+    puppet_say(s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT_REPLY, .term = term, .last = 0});
+    const struct frame *f = puppet_next(s.two, FRAME_HELLO, 0, 20);
+    assert_non_null(f);
+    assert_true(f->hello.wants_answer);
+    puppet_send(s.two, &(struct frame){.type = FRAME_HELLO, .hello = {.term = term}});
+    puppet_acknowledge(s.two, term, 2);
+    assert_int_equal(counted(&s, FRAME_STRANGER_VERDICT), 1);
+    assert_int_equal(raft_match(real_raft(&s), 2), 0);
+    puppets_close(&s);
+}
+
 /* Neither does its next boot, until it has what was acknowledged for it. */
 static void older_disk_stays_convicted(void **state)
 {
@@ -644,6 +665,7 @@ int main(void)
         cmocka_unit_test(nothing_of_a_boot_counts_before_its_hello),
         cmocka_unit_test(older_disk_is_convicted),
         cmocka_unit_test(older_disk_stays_convicted),
+        cmocka_unit_test(older_disk_of_the_same_boot_is_asked),
         cmocka_unit_test(log_cut_by_a_later_leader_is_no_older_disk),
         cmocka_unit_test(who_broke_its_word_counts_no_more),
         cmocka_unit_test(another_incarnation_answers_for_itself),
