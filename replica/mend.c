@@ -114,16 +114,23 @@ void mend_want(struct replica *r, raft_index index)
     }
 }
 
+static void on_lacks(struct replica *r, uint64_t lacks)
+{
+    if (lacks != SNAPSHOT_LACKS_ALL)
+        note_damage(r, (uint32_t)(lacks - 1));
+    else if (!r->raft.mend.lost && r->raft.making.current.index != 0)
+        lose(r);
+}
+
 void mend_poll(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
     struct mend *m = &role->mend;
     const uint64_t lacks = published_get(&r->snapshot_lacks);
 
-    if (lacks == SNAPSHOT_LACKS_ALL && !m->lost && role->making.current.index != 0)
-        lose(r);
-    else if (lacks != 0 && lacks != SNAPSHOT_LACKS_ALL)
-        note_damage(r, (uint32_t)(lacks - 1));
+    /* What the store says is about the one that it loads, which may have been replaced. */
+    if (lacks != 0 && role->loading == role->making.current.index)
+        on_lacks(r, lacks);
     if (m->damaged && m->index != role->making.current.index)
         m->damaged = false; /* another one has taken its place */
     if (m->damaged && role->now_ns >= m->ask_ns &&

@@ -472,9 +472,12 @@ static void grant(struct replica *r)
 void receive_poll(struct replica *r)
 {
     struct pull *p = &r->raft.pull;
-    const bool needless = p->state == PULL_WAITS || p->state == PULL_RECEIVES || p->state == PULL_ENDS;
+    const bool whole = p->state == PULL_WAITS || p->state == PULL_RECEIVES || p->state == PULL_ENDS;
+    /* What was to be mended is no more the current one. */
+    const bool outdated =
+        p->state == PULL_MENDS && p->what.index != r->raft.making.current.index;
 
-    if (needless && !is_useful(r, &p->what)) {
+    if (outdated || (whole && !is_useful(r, &p->what))) {
         MARK(PULL_NEEDLESS);
         drop(r);
     }
