@@ -105,11 +105,16 @@ void mend_want(struct replica *r, raft_index index)
 {
     struct replica_raft *role = &r->raft;
 
+    struct mend *m = &role->mend;
+
     ASSERT(index > 0);
+    m->ask_first = m->ask_first + 1 < role->peer_count ? m->ask_first + 1 : 0;
     for (uint32_t i = 0; i < role->peer_count; i++) {
-        struct peer *peer = &role->peer[i];
+        const uint32_t place = m->ask_first + i;
+        const uint32_t at = place < role->peer_count ? place : place - role->peer_count;
+        struct peer *peer = &role->peer[at];
         struct frame f = {.type = FRAME_SNAPSHOT_WANT, .snapshot = {.index = index}};
-        if (i != role->self && peer->boot != 0)
+        if (at != role->self && peer->boot != 0)
             emit_frame(r, peer, &f, 0, NULL);
     }
 }

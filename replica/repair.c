@@ -143,6 +143,9 @@ static void ask(struct replica *r)
     const bool skipped =
         planted(PLANTED_REPAIR_SKIPPED) && p->hole.next <= raft_commit(r->raft.raft);
 
+    /* In turns with the questions: each may be all that a small ring to tx takes at once. */
+    if (repair_is_stuck(r) && p->tries % 2 == 0)
+        mend_want(r, p->hole_count == 1 ? p->hole.next : p->top_next);
     p->ask_first = p->ask_first + 1 < r->raft.peer_count ? p->ask_first + 1 : 0;
     for (uint32_t i = 0; i < r->raft.peer_count && !skipped; i++) {
         const uint32_t place = p->ask_first + i;
@@ -157,8 +160,6 @@ static void ask(struct replica *r)
     p->tries++;
     p->from = 0;
     p->ask_ns = r->raft.now_ns + r->options.resend_ns;
-    if (repair_is_stuck(r))
-        mend_want(r, p->hole_count == 1 ? p->hole.next : p->top_next);
 }
 
 /* The log is whole: the core begins anew over it. It has led nothing and appended nothing since the

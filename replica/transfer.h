@@ -104,6 +104,7 @@ struct mend {
     uint64_t bytes;
     uint64_t digest;
     uint64_t ask_ns; /* not before */
+    uint32_t ask_first; /* the peer that is asked first, as in repair.h */
 };
 
 #endif
