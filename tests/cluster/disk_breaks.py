@@ -47,7 +47,7 @@ def main():
         cluster.wait('the node is back', lambda: node in cluster.status())
         assert puts.put(other, 1000, 50) == 50
         puts.check_all()
-    print(f'{sys.argv[2]}: the leader stopped with exit code {STOPPED}; {len(puts.acknowledged)} writes '
+    print(f'{sys.argv[2]}: the leader stopped with exit code {STOPPED}; {puts.total} writes '
           'acknowledged, 0 lost')
 
 

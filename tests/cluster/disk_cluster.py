@@ -10,6 +10,9 @@ from loop_mount import IMAGE_MIB, LoopMount, cant
 SEGMENT_MIB = 16  # the least: so a little is a lot
 QUOTA_MIB = 64  # the reserve is a snapshot of so much, and must find its room on these file systems
 ANSWER_SECONDS = 10.0
+# Of large values far less than the quota, so that it is the disk that refuses writes, and more than what a full
+# disk has left, so that a full node makes no snapshot.
+KEYS = 500
 
 
 def check_needs():
@@ -34,10 +37,11 @@ def disk_cluster(program, kind, mib=IMAGE_MIB, settings=''):
 
 
 class Puts:
-    """Writes one after the other through one node, and what was acknowledged of them."""
+    """Writes one after the other through one node, the same keys over and over, and what was acknowledged of
+    them. A value begins with its number."""
 
     def __init__(self, cluster):
-        self.cluster, self.acknowledged, self.count = cluster, {}, 0
+        self.cluster, self.acknowledged, self.count, self.total = cluster, {}, 0, 0
 
     def put(self, i, value_bytes, count):
         """How many of so many were acknowledged; the first that is not is the last."""
@@ -51,20 +55,25 @@ class Puts:
         return done
 
     def put_one(self, client, value_bytes):
-        key, value = f'key/{self.count}', f'{self.count}/' + 'x' * value_bytes
+        key, number = f'key/{self.count % KEYS}', self.count
         self.count += 1
-        if not client.put(key.encode(), value.encode()):
+        if not client.put(key.encode(), f'{number}/{"x" * value_bytes}'.encode()):
             return False
-        self.acknowledged[key] = value
+        self.acknowledged[key] = number
+        self.total += 1
         return True
 
     def check_all(self):
-        """Everything acknowledged is on every node, and all are equal."""
+        """Everything acknowledged is on every node, or what was sent later, and all are equal."""
         self.cluster.wait_equal()
         for i in NODES:
-            found = self.cluster.get_prefix(i, 'key/')
-            lost = [key for key, value in self.acknowledged.items() if found.get(key) != value]
-            assert not lost, f'node {i} lost {len(lost)} of {len(self.acknowledged)}, such as {lost[:3]}'
+            found = {key: value_number(value) for key, value in self.cluster.get_prefix(i, 'key/').items()}
+            lost = [key for key, number in self.acknowledged.items() if found.get(key, -1) < number]
+            assert not lost, f'node {i} lost {len(lost)} of {len(self.acknowledged)} keys, such as {lost[:3]}'
+
+
+def value_number(value):
+    return int(value.partition('/')[0])
 
 
 def log_says(cluster, i, text):
