@@ -1,13 +1,15 @@
 /* persist/wal_internal.h: struct wal and what the files of the log share among themselves.
  *
- *   wal.c       append, submit, complete: the batches
+ *   wal.c       its turn: what completed, then what can be submitted
+ *   open.c      its memory, and a start
+ *   append.c    the open batch is filled; room.c says for how long yet
+ *   submit.c    batches get their place, are written and flushed
+ *   durable.c   what completes makes the log durable, in order
  *   base.c      the manifest changes
  *   prepare.c   the next segments, made ahead
  *   recycle.c   segments below the log's start are used again or removed
  *   recovery.c  what a start decides; scan.c reads for it, recovery_report.c tells
- *   holes.c     entries that can't be read, and what fills them again
- *   view.c      what the log contains: last entry, term runs, configurations
- *   places.c    where an entry lies: sparse, bounded
+ *   view.c, holes.c, places.c    what the log contains: content_internal.h
  *   reserve.c   room that is left to snapshots
  *   reader.c    old records back from disk
  *   snapshot_*  the files that a base names: snapshot_internal.h
@@ -18,8 +20,8 @@
  *      |-- in flight or flushed --|-- closed, waits --|-- being filled
  *
  *   FILLING --wal_append (full), submit_next (its turn)--> CLOSED --submit_next--> WRITING
- *   WRITING --on_batch_written--> FLUSHED, or with sync_by_fsync: --> UNSYNCED
- *   UNSYNCED --submit_sync--> SYNCING --on_batch_synced--> FLUSHED
+ *   WRITING --wal_on_batch_written--> FLUSHED, or with sync_by_fsync: --> UNSYNCED
+ *   UNSYNCED --submit_sync--> SYNCING --wal_on_batch_synced--> FLUSHED
  *   FLUSHED --advance_durable, oldest first--> the buffer is free for number + buffer_count
  */
 #ifndef PERSIST_WAL_INTERNAL_H
@@ -27,16 +29,14 @@
 
 #include "base/mark.h"
 #include "persist/batch.h"
+#include "persist/content_internal.h"
 #include "persist/segment.h"
 #include "persist/wal.h"
 
 enum {
     WAL_SLOT_FIRST = 1,
     WAL_SLOT_SNAPSHOT = DISK_FILES_MAX - 2,
-    WAL_PLACES_MAX = 16384,     /* one each 64 KiB of a log of 1 GiB */
-    WAL_CONFIG_PLACES_MAX = 64, /* remembered while the log is read; see WAL_CONFIGS_MAX for how
-                                   many can be undone */
-    WAL_REAP_MAX = 64,          /* completions in one turn */
+    WAL_REAP_MAX = 64, /* completions in one turn */
     /* Of the last segment, for steps without records: so much at least, and one part in so many. */
     WAL_RESERVE_BYTES_MIN = 4 * DISK_SECTOR,
     WAL_RESERVE_DIVISOR = 16,
@@ -75,12 +75,6 @@ struct wal_segment {
     bool own; /* made by this process: no write of another can still reach it */
 };
 
-/* Where a batch begins: index into the table of segments, and the offset. */
-struct wal_place {
-    uint32_t segment;
-    uint64_t offset;
-};
-
 enum wal_buffer_state {
     WAL_BUFFER_FREE,
     WAL_BUFFER_FILLING,
@@ -101,47 +95,6 @@ struct wal_buffer {
     raft_index first_index;     /* lowest index of its records; 0: none */
     struct wal_place place;
     uint64_t submitted_ns;
-};
-
-/* Sparse map from index to place, ascending in both. places.c */
-struct wal_places {
-    uint32_t count;
-    uint64_t spacing_bytes; /* a batch nearer than this to the one before is left out */
-    struct {
-        raft_index first;
-        struct wal_place place;
-    } entry[WAL_PLACES_MAX];
-};
-
-/* The content of the log. view.c */
-struct wal_view {
-    raft_index base; /* the log begins behind it */
-    raft_term base_term;
-    uint32_t base_chain;
-    uint32_t first_chain; /* what the record at base + 1 says about the one before it */
-    raft_index last;
-    raft_term last_term;
-    uint32_t last_chain;
-    uint32_t run_count;
-    raft_index *run_first;
-    raft_term *run_term;
-    uint32_t config_count;
-    bool config_forgotten; /* an older one than those kept */
-    raft_index config_index[WAL_CONFIG_PLACES_MAX];
-};
-
-/* A range of entries that stands in a batch of its own, out of order. */
-struct wal_fill {
-    raft_index first, last;
-    struct wal_place place;
-};
-
-/* holes.c */
-struct wal_holes {
-    uint32_t hole_count; /* ascending, none overlaps another */
-    uint32_t fill_count; /* likewise */
-    struct wal_hole hole[WAL_HOLES_MAX];
-    struct wal_fill fill[WAL_FILLS_MAX];
 };
 
 /* The diagram is in prepare.c. */
@@ -212,10 +165,10 @@ struct wal_reader {
     struct wal_place stop; /* the first record stands before it; segment UINT32_MAX: no limit */
     raft_index last;       /* read to here at most: what follows stands elsewhere */
     bool in_flight;
-    int damage;   /* why something on the way could not be read; 0: everything could */
-    bool shared;  /* what is in flight has the share of the disk */
-    bool wants;   /* it was refused, and asks again */
-    bool careful; /* a disk read failed: no more than needed is read at once */
+    int damage;      /* why something on the way could not be read; 0: everything could */
+    bool shared;     /* what is in flight has the share of the disk */
+    bool wants;      /* it was refused, and asks again */
+    bool careful;    /* a disk read failed: no more than needed is read at once */
     uint8_t *window; /* WAL_BATCH_BYTES_MAX: an earlier start may have had other settings */
     struct wal_place window_place;
     uint64_t window_bytes; /* valid ones; what is durable never changes */
@@ -229,9 +182,9 @@ struct snapshots;
 struct wal {
     struct disk *disk;
     struct snapshots
-        *snapshots;     /* NULL: not opened; then the caller vouches for what a base names */
+        *snapshots;          /* NULL: not opened; then the caller vouches for what a base names */
     struct reserve *reserve; /* NULL: not opened; all room is the log's */
-    struct share share; /* of the disk, for what is not the log */
+    struct share share;      /* of the disk, for what is not the log */
     struct wal_options options;
     int failed;
     uint64_t now_ns;
@@ -293,11 +246,6 @@ static inline raft_index wal_batch_goes_on(const struct batch_header *h, const u
     return brings ? record_at(records)->index : h->last_index + 1;
 }
 
-static inline bool wal_place_before(struct wal_place a, struct wal_place b)
-{
-    return a.segment != b.segment ? a.segment < b.segment : a.offset < b.offset;
-}
-
 static inline struct batch_place wal_batch_place(const struct wal *w, struct wal_place place)
 {
     ASSERT(place.segment < w->segment_count);
@@ -309,17 +257,43 @@ static inline struct batch_place wal_batch_place(const struct wal *w, struct wal
     };
 }
 
-/* wal.c. The memory of a log, laid out and empty. */
+static inline bool wal_is_filling(const struct wal *w)
+{
+    return w->open_number - w->oldest_number < w->options.buffer_count &&
+           w->buffer[w->open_number % w->options.buffer_count].state == WAL_BUFFER_FILLING;
+}
+
+/* open.c. The memory of a log, laid out and empty. */
 struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *options);
-/* A failed or short operation of the log: nothing is submitted any more. */
+
+/* wal.c. A failed or short operation of the log: nothing is submitted any more. */
 void wal_fail(struct wal *w, int64_t result);
+void wal_on_done(struct wal *w, const struct disk_done *done);
+
+/* append.c. The buffer of the open batch, begun if it is not; NULL: all are in use. */
+struct wal_buffer *wal_open_buffer(struct wal *w);
+/* Sees to it that there is an open batch without steps. 0 or -EAGAIN, and then nothing has changed. */
+int wal_begin_batch(struct wal *w);
+/* What holds after a batch. */
+void wal_state_to_header(const struct wal *w, struct batch_header *h);
+
+/* room.c. On disk, of everything that waits to be submitted. */
+uint64_t wal_queued_bytes(const struct wal *w);
+/* For steps without records when no segment can be prepared any more. */
+uint64_t wal_reserve_bytes(const struct wal *w);
+/* Batches of so many bytes in sum surely find their place in the segments that there are. */
+uint64_t wal_free_bytes(const struct wal *w);
+
+/* submit.c. What is due and the disk takes; how many batches. */
+uint32_t wal_submit_batches(struct wal *w);
 /* Writes a batch without records; nothing may be queued. False: the disk takes none now. */
 bool wal_submit_mark(struct wal *w);
 /* With sync_by_fsync: the flushes of what has been written. */
 uint32_t wal_submit_syncs(struct wal *w);
-void wal_on_done(struct wal *w, const struct disk_done *done);
-/* Sees to it that there is an open batch without steps. 0 or -EAGAIN, and then nothing has changed. */
-int wal_begin_batch(struct wal *w);
+
+/* durable.c. Results are as in disk_done. */
+void wal_on_batch_written(struct wal *w, struct wal_buffer *b, int64_t result);
+void wal_on_batch_synced(struct wal *w, struct wal_buffer *b, int64_t result);
 
 /* scan.c: synchronous, for a start. */
 struct wal_scan {
@@ -381,54 +355,5 @@ void wal_reader_on_done(struct wal *w, int64_t result);
 uint64_t wal_reader_next_ns(const struct wal *w);
 /* The first segment leaves the table; no read may be in flight. */
 void wal_reader_shift(struct wal *w);
-
-/* view.c. Empty, on this base. */
-void wal_view_begin(struct wal_view *v, raft_index base, raft_term term, uint32_t chain);
-/* 0, or -EOVERFLOW when there are more than RAFT_TERM_RUNS_MAX. */
-int wal_view_add(struct wal_view *v, const struct record_header *record);
-void wal_view_cut(struct wal_view *v, raft_index last);
-/* Entries first .. last are of `term`, whatever was known of them. Likewise. */
-int wal_view_set_term(struct wal_view *v, raft_index first, raft_index last, raft_term term);
-/* The log ends with an entry that is not at hand, nor is what lies between it and `floor`. Terms
- * there become guesses that ascend. Likewise. */
-struct wal_end {
-    raft_index index;
-    uint32_t chain;
-    raft_term term; /* of that entry; what it is at most, unless term_known */
-    bool term_known;
-};
-int wal_view_skip(struct wal_view *v, const struct wal_end *end, raft_index floor);
-void wal_view_drop_configs(struct wal_view *v, raft_index first, raft_index last);
-void wal_view_put_config(struct wal_view *v, raft_index index);
-
-/* holes.c */
-/* The log ends with entry `last`, whose header checksum is `chain`, before it goes on. */
-void wal_holes_cut(struct wal_holes *t, raft_index last, uint32_t chain);
-/* Records that stand back to back at `records` and, in a batch, at `place`. 0; -EINVAL: they are not what
- * is missing next; -EOVERFLOW. */
-int wal_holes_fill(struct wal *w, const uint8_t *records, uint32_t length, struct wal_place place);
-/* The log ends like that, with or without what lies between: opens a hole if anything is missing. */
-int wal_holes_skip(struct wal *w, const struct wal_end *end);
-/* The highest index up to `last` that stands in the log behind entry `first` as one looks for `first`:
- * below `first` if that is missing. */
-raft_index wal_holes_limit(const struct wal_holes *t, raft_index first, raft_index last);
-/* Where the fill that begins with entry `first` stands. */
-/* Entries up to the base are missed by nobody. */
-void wal_holes_rebase(struct wal_holes *t, raft_index base);
-/* The first segment leaves the table. */
-void wal_holes_shift(struct wal_holes *t);
-void wal_holes_place(struct wal_holes *t, raft_index first, struct wal_place place);
-const struct wal_fill *wal_holes_find(const struct wal_holes *t, raft_index index); /* or NULL */
-
-/* places.c. `first` is the lowest index in the batch at `place`, which comes behind all others. */
-void wal_places_add(struct wal_places *p, raft_index first, struct wal_place place);
-/* Forgets all places at or behind `end`. */
-void wal_places_cut(struct wal_places *p, struct wal_place end);
-/* The first segment leaves the table. */
-void wal_places_shift(struct wal_places *p);
-/* The batch from where to look for `index`; false: nothing that old is known. `next` is the place of
- * the one known after it. */
-bool wal_places_find(const struct wal_places *p, raft_index index, struct wal_place *at,
-                     struct wal_place *next);
 
 #endif
