@@ -111,6 +111,7 @@ uint32_t wal_submit_batches(struct wal *w)
 {
     uint32_t work = 0;
 
+    ASSERT(w->failed == 0);
     while (submit_due(w) && submit_next(w))
         work++;
     return work;
