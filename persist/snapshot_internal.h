@@ -1,7 +1,9 @@
 /* persist/snapshot_internal.h: what the files of persist/snapshot.h share.
  *
  *   snapshot_open.c     what a start makes of the files it finds
- *   snapshot_writer.c   one file, from its first chunk to its name; or dropped
+ *   snapshot_writer.c   one file, from its first chunk to its name; or dropped: what others ask of it,
+ *   snapshot_block.c    the stream of what is written,
+ *   snapshot_step.c     and the operations around it
  *   snapshot_current.c  the one that the manifest names: a new one becomes it, the old is removed
  *   snapshot_reader.c   chunks back from disk, and put right again
  *
@@ -171,10 +173,19 @@ bool snapshot_is_there(const struct snapshots *s, const struct wal_base *base);
 /* Both copies of the log's manifest say the same, and it is durable. */
 void snapshot_on_manifest(struct snapshots *s);
 
-/* snapshot_writer.c */
+/* snapshot_writer.c. It is not to be; the file goes when nothing is in flight to it any more. */
+void snapshot_writer_drop(struct snapshots *s, int failure);
+
+/* snapshot_block.c. Room for `length` bytes at the end of the stream; NULL: both blocks are full. */
+uint8_t *snapshot_block_take(struct snapshots *s, uint32_t length);
+/* Full blocks go out; at the end, in TABLE, also the one that is not. Work done. */
+uint32_t snapshot_block_write(struct snapshots *s);
+bool snapshot_blocks_are_empty(const struct snapshot_writer *w);
+void snapshot_writer_on_block(struct snapshots *s, int64_t result);
+
+/* snapshot_step.c */
 uint32_t snapshot_writer_poll(struct snapshots *s);
 void snapshot_writer_on_step(struct snapshots *s, int64_t result);
-void snapshot_writer_on_block(struct snapshots *s, int64_t result);
 
 /* snapshot_reader.c */
 uint32_t snapshot_reader_poll(struct snapshots *s, struct snapshot_reader *r);

@@ -169,7 +169,7 @@ static void handle_frame(struct replica *r, const struct frame *f)
         transfer_on_ask(r, f);
         return;
     case FRAME_SNAPSHOT_PIECE:
-        receive_on_piece(r, f);
+        pull_on_piece(r, f);
         return;
     case FRAME_SNAPSHOT_DONE:
         transfer_on_done(r, f);
@@ -386,7 +386,7 @@ uint64_t raft_role_next_timer(const struct replica *r)
 
     next = min_ns(next, making_next_ns(r));
     next = min_ns(next, mend_next_ns(r));
-    next = min_ns(next, receive_next_ns(r));
+    next = min_ns(next, pull_next_ns(r));
     next = min_ns(next, transfer_next_ns(r));
     if (role->repair.active && role->repair.ask_ns < next)
         next = role->repair.ask_ns;

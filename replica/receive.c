@@ -1,8 +1,5 @@
-/* replica/receive.c: a snapshot from other nodes, pulled piece by piece; the diagram is in transfer.h.
- *
- * Two chunks are under way: while persist takes one, the other arrives. Pieces may come from anybody who
- * has the same snapshot, in any order and more than once; what belongs to another one is counted and
- * forgotten. Nothing is believed before persist has compared all of it with the digest that was offered.
+/* replica/receive.c: what becomes of a snapshot of other nodes: from its offer to the file that install.c
+ * takes, or to its end. The diagram is in transfer.h; pull.h has the chunks.
  */
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
@@ -14,13 +11,6 @@ static_assert((int)FRAME_SNAPSHOT_CHUNK_BYTES_MAX == (int)SNAPSHOT_CHUNK_BYTES_M
 static_assert((int)FRAME_SNAPSHOT_CHUNK_BYTES_MIN == (int)DISK_SECTOR, "as in the file");
 static_assert((int)FRAME_SNAPSHOT_CONFIG_BYTES_MAX == (int)SNAPSHOT_CONFIG_BYTES_MAX, "likewise");
 static_assert(FRAME_SNAPSHOT_BYTES_MAX == SNAPSHOT_BYTES_MAX, "likewise");
-
-static bool same(const struct frame_snapshot *a, const struct frame_snapshot *b)
-{
-    return planted(PLANTED_PIECE_OF_ANOTHER) ||
-           (a->index == b->index && a->term == b->term && a->bytes == b->bytes &&
-            a->digest == b->digest);
-}
 
 /* Would it bring us further, or bring back what our disk has lost? */
 static bool is_useful(const struct replica *r, const struct frame_snapshot *s)
@@ -36,32 +26,7 @@ static bool is_useful(const struct replica *r, const struct frame_snapshot *s)
     return s->index > raft_commit(raft) && raft_role(raft) != RAFT_LEADER;
 }
 
-static void give_job(struct replica *r, const struct snapshot_job *job)
-{
-    const bool given = making_give_job(r, job);
-
-    ASSERT(given); /* ours and those of making.c are fewer than there may be */
-    r->raft.pull.owed++;
-}
-
 /* ---- begin and end ----------------------------------------------------------------------------- */
-
-static void clear(struct pull *p)
-{
-    memset(p->chunk, 0, sizeof p->chunk);
-    p->chunk_next = 0;
-    p->chunk_given = 0;
-    p->chunk_end = snapshot_chunk_count(p->what.bytes, p->what.chunk_bytes);
-    p->number = 0;
-}
-
-/* From `now` on its silence counts. */
-static void choose(struct replica *r, raft_node source)
-{
-    r->raft.pull.source = source;
-    r->raft.pull.source_ns = r->raft.now_ns;
-    r->raft.pull.alive_ns = r->raft.now_ns;
-}
 
 /* All that is lent comes back with the answers. */
 static void drop(struct replica *r)
@@ -88,8 +53,8 @@ static void begin(struct replica *r, const struct frame *f)
     p->what = f->snapshot;
     p->config_bytes = f->body_bytes;
     memcpy(p->config, f->body, f->body_bytes);
-    clear(p);
-    choose(r, f->source);
+    pull_reset(p);
+    pull_from(r, f->source);
     p->progress_ns = r->raft.now_ns;
     p->state = PULL_WAITS;
     if (r->raft.making.state != MAKING_NAMING)
@@ -128,7 +93,7 @@ void receive_on_offer(struct replica *r, const struct frame *f)
             tell_done(r, peer_of(r, f->source));
         return;
     }
-    if (busy && !same(&p->what, &f->snapshot)) {
+    if (busy && !pull_is(&p->what, &f->snapshot)) {
         MARK(OFFER_OF_ANOTHER);
         admit_count(r, FRAME_UNEXPECTED_VERDICT);
         if (outdates(r, f))
@@ -145,7 +110,7 @@ void receive_on_offer(struct replica *r, const struct frame *f)
     } else if (p->state != PULL_MENDS && f->source == raft_leader(r->raft.raft) &&
                f->source != p->source) {
         MARK(PULL_RESUMED); /* another leader, the same snapshot */
-        choose(r, f->source);
+        pull_from(r, f->source);
     }
 }
 
@@ -161,11 +126,11 @@ bool receive_begin_mend(struct replica *r, const struct snapshot_header *h, uint
                                       .bytes = h->bytes,
                                       .digest = h->digest,
                                       .chunk_bytes = h->chunk_bytes};
-    clear(p);
+    pull_reset(p);
     p->chunk_next = p->chunk_given = chunk;
     p->chunk_end = chunk + 1;
     p->progress_ns = r->raft.now_ns;
-    choose(r, raft_leader(r->raft.raft));
+    pull_from(r, raft_leader(r->raft.raft));
     p->state = PULL_MENDS;
     return true;
 }
@@ -174,209 +139,6 @@ bool receive_writes(const struct replica *r)
 {
     const enum pull_state state = r->raft.pull.state;
     return state != PULL_IDLE && state != PULL_MENDS;
-}
-
-/* ---- pieces ------------------------------------------------------------------------------------ */
-
-static uint8_t *bytes_of(const struct replica *r, const struct pull_chunk *chunk)
-{
-    const size_t place = (size_t)(chunk - r->raft.pull.chunk);
-    return r->raft.pull_bytes + place * r->options.snapshots.chunk_bytes;
-}
-
-/* Pieces of it are still to come. */
-static bool is_awaited(const struct pull_chunk *chunk)
-{
-    return chunk->used && !chunk->lent && chunk->missing > 0;
-}
-
-static struct pull_chunk *arriving(struct pull *p, uint64_t offset)
-{
-    const uint64_t number = offset / p->what.chunk_bytes;
-
-    for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++) {
-        struct pull_chunk *chunk = &p->chunk[i];
-        if (chunk->used && !chunk->lent && chunk->number == number)
-            return chunk;
-    }
-    return NULL;
-}
-
-void receive_on_piece(struct replica *r, const struct frame *f)
-{
-    struct pull *p = &r->raft.pull;
-    const bool pulls = p->state == PULL_RECEIVES || p->state == PULL_MENDS;
-    struct pull_chunk *chunk = NULL;
-
-    p->grant_to = f->source;
-    if (pulls && same(&p->what, &f->snapshot))
-        chunk = arriving(p, f->snapshot.offset);
-    if (chunk == NULL) {
-        MARK(PIECE_STALE);
-        admit_count(r, FRAME_UNEXPECTED_VERDICT);
-        return;
-    }
-    admit_count(r, FRAME_OK_VERDICT);
-    const uint32_t at = (uint32_t)(f->snapshot.offset % p->what.chunk_bytes);
-    const uint32_t piece = at / FRAME_CHUNK_BYTES;
-    const uint64_t bit = 1ull << piece % 64;
-    p->progress_ns = r->raft.now_ns;
-    chunk->quiet_ns = r->raft.now_ns;
-    chunk->tries = 0;
-    if (f->source == p->source)
-        p->source_ns = r->raft.now_ns;
-    MARK_IF((chunk->arrived[piece / 64] & bit) != 0, PIECE_DOUBLE);
-    if ((chunk->arrived[piece / 64] & bit) != 0)
-        return;
-    ASSERT(at + f->body_bytes <= chunk->length); /* as `bytes` is the same */
-    memcpy(bytes_of(r, chunk) + at, f->body, f->body_bytes);
-    chunk->arrived[piece / 64] |= bit;
-    chunk->missing--;
-}
-
-/* ---- questions --------------------------------------------------------------------------------- */
-
-/* The next 64 pieces from the first that is missing, as far as they are. `chunk` NULL: nothing is wanted now. */
-static bool ask(struct replica *r, struct pull_chunk *chunk)
-{
-    struct pull *p = &r->raft.pull;
-    struct peer *source = peer_of(r, p->source);
-    struct frame f = {.type = FRAME_SNAPSHOT_ASK, .snapshot = p->what};
-    const uint32_t pieces =
-        chunk == NULL ? 0 : (chunk->length + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES;
-    uint32_t first = 0;
-
-    f.snapshot.config_index = f.snapshot.sender_term = 0;
-    f.snapshot.chunk_bytes = f.snapshot.chain = 0;
-    while (first < pieces && (chunk->arrived[first / 64] >> first % 64 & 1) != 0)
-        first++;
-    for (uint32_t i = first; i < pieces && i < first + FRAME_PIECES_MAX; i++)
-        if ((chunk->arrived[i / 64] >> i % 64 & 1) == 0)
-            f.snapshot.bitmap |= 1ull << (i - first);
-    if (chunk != NULL)
-        f.snapshot.offset =
-            (uint64_t)chunk->number * p->what.chunk_bytes + (uint64_t)first * FRAME_CHUNK_BYTES;
-    if (source == NULL || source->boot == 0 || source->node == r->options.node)
-        return true; /* nobody to ask: as if he was silent */
-    if (!emit_frame(r, source, &f, 0, NULL))
-        return false;
-    p->alive_ns = r->raft.now_ns + r->options.resend_ns;
-    if (p->grant_to == source->node)
-        p->grant_to = 0; /* it rides on the question */
-    return true;
-}
-
-/* How long a chunk may be silent before it is asked for again. */
-static uint64_t patience_ns(const struct replica *r, const struct pull_chunk *chunk)
-{
-    const uint32_t doubles = chunk->tries < PULL_AGAIN_DOUBLES ? chunk->tries : PULL_AGAIN_DOUBLES;
-    return r->options.resend_ns / PULL_AGAIN_SHARE << doubles;
-}
-
-static void ask_chunk(struct replica *r, struct pull_chunk *chunk)
-{
-    if (r->raft.now_ns - chunk->quiet_ns < patience_ns(r, chunk) && chunk->tries > 0)
-        return;
-    MARK_IF(chunk->tries > 0, PIECES_ASKED_AGAIN);
-    if (!ask(r, chunk))
-        return; /* no room now: the next poll comes here again */
-    chunk->tries++;
-    chunk->quiet_ns = r->raft.now_ns;
-}
-
-/* ---- chunks ------------------------------------------------------------------------------------ */
-
-/* The next chunks get the buffers that are free. */
-static void place_chunks(struct replica *r)
-{
-    struct pull *p = &r->raft.pull;
-
-    for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS && p->chunk_next < p->chunk_end; i++) {
-        struct pull_chunk *chunk = &p->chunk[i];
-        if (chunk->used)
-            continue;
-        const uint64_t offset = (uint64_t)p->chunk_next * p->what.chunk_bytes;
-        const uint64_t left = p->what.bytes - offset;
-        const uint32_t length =
-            left < p->what.chunk_bytes ? (uint32_t)left : p->what.chunk_bytes;
-        *chunk = (struct pull_chunk){
-            .used = true,
-            .number = p->chunk_next++,
-            .length = length,
-            .missing = (length + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES,
-        };
-    }
-}
-
-/* Whole chunks in order, and the end behind the last one. */
-static void give_chunks(struct replica *r)
-{
-    struct pull *p = &r->raft.pull;
-    const bool mends = p->state == PULL_MENDS;
-
-    for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++) {
-        /* Two neighbours lie in different buffers, in whichever order. */
-        for (uint32_t k = 0; k < SNAPSHOT_PULL_BUFFERS; k++) {
-            struct pull_chunk *chunk = &p->chunk[k];
-            if (!chunk->used || chunk->lent || chunk->missing > 0 || chunk->number != p->chunk_given)
-                continue;
-            give_job(r, &(struct snapshot_job){
-                            .kind = mends ? SNAPSHOT_JOB_REPAIR : SNAPSHOT_JOB_CHUNK,
-                            .number = p->number,
-                            .chunk = chunk->number,
-                            .bytes = bytes_of(r, chunk),
-                            .length = chunk->length,
-                        });
-            chunk->lent = true;
-            p->chunk_given++;
-        }
-    }
-    if (mends || p->chunk_given < p->chunk_end)
-        return;
-    give_job(r, &(struct snapshot_job){.kind = SNAPSHOT_JOB_END, .number = p->number});
-    p->state = PULL_ENDS;
-}
-
-/* Somebody else: all that we know take their turn. */
-static void next_source(struct replica *r)
-{
-    struct replica_raft *role = &r->raft;
-    uint32_t place = 0;
-
-    while (place < role->peer_count && role->peer[place].node != role->pull.source)
-        place++;
-    for (uint32_t i = 0; i < role->peer_count; i++) {
-        place = place + 1 < role->peer_count ? place + 1 : 0;
-        if (place != role->self && role->peer[place].boot != 0)
-            break;
-    }
-    MARK(PULL_SOURCE_SILENT);
-    choose(r, role->peer[place].node);
-}
-
-static void ask_chunks(struct replica *r)
-{
-    struct pull *p = &r->raft.pull;
-    const uint64_t round_ns = r->options.resend_ns;
-    bool waits = false;
-
-    for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++)
-        waits = waits || is_awaited(&p->chunk[i]);
-    if (!waits) { /* it is our disk that is silent */
-        p->progress_ns = r->raft.now_ns;
-        p->source_ns = r->raft.now_ns;
-        return;
-    }
-    if (r->raft.now_ns - p->progress_ns > PULL_SILENT_ROUNDS * round_ns) {
-        mend_on_silence(r);
-        drop(r);
-        return;
-    }
-    if (r->raft.now_ns - p->source_ns > PULL_SOURCE_ROUNDS * round_ns)
-        next_source(r);
-    for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++)
-        if (is_awaited(&p->chunk[i]))
-            ask_chunk(r, &p->chunk[i]);
 }
 
 /* ---- persist ----------------------------------------------------------------------------------- */
@@ -402,15 +164,8 @@ static void begin_file(struct replica *r)
     p->number = making_next_number(r);
     job.number = p->number;
     memcpy(job.config, p->config, p->config_bytes);
-    give_job(r, &job);
+    pull_give_job(r, &job);
     p->state = PULL_RECEIVES;
-}
-
-static void free_chunk(struct pull *p, uint32_t number)
-{
-    for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++)
-        if (p->chunk[i].lent && p->chunk[i].number == number)
-            p->chunk[i].used = p->chunk[i].lent = false;
 }
 
 /* It was put right; or what came is not what stood there, and somebody else may do better. */
@@ -422,7 +177,7 @@ static void on_mended(struct replica *r, const struct snapshot_event *event)
         return;
     if (event->result == -EINVAL) {
         p->chunk_next = p->chunk_given = event->chunk;
-        next_source(r);
+        pull_from_next(r);
         return;
     }
     p->state = PULL_IDLE;
@@ -437,7 +192,7 @@ void receive_on_event(struct replica *r, const struct snapshot_event *event)
     ASSERT(p->owed > 0);
     p->owed--;
     if (event->job == SNAPSHOT_JOB_CHUNK || event->job == SNAPSHOT_JOB_REPAIR)
-        free_chunk(p, event->chunk);
+        pull_free_chunk(p, event->chunk);
     if (event->job == SNAPSHOT_JOB_REPAIR)
         on_mended(r, event);
     if (event->job == SNAPSHOT_JOB_BEGIN && p->state != PULL_DROPS) {
@@ -451,22 +206,18 @@ void receive_on_event(struct replica *r, const struct snapshot_event *event)
 
 /* ---- poll -------------------------------------------------------------------------------------- */
 
-/* Who is asked for nothing now hears that it goes on: a disk may take its time. */
-static void stay_alive(struct replica *r)
+static void receive_chunks(struct replica *r)
 {
     struct pull *p = &r->raft.pull;
 
-    if (r->raft.now_ns >= p->alive_ns && ask(r, NULL))
-        p->alive_ns = r->raft.now_ns + r->options.resend_ns;
-}
-
-static void grant(struct replica *r)
-{
-    struct pull *p = &r->raft.pull;
-    struct frame f = {.type = FRAME_CREDIT};
-
-    if (p->grant_to != 0 && emit_frame(r, peer_of(r, p->grant_to), &f, 0, NULL))
-        p->grant_to = 0;
+    pull_place_chunks(r);
+    if (pull_give_chunks(r) && p->state == PULL_RECEIVES) {
+        pull_give_job(r, &(struct snapshot_job){.kind = SNAPSHOT_JOB_END, .number = p->number});
+        p->state = PULL_ENDS;
+    } else if (!pull_ask_chunks(r)) {
+        mend_on_silence(r);
+        drop(r);
+    }
 }
 
 void receive_poll(struct replica *r)
@@ -483,31 +234,11 @@ void receive_poll(struct replica *r)
     }
     if (p->state == PULL_WAITS)
         begin_file(r);
-    if (p->state == PULL_RECEIVES || p->state == PULL_MENDS) {
-        place_chunks(r);
-        give_chunks(r);
-    }
     if (p->state == PULL_RECEIVES || p->state == PULL_MENDS)
-        ask_chunks(r);
+        receive_chunks(r);
     if (p->state == PULL_READY)
         install_poll(r);
     if (p->state != PULL_IDLE && p->state != PULL_DROPS)
-        stay_alive(r);
-    grant(r);
-}
-
-uint64_t receive_next_ns(const struct replica *r)
-{
-    const struct pull *p = &r->raft.pull;
-    uint64_t next = p->alive_ns;
-
-    if (p->state == PULL_IDLE || p->state == PULL_DROPS)
-        return UINT64_MAX;
-    for (uint32_t i = 0; i < SNAPSHOT_PULL_BUFFERS; i++) {
-        const struct pull_chunk *chunk = &p->chunk[i];
-        const uint64_t again = chunk->quiet_ns + patience_ns(r, chunk);
-        if (is_awaited(chunk) && again < next)
-            next = again;
-    }
-    return next;
+        pull_stay_alive(r);
+    pull_grant(r);
 }

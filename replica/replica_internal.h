@@ -17,6 +17,7 @@
 #include "replica/making.h"
 #include "replica/peer.h"
 #include "replica/points.h"
+#include "replica/pull.h"
 #include "replica/record_memory.h"
 #include "replica/repair.h"
 #include "replica/replica.h"
@@ -382,13 +383,11 @@ uint64_t transfer_next_ns(const struct replica *r);
 void transfer_forget(struct peer *peer); /* it restarted */
 
 void receive_on_offer(struct replica *r, const struct frame *f);
-void receive_on_piece(struct replica *r, const struct frame *f);
 void receive_on_event(struct replica *r, const struct snapshot_event *event); /* of a job of ours */
 /* One chunk of our current snapshot from the peers. False: not now. */
 bool receive_begin_mend(struct replica *r, const struct snapshot_header *h, uint32_t chunk);
 bool receive_writes(const struct replica *r); /* it has, or is about to have, the only writer */
 void receive_poll(struct replica *r);
-uint64_t receive_next_ns(const struct replica *r);
 
 void install_poll(struct replica *r);
 /* Our own snapshot becomes the base of a log that has holes below it. */

@@ -7,13 +7,15 @@
  *   leader                               receiver                              (frames)
  *   the core asks: SNAPSHOT_OFFER  --->  receive_on_offer()
  *   transfer_on_ask()              <---  SNAPSHOT_ASK, two chunks at a time
- *   SNAPSHOT_PIECE                 --->  receive_on_piece(), whole chunks to persist in order
+ *   SNAPSHOT_PIECE                 --->  pull_on_piece(), whole chunks to persist in order
  *   RAFT_EV_SNAPSHOT_BEGUN at the first question, _ENDED when none comes any more
  *
  *   IDLE --offer: receive_on_offer--> WAITS --the writer is free--> RECEIVES --last chunk taken--> ENDS
  *   ENDS --file whole, flushed, named--> READY --install.c--> INSTALLS --manifest durable--> IDLE
  *   WAITS, RECEIVES, ENDS --no use any more, silence, failure--> DROPS --all jobs answered--> IDLE
  *   IDLE --a chunk of ours is damaged: mend.c--> MENDS --written in its place--> IDLE
+ *
+ * The receiver's side is in pull.h (chunks) and receive.c, install.c, mend.c (what becomes of them).
  *
  * Thread     The raft role only; chunk buffers are lent to persist until it answers.
  */
@@ -27,11 +29,6 @@ enum {
     SERVE_ASKS_MAX = SNAPSHOT_PULL_BUFFERS, /* of one peer: as many chunks as it pulls at a time */
     SERVE_BURST = 16,      /* pieces that leave in one poll, to all peers: entries come first */
     SERVE_SILENT_ROUNDS = 8, /* resend times without a question: the transfer is over */
-    PULL_AGAIN_SHARE = 8,  /* pieces are asked for again after this part of the resend time, */
-    PULL_AGAIN_DOUBLES = 3, /* which doubles so often while nothing comes */
-    PULL_SOURCE_ROUNDS = 3, /* resend times without a piece: somebody else is asked */
-    PULL_SILENT_ROUNDS = 32, /* and nobody has it any more */
-    PULL_PIECES_MAX = FRAME_SNAPSHOT_CHUNK_BYTES_MAX / FRAME_CHUNK_BYTES, /* of a chunk */
 };
 
 /* What a peer wants of one chunk of ours and was not sent since it asked. */
@@ -52,47 +49,6 @@ struct serve_chunk {
 struct serve {
     struct serve_chunk chunk[SNAPSHOT_SERVE_BUFFERS];
     uint32_t peer_next; /* whose turn it is */
-};
-
-enum pull_state {
-    PULL_IDLE,
-    PULL_WAITS,
-    PULL_RECEIVES,
-    PULL_ENDS,
-    PULL_READY,
-    PULL_INSTALLS,
-    PULL_DROPS,
-    PULL_MENDS
-};
-
-struct pull_chunk {
-    bool used;       /* of what is pulled now */
-    bool lent;       /* to persist */
-    uint32_t number;
-    uint32_t length;
-    uint32_t missing; /* pieces */
-    uint64_t arrived[PULL_PIECES_MAX / 64];
-    uint64_t quiet_ns; /* last asked for, or last piece */
-    uint32_t tries;    /* questions since the last piece */
-};
-
-struct pull {
-    enum pull_state state;
-    struct frame_snapshot what; /* as it was offered */
-    uint8_t config[FRAME_SNAPSHOT_CONFIG_BYTES_MAX];
-    uint32_t config_bytes;
-    uint64_t number;      /* of its BEGIN; 0: none was given */
-    uint32_t chunk_end;   /* behind the last one that is wanted */
-    uint32_t chunk_next;  /* the next one that gets a buffer */
-    uint32_t chunk_given; /* the next one for persist */
-    struct pull_chunk chunk[SNAPSHOT_PULL_BUFFERS];
-    uint32_t owed;        /* jobs that persist has not answered */
-    raft_node source;     /* who is asked */
-    uint64_t source_ns;   /* since when, or its last piece */
-    uint64_t progress_ns; /* the last piece of anybody, or when none could come */
-    uint64_t alive_ns;    /* when the source is told next that it goes on */
-    raft_node grant_to;   /* sent pieces in this poll; 0: nobody */
-    struct snapshot_header ready; /* READY and INSTALLS: of the file */
 };
 
 /* What our disk has lost of the snapshot that the manifest names. */

@@ -1,7 +1,7 @@
 /* tests/models/snapshot.pml: a snapshot travels in chunks and takes the place of a log, whoever
  * crashes, leads, or makes a newer one meanwhile.
  *
- * Stands for    replica/receive.c, transfer.c, install.c, persist/snapshot_writer.c, base.c, and what
+ * Stands for    replica/receive.c, pull.c, transfer.c, install.c, persist/snapshot_writer.c, base.c, and what
  *               raftcore/on_install.c does with them: a receiver that pulls, servers that keep no
  *               account of it, any of which may lead.
  * Abstracted    - An index is an entry and a point at which a snapshot may stand. Content is a function of
