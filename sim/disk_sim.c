@@ -14,86 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BARE_BYTE = 0xa5 }; /* nobody may count on what nobody has written */
-
-static void slot_set(struct disk *d, uint32_t slot, uint32_t file)
-{
-    ASSERT(slot < DISK_FILES_MAX);
-    d->slot_file[slot] = file + 1;
-    if (slot >= d->slot_end)
-        d->slot_end = slot + 1;
-}
-
-uint32_t disk_sim_file_find(const struct disk *d, const char *name)
-{
-    for (uint32_t i = 0; i < d->file_end; i++) {
-        if (d->file[i].used && d->file[i].linked && strcmp(d->file[i].name, name) == 0)
-            return i;
-    }
-    return FILES_MAX;
-}
-
-static bool file_wanted(const struct disk *d, uint32_t file)
-{
-    if (d->file[file].linked)
-        return true;
-    for (uint32_t i = 0; i < d->slot_end; i++) {
-        if (d->slot_file[i] == file + 1)
-            return true;
-    }
-    for (uint32_t i = 0; i < d->pending_end; i++) {
-        const struct pending *p = &d->pending[i];
-        if (p->state != PENDING_FREE && p->state != PENDING_CACHED && p->file == file)
-            return true;
-    }
-    return false;
-}
-
-/* Of a file that nobody can reach. */
-static void drop_cached(struct disk *d, uint32_t file)
-{
-    for (uint32_t i = d->pending_end; i > 0; i--) {
-        struct pending *p = &d->pending[i - 1];
-        if (p->state == PENDING_CACHED && p->file == file)
-            disk_sim_pending_free(d, p);
-    }
-}
-
-void disk_sim_file_collect(struct disk *d)
-{
-    for (uint32_t i = 0; i < d->file_end; i++) {
-        struct sim_file *f = &d->file[i];
-        if (!f->used || file_wanted(d, i))
-            continue;
-        drop_cached(d, i);
-        d->bytes_used -= f->length;
-        disk_harm_forget_file(d, i);
-        free(f->stable);
-        *f = (struct sim_file){0};
-    }
-}
-
-static uint32_t file_add(struct disk *d, const char *name, uint64_t length)
-{
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
-        struct sim_file *f = &d->file[i];
-        if (f->used)
-            continue;
-        f->stable = calloc(1, length);
-        if (f->stable == NULL)
-            return FILES_MAX;
-        if (i >= d->file_end)
-            d->file_end = i + 1;
-        f->used = true;
-        f->linked = true;
-        f->length = length;
-        memcpy(f->name, name, DISK_NAME_BYTES);
-        d->bytes_used += length;
-        return i;
-    }
-    return FILES_MAX;
-}
-
 struct disk *disk_sim_new(const struct disk_sim_options *options)
 {
     struct disk *d = calloc(1, sizeof *d);
@@ -175,55 +95,6 @@ struct disk *disk_sim_fork(const struct disk *d, uint64_t seed)
     return fork;
 }
 
-static bool overlaps(const struct disk_op *op, uint64_t offset, uint64_t length)
-{
-    return op->offset < offset + length && offset < op->offset + op->length;
-}
-
-/* Copies what `op` and [offset, offset + length) share from `bytes` of the one to the other's. */
-static void copy_overlap(uint8_t *to, uint64_t to_offset, uint64_t to_length, const uint8_t *from,
-                         const struct disk_op *op)
-{
-    if (!overlaps(op, to_offset, to_length))
-        return;
-    const uint64_t end = op->offset + op->length;
-    const uint64_t to_end = to_offset + to_length;
-    const uint64_t first = op->offset > to_offset ? op->offset : to_offset;
-    const uint64_t last = end < to_end ? end : to_end;
-    memcpy(to + (first - to_offset), from + (first - op->offset), last - first);
-}
-
-/* Older cached writes must not bring back what a stable one has replaced. */
-static void supersede(struct disk *d, uint32_t file, const struct disk_op *op, const uint8_t *bytes)
-{
-    for (uint32_t i = 0; i < d->pending_end; i++) {
-        struct pending *p = &d->pending[i];
-        if (is_cached(p) && p->file == file)
-            copy_overlap(p->copy, p->op.offset, p->op.length, bytes, op);
-    }
-}
-
-void disk_sim_pending_free(struct disk *d, struct pending *p)
-{
-    free(p->copy);
-    *p = (struct pending){0};
-    while (d->pending_end > 0 && d->pending[d->pending_end - 1].state == PENDING_FREE)
-        d->pending_end--;
-}
-
-struct pending *disk_sim_next_cached(struct disk *d, uint32_t file, uint64_t order)
-{
-    struct pending *found = NULL;
-
-    for (uint32_t i = 0; i < d->pending_end; i++) {
-        struct pending *p = &d->pending[i];
-        if (is_cached(p) && p->file == file && p->order >= order &&
-            (found == NULL || p->order < found->order))
-            found = p;
-    }
-    return found;
-}
-
 static struct pending *next_done(struct disk *d)
 {
     struct pending *found = NULL;
@@ -236,238 +107,16 @@ static struct pending *next_done(struct disk *d)
     return found;
 }
 
-void disk_sim_store(struct disk *d, uint32_t file, uint64_t offset, const uint8_t *bytes,
-                    uint64_t length)
-{
-    ASSERT(offset + length <= file_of(d, file)->length);
-    memcpy(file_of(d, file)->stable + offset, bytes, length);
-    if (d->ledger.count > 0)
-        disk_harm_landed(d, file, offset, bytes, length);
-}
-
-/* A subset of the pieces of a write lands. Extremes are drawn often: they are where bugs are. */
-void disk_sim_land_some(struct disk *d, struct pending *p)
-{
-    const uint64_t pieces = p->op.length / DISK_SIM_PIECE;
-    const uint32_t shape = (uint32_t)prng_below(&d->prng, 5);
-    const uint64_t cut = pieces == 0 ? 0 : prng_below(&d->prng, pieces);
-
-    for (uint64_t i = 0; i < pieces; i++) {
-        bool lands = false;
-        if (shape == 0)
-            lands = true;
-        else if (shape == 1)
-            lands = i < cut; /* the device wrote from the front */
-        else if (shape == 2)
-            lands = i >= cut; /* from the back */
-        else if (shape == 3)
-            lands = prng_chance(&d->prng, PER_MILLION / 2);
-        if (lands)
-            disk_sim_store(d, p->file, p->op.offset + i * DISK_SIM_PIECE,
-                           write_bytes(p) + i * DISK_SIM_PIECE, DISK_SIM_PIECE);
-    }
-}
-
-/* A write becomes stable, or seems to. */
-static void flush_write(struct disk *d, const struct pending *p)
-{
-    if (!disk_harm_takes_write(d, p))
-        disk_sim_store(d, p->file, p->op.offset, write_bytes(p), p->op.length);
-}
-
-static int64_t do_read(struct disk *d, struct pending *p)
-{
-    const struct sim_file *f = file_of(d, p->file);
-    const struct disk_op *op = &p->op;
-
-    if (op->offset >= f->length)
-        return 0;
-    const uint64_t length =
-        op->length < f->length - op->offset ? op->length : f->length - op->offset;
-    memcpy(op->bytes, f->stable + op->offset, length);
-    struct pending *c = disk_sim_next_cached(d, p->file, 0);
-    while (c != NULL) {
-        copy_overlap(op->bytes, op->offset, length, c->copy, &c->op);
-        c = disk_sim_next_cached(d, p->file, c->order + 1);
-    }
-    return (int64_t)length;
-}
-
-/* Makes stable what had completed before the SYNC was submitted. */
-static void do_sync(struct disk *d, const struct pending *sync)
-{
-    struct pending *c = disk_sim_next_cached(d, sync->file, 0);
-
-    while (c != NULL && c->order < sync->order) {
-        const uint64_t order = c->order;
-        flush_write(d, c);
-        free(c->copy);
-        c->copy = NULL;
-        if (c->state == PENDING_CACHED)
-            disk_sim_pending_free(d, c);
-        c = disk_sim_next_cached(d, sync->file, order + 1);
-    }
-}
-
-static int64_t do_create(struct disk *d, struct pending *p)
-{
-    const struct disk_op *op = &p->op;
-    const uint32_t old = disk_sim_file_find(d, op->name);
-
-    if (d->options.bytes_max != 0 && d->bytes_used + op->length > d->options.bytes_max)
-        return -ENOSPC;
-    if (old != FILES_MAX)
-        d->file[old].linked = false;
-    const uint32_t file = file_add(d, op->name, op->length);
-    if (file == FILES_MAX)
-        return -ENFILE;
-    if (op->bare)
-        memset(d->file[file].stable, BARE_BYTE, op->length);
-    slot_set(d, op->slot, file);
-    disk_sim_file_collect(d);
-    return (int64_t)op->length;
-}
-
-static int64_t do_remove(struct disk *d, struct pending *p)
-{
-    const uint32_t file = disk_sim_file_find(d, p->op.name);
-
-    d->slot_file[p->op.slot] = 0;
-    if (file == FILES_MAX)
-        return -ENOENT;
-    d->file[file].linked = false;
-    disk_sim_file_collect(d);
-    return 0;
-}
-
-static int64_t do_rename(struct disk *d, struct pending *p)
-{
-    const uint32_t file = disk_sim_file_find(d, p->op.from);
-    const uint32_t old = disk_sim_file_find(d, p->op.name);
-
-    if (file == FILES_MAX)
-        return -ENOENT;
-    if (p->op.length != 0) {
-        ASSERT(p->op.length <= d->file[file].length);
-        d->bytes_used -= d->file[file].length - p->op.length;
-        d->file[file].length = p->op.length;
-    }
-    memcpy(d->file[file].name, p->op.name, DISK_NAME_BYTES);
-    if (old != FILES_MAX && old != file)
-        d->file[old].linked = false;
-    disk_sim_file_collect(d);
-    return 0;
-}
-
-/* All that the limit leaves; without one more than anybody asks for. */
-static int64_t free_bytes(const struct disk *d)
-{
-    const uint64_t most = d->options.bytes_max == 0 ? INT64_MAX : d->options.bytes_max;
-
-    ASSERT(most <= INT64_MAX);
-    return most > d->bytes_used ? (int64_t)(most - d->bytes_used) : 0;
-}
-
-int64_t disk_sim_perform(struct disk *d, struct pending *p)
-{
-    switch ((enum disk_op_kind)p->op.kind) {
-    case DISK_OP_WRITE:
-        return (int64_t)p->op.length;
-    case DISK_OP_WRITE_DSYNC:
-        flush_write(d, p);
-        supersede(d, p->file, &p->op, p->op.bytes);
-        return (int64_t)p->op.length;
-    case DISK_OP_SYNC:
-        do_sync(d, p);
-        return 0;
-    case DISK_OP_READ:
-        return do_read(d, p);
-    case DISK_OP_CREATE:
-        return do_create(d, p);
-    case DISK_OP_REMOVE:
-        return do_remove(d, p);
-    case DISK_OP_RENAME:
-        return do_rename(d, p);
-    case DISK_OP_FREE:
-        return free_bytes(d);
-    }
-    ASSERT(false);
-    return -EINVAL;
-}
-
-static bool is_control(const struct disk_op *op)
-{
-    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE ||
-           op->kind == DISK_OP_RENAME || op->kind == DISK_OP_FREE;
-}
-
-static bool fault_means(const struct disk *d, const struct pending *p)
-{
-    const struct disk_sim_fault *f = &d->fault;
-    const char *const name = is_control(&p->op) ? p->op.name : d->file[p->file].name;
-
-    if (f->nth == 0 || (f->kind != p->op.kind && !f->any_kind))
-        return false;
-    return f->prefix == NULL || strncmp(name, f->prefix, strlen(f->prefix)) == 0;
-}
-
-static bool only_looks(const struct pending *p)
-{
-    return p->op.kind == DISK_OP_READ || p->op.kind == DISK_OP_FREE;
-}
-
-/* True when an ordered fault takes the place of the operation's own outcome. */
-static bool fault_applies(struct disk *d, const struct pending *p)
-{
-    if (d->fail_all_after > 0 && --d->fail_all_after == 0)
-        d->dead = true;
-    if (d->die_at > 0 && !only_looks(p) && --d->die_at == 0) {
-        d->dead = true;
-        d->keeps = true;
-    }
-    if (d->dead)
-        return true;
-    if (!fault_means(d, p))
-        return false;
-    if (d->fault.nth > 1) {
-        d->fault.nth--;
-        return false;
-    }
-    return true;
-}
-
-static int64_t faulty_result(struct disk *d, struct pending *p)
-{
-    if (d->dead)
-        return -EIO; /* the write stays what it was: it may land in part at the crash */
-    const int64_t result = d->fault.result;
-    const bool making = p->file != FILES_MAX && disk_name_unfinished(d->file[p->file].name);
-    const uint32_t kind = making ? DISK_OP_CREATE : p->op.kind;
-    if (disk_lacks_room(result))
-        d->failed.lacked_room |= 1u << kind;
-    else
-        d->failed.broke |= 1u << kind;
-    if (!d->fault.sticky && d->fault.count <= 1)
-        d->fault.nth = 0;
-    else if (!d->fault.sticky)
-        d->fault.count--;
-    if (is_write(p))
-        disk_sim_land_some(d, p);
-    if (result != DISK_SIM_SHORT)
-        return result;
-    return p->op.length > 0 ? (int64_t)(p->op.length / 2) : -EIO;
-}
-
 /* `starting`: somebody waits for it, which only a process that starts does. */
 static void complete(struct disk *d, struct pending *p, bool starting)
 {
     ASSERT(p->state == PENDING_FLIGHT);
-    if (fault_applies(d, p)) {
+    if (disk_sim_fault_applies(d, p)) {
         if (d->keeps && is_write(p))
             p->copy = disk_sim_copy_bytes(p->op.bytes, p->op.length);
         else if (d->dead && is_write(p))
             disk_sim_land_some(d, p);
-        p->result = faulty_result(d, p);
+        p->result = disk_sim_faulty_result(d, p);
     } else {
         p->result = disk_sim_perform(d, p);
         if (p->op.kind == DISK_OP_READ)
@@ -659,7 +308,7 @@ int64_t disk_open(struct disk *d, const char *name, uint32_t slot)
     ASSERT(slot < DISK_FILES_MAX);
     if (file == FILES_MAX)
         return -ENOENT;
-    slot_set(d, slot, file);
+    disk_sim_slot_set(d, slot, file);
     return (int64_t)d->file[file].length;
 }
 
@@ -684,39 +333,6 @@ int64_t disk_list(struct disk *d, const char *prefix, char (*names)[DISK_NAME_BY
 uint32_t disk_in_flight(const struct disk *d)
 {
     return d->flight_count;
-}
-
-void disk_sim_fail(struct disk *d, const struct disk_sim_fault *fault)
-{
-    d->fault = *fault;
-}
-
-bool disk_sim_faulty(const struct disk *d)
-{
-    return d->fault.nth != 0;
-}
-
-struct disk_sim_failed disk_sim_failed_kinds(const struct disk *d)
-{
-    return d->failed;
-}
-
-void disk_sim_fail_all_after(struct disk *d, uint32_t nth)
-{
-    d->fail_all_after = nth;
-    d->dead = false;
-}
-
-void disk_sim_die_at(struct disk *d, uint32_t nth)
-{
-    d->die_at = nth;
-    d->dead = false;
-    d->keeps = false;
-}
-
-bool disk_sim_is_dead(const struct disk *d)
-{
-    return d->dead;
 }
 
 void disk_sim_hold(struct disk *d, bool held)
@@ -754,7 +370,7 @@ bool disk_sim_flushed(const struct disk *d, uint32_t slot, uint64_t offset, uint
         const struct pending *p = &d->pending[i];
         const bool unstable = p->state == PENDING_FLIGHT || p->copy != NULL;
         if (unstable && p->file == d->slot_file[slot] - 1 && is_write(p) &&
-            overlaps(&p->op, offset, length))
+            disk_sim_overlaps(&p->op, offset, length))
             return false;
     }
     return true;

@@ -1,4 +1,4 @@
-/* sim/disk_sim_internal.h: the simulated disk's tables, for disk_sim.c and disk_sim_crash.c. */
+/* sim/disk_sim_internal.h: the simulated disk's tables, for the files disk_sim*.c and disk_harm.c. */
 #ifndef SIM_DISK_SIM_INTERNAL_H
 #define SIM_DISK_SIM_INTERNAL_H
 
@@ -104,26 +104,46 @@ static inline bool is_cached(const struct pending *p)
     return p->state == PENDING_CACHED || (p->state == PENDING_DONE && p->copy != NULL);
 }
 
+static inline bool is_control(const struct disk_op *op)
+{
+    return op->kind == DISK_OP_CREATE || op->kind == DISK_OP_REMOVE || op->kind == DISK_OP_RENAME ||
+           op->kind == DISK_OP_FREE;
+}
+
 static inline const uint8_t *write_bytes(const struct pending *p)
 {
     return p->copy != NULL ? p->copy : p->op.bytes;
 }
 
+/* disk_sim.c */
 uint8_t *disk_sim_copy_bytes(const uint8_t *bytes, uint64_t length);
-/* Does what the operation is for; its result. */
+/* Notes when there is something to do next; what a held disk delayed is due now. */
+void disk_sim_schedule(struct disk *d);
+
+/* disk_sim_files.c. FILES_MAX: there is no file of that name. */
+uint32_t disk_sim_file_find(const struct disk *d, const char *name);
+/* FILES_MAX: there is no room for another. */
+uint32_t disk_sim_file_add(struct disk *d, const char *name, uint64_t length);
+/* Files that nothing can reach any more give their memory back. */
+void disk_sim_file_collect(struct disk *d);
+void disk_sim_slot_set(struct disk *d, uint32_t slot, uint32_t file);
+
+/* disk_sim_perform.c. Does what the operation is for; its result. */
 int64_t disk_sim_perform(struct disk *d, struct pending *p);
 /* A subset of the pieces of a write lands. */
 void disk_sim_land_some(struct disk *d, struct pending *p);
 /* The cached write of `file` that completed first at or after `order`; NULL: there is none. */
 struct pending *disk_sim_next_cached(struct disk *d, uint32_t file, uint64_t order);
 void disk_sim_pending_free(struct disk *d, struct pending *p);
-/* Files that nothing can reach any more give their memory back. */
-void disk_sim_file_collect(struct disk *d);
-/* FILES_MAX: there is no file of that name. */
-uint32_t disk_sim_file_find(const struct disk *d, const char *name);
 /* Bytes become stable. */
 void disk_sim_store(struct disk *d, uint32_t file, uint64_t offset, const uint8_t *bytes,
                     uint64_t length);
+bool disk_sim_overlaps(const struct disk_op *op, uint64_t offset, uint64_t length);
+
+/* disk_sim_fault.c. True when an ordered fault takes the place of the operation's own outcome: then the
+ * second says what comes of it. */
+bool disk_sim_fault_applies(struct disk *d, const struct pending *p);
+int64_t disk_sim_faulty_result(struct disk *d, struct pending *p);
 
 /* disk_harm.c, for the disk */
 void disk_harm_assign(struct disk *to, const struct disk *from);
@@ -136,8 +156,5 @@ bool disk_harm_takes_write(struct disk *d, const struct pending *p);
 /* What becomes of a read of `length` bytes; its result. `starting`: the reader is a process that
  * starts. */
 int64_t disk_harm_read(struct disk *d, const struct pending *p, int64_t length, bool starting);
-
-/* Notes when there is something to do next; what a held disk delayed is due now. */
-void disk_sim_schedule(struct disk *d);
 
 #endif
