@@ -1,10 +1,11 @@
-/* dataplane/frame_fixed.c: the part of a frame that depends on its type, and the range of every
- * field. The structs are the byte tables of docs/formats.md.
+/* dataplane/frame_fixed.c: the part of a frame that depends on its type. The structs are the byte
+ * tables of docs/formats.md.
  */
 #include "dataplane/frame_internal.h"
 
 #include "base/assert.h"
 #include "base/record.h"
+#include "base/zeros.h"
 
 #include <string.h>
 
@@ -17,9 +18,6 @@ enum {
     FLAG_FORWARD = 1,
     FLAG_COMMITTED = 1,
     FLAG_LEADS = 2,
-
-    OBJECT_BYTES_MAX = RECORD_HEADER_BYTES + RECORD_PAYLOAD_BYTES_MAX,
-    CHUNKS_MAX = (OBJECT_BYTES_MAX + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES,
 };
 
 struct wire_raft {
@@ -126,8 +124,7 @@ static void raft_encode(const struct raft_msg *m, struct wire_raft *w)
 {
     *w = (struct wire_raft){
         .type = m->type,
-        .flags =
-            (uint8_t)((m->reject ? FLAG_REJECT : 0) | (m->transfer ? FLAG_TRANSFER : 0)),
+        .flags = (uint8_t)((m->reject ? FLAG_REJECT : 0) | (m->transfer ? FLAG_TRANSFER : 0)),
         .count = m->count,
         .term = m->term,
         .prev_index = m->prev_index,
@@ -164,7 +161,8 @@ static bool raft_decode(const struct wire_raft *w, struct frame *f)
         .round = w->round,
         .number = w->number,
     };
-    return (w->flags & ~(FLAG_REJECT | FLAG_TRANSFER)) == 0 && w->reserved_low == 0 && w->reserved == 0;
+    return (w->flags & ~(FLAG_REJECT | FLAG_TRANSFER)) == 0 && w->reserved_low == 0 &&
+           w->reserved == 0;
 }
 
 static void hello_encode(const struct frame_hello *h, struct wire_hello *w)
@@ -179,16 +177,6 @@ static void hello_encode(const struct frame_hello *h, struct wire_hello *w)
     };
 }
 
-static bool is_zero(const void *bytes, size_t length)
-{
-    const uint8_t *const at = bytes;
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < length; i++)
-        any |= at[i];
-    return any == 0;
-}
-
 static bool hello_decode(const struct wire_hello *w, struct frame_hello *h)
 {
     *h = (struct frame_hello){
@@ -201,8 +189,8 @@ static bool hello_decode(const struct wire_hello *w, struct frame_hello *h)
         .left_out = w->left_out,
     };
     return (w->flags & ~(FLAG_WANTS_ANSWER | FLAG_LOG_EMPTY | FLAG_REFUSED)) == 0 &&
-           is_zero(w->reserved_low, sizeof w->reserved_low) &&
-           is_zero(w->reserved, sizeof w->reserved);
+           bytes_are_zero(w->reserved_low, sizeof w->reserved_low) &&
+           bytes_are_zero(w->reserved, sizeof w->reserved);
 }
 
 static void forward_encode(const struct frame_forward *o, struct wire_forward *w)
@@ -215,8 +203,8 @@ static bool forward_decode(const struct wire_forward *w, struct frame_forward *o
 {
     *o = (struct frame_forward){
         .term = w->term, .position = w->position, .last = w->last, .count = w->count};
-    return is_zero(w->reserved_low, sizeof w->reserved_low) &&
-           is_zero(w->reserved, sizeof w->reserved);
+    return bytes_are_zero(w->reserved_low, sizeof w->reserved_low) &&
+           bytes_are_zero(w->reserved, sizeof w->reserved);
 }
 
 static void chunk_encode(const struct frame_chunk *c, struct wire_chunk *w)
@@ -254,8 +242,8 @@ static bool chunk_decode(const struct wire_chunk *w, struct frame_chunk *c)
         .bitmap = w->bitmap,
     };
     return (w->flags & ~FLAG_FORWARD) == 0 && w->reserved_middle == 0 &&
-           is_zero(w->reserved_low, sizeof w->reserved_low) &&
-           is_zero(w->reserved, sizeof w->reserved);
+           bytes_are_zero(w->reserved_low, sizeof w->reserved_low) &&
+           bytes_are_zero(w->reserved, sizeof w->reserved);
 }
 
 static void repair_encode(const struct frame_repair *o, struct wire_repair *w)
@@ -288,8 +276,8 @@ static bool repair_decode(const struct wire_repair *w, struct frame_repair *o)
         .term = w->term,
     };
     return (w->flags & ~(FLAG_COMMITTED | FLAG_LEADS)) == 0 && w->reserved_middle == 0 &&
-           is_zero(w->reserved_low, sizeof w->reserved_low) &&
-           is_zero(w->reserved, sizeof w->reserved);
+           bytes_are_zero(w->reserved_low, sizeof w->reserved_low) &&
+           bytes_are_zero(w->reserved, sizeof w->reserved);
 }
 
 static void digest_encode(const struct frame_digest *d, struct wire_digest *w)
@@ -300,8 +288,8 @@ static void digest_encode(const struct frame_digest *d, struct wire_digest *w)
 static bool digest_decode(const struct wire_digest *w, struct frame_digest *d)
 {
     *d = (struct frame_digest){.kind = w->kind, .index = w->index, .digest = w->digest};
-    return is_zero(w->reserved_low, sizeof w->reserved_low) &&
-           is_zero(w->reserved, sizeof w->reserved);
+    return bytes_are_zero(w->reserved_low, sizeof w->reserved_low) &&
+           bytes_are_zero(w->reserved, sizeof w->reserved);
 }
 
 void frame_fixed_encode(const struct frame *f, uint8_t *out)
@@ -372,152 +360,7 @@ bool frame_fixed_decode(const uint8_t *bytes, struct frame *f)
     case FRAME_DIGEST:
         return digest_decode(&w.digest, &f->digest);
     case FRAME_CREDIT:
-        return is_zero(&w, sizeof w);
-    default:
-        return false;
-    }
-}
-
-/* ---- ranges ---- */
-
-static bool raft_well_formed(const struct frame *f)
-{
-    const struct raft_msg *const m = &f->raft;
-
-    if (m->type < RAFT_MSG_FIRST || m->type > RAFT_MSG_LAST)
-        return false;
-    if (m->transfer && m->type != RAFT_MSG_VOTE)
-        return false;
-    if (m->from != f->source || m->to != f->target || m->bytes != f->body_bytes)
-        return false;
-    if (m->incarnation != f->source_incarnation)
-        return false;
-    if (m->term > RAFT_WORD_MAX || m->prev_index > RAFT_WORD_MAX || m->prev_term > RAFT_WORD_MAX ||
-        m->commit > RAFT_WORD_MAX || m->match > RAFT_WORD_MAX || m->last > RAFT_WORD_MAX ||
-        m->hint_term > RAFT_WORD_MAX || m->hint_index > RAFT_WORD_MAX)
-        return false;
-    if (m->type != RAFT_MSG_APPEND)
-        return m->count == 0 && f->body_bytes == 0;
-    return m->count <= RAFT_APPEND_ENTRIES_MAX && f->body_bytes % RECORD_ALIGN == 0 &&
-           f->body_bytes >= (uint32_t)m->count * RECORD_HEADER_BYTES &&
-           (m->count > 0 || f->body_bytes == 0);
-}
-
-/* The body is walked, so whoever reads the requests later needs no check of its own. */
-static bool requests_well_formed(const struct frame *f)
-{
-    uint32_t at = 0;
-
-    for (uint32_t i = 0; i < f->forward.count; i++) {
-        struct frame_request request;
-        if (f->body_bytes - at < sizeof request)
-            return false;
-        memcpy(&request, f->body + at, sizeof request);
-        if (request.reserved != 0 || request.length > f->body_bytes - at - sizeof request)
-            return false;
-        const uint32_t end = at + frame_request_bytes(request.length);
-        const uint32_t used = at + (uint32_t)sizeof request + request.length;
-        if (end > f->body_bytes || !is_zero(f->body + used, end - used))
-            return false;
-        at = end;
-    }
-    return at == f->body_bytes;
-}
-
-static bool forward_well_formed(const struct frame *f)
-{
-    if (f->forward.term > RAFT_WORD_MAX || f->forward.position > RAFT_WORD_MAX ||
-        f->forward.last > RAFT_WORD_MAX)
-        return false;
-    if (f->type == FRAME_FORWARD_ACK)
-        return f->forward.count == 0 && f->body_bytes == 0;
-    return f->forward.count > 0 && f->forward.last == 0 && requests_well_formed(f);
-}
-
-static bool chunk_well_formed(const struct frame *f)
-{
-    const struct frame_chunk *const c = &f->chunk;
-
-    if (c->term > RAFT_WORD_MAX || c->index > RAFT_WORD_MAX || c->prev_index > RAFT_WORD_MAX ||
-        c->prev_term > RAFT_WORD_MAX || c->commit > RAFT_WORD_MAX)
-        return false;
-    if (c->total > OBJECT_BYTES_MAX || c->first_missing > CHUNKS_MAX)
-        return false;
-    if (f->type == FRAME_CHUNK_ACK)
-        return f->body_bytes == 0 && c->offset <= c->total;
-    if (c->offset % FRAME_CHUNK_BYTES != 0 || c->offset >= c->total)
-        return false;
-    const uint32_t remain = c->total - c->offset;
-    return f->body_bytes == (remain < FRAME_CHUNK_BYTES ? remain : FRAME_CHUNK_BYTES);
-}
-
-static bool repair_well_formed(const struct frame *f)
-{
-    const struct frame_repair *const o = &f->repair;
-    const bool other = o->other_term != 0 || o->other_checksum != 0 || o->other_index != 0 ||
-                       o->committed || o->leads;
-
-    if (o->index == 0 || o->index > RAFT_WORD_MAX || o->term > RAFT_WORD_MAX ||
-        o->other_term > RAFT_WORD_MAX)
-        return false;
-    if (o->total > OBJECT_BYTES_MAX || o->offset > OBJECT_BYTES_MAX || o->offset % 8 != 0)
-        return false;
-    if (f->type == FRAME_REPAIR_ASK)
-        return f->body_bytes == 0 && o->total == 0 && !other;
-    if (o->total == 0)
-        return f->body_bytes == 0 && o->other_term != 0 && o->other_index != 0 &&
-               (o->other_index == o->index || (o->other_index < o->index && o->leads));
-    if (other || o->offset >= o->total)
-        return false;
-    const uint32_t remain = o->total - o->offset;
-    return f->body_bytes == (remain < FRAME_BODY_BYTES_MAX ? remain : FRAME_BODY_BYTES_MAX);
-}
-
-static bool digest_well_formed(const struct frame *f)
-{
-    return f->digest.kind <= FRAME_DIGEST_VERDICT && f->digest.index > 0 &&
-           f->digest.index <= RAFT_WORD_MAX && f->body_bytes == 0 &&
-           (f->digest.kind != FRAME_DIGEST_ASK || f->digest.digest == 0);
-}
-
-bool frame_well_formed(const struct frame *f)
-{
-    if (f->source == 0 || f->target == 0 || f->source == f->target)
-        return false;
-    if (f->source_boot == 0 || f->source_incarnation == 0)
-        return false;
-    if (f->target_incarnation == 0 && f->type != FRAME_HELLO)
-        return false;
-    if (f->body_bytes > FRAME_BODY_BYTES_MAX || (f->body_bytes > 0 && f->body == NULL))
-        return false;
-    if (f->number == 0 && !frame_is_control(f))
-        return false;
-
-    switch (f->type) {
-    case FRAME_RAFT:
-        return raft_well_formed(f);
-    case FRAME_HELLO:
-        return f->hello.last <= RAFT_WORD_MAX && f->hello.term <= RAFT_WORD_MAX &&
-               f->hello.left_out <= RAFT_WORD_MAX && f->body_bytes == 0;
-    case FRAME_FORWARD:
-    case FRAME_FORWARD_ACK:
-        return forward_well_formed(f);
-    case FRAME_CHUNK:
-    case FRAME_CHUNK_ACK:
-        return chunk_well_formed(f);
-    case FRAME_REPAIR_ASK:
-    case FRAME_REPAIR:
-        return repair_well_formed(f);
-    case FRAME_SNAPSHOT_OFFER:
-    case FRAME_SNAPSHOT_ASK:
-    case FRAME_SNAPSHOT_PIECE:
-    case FRAME_SNAPSHOT_DONE:
-    case FRAME_SNAPSHOT_WANT:
-        return frame_snapshot_well_formed(f);
-    case FRAME_DIGEST:
-        return digest_well_formed(f);
-    case FRAME_CREDIT:
-        return f->body_bytes == 0;
+        return bytes_are_zero(&w, sizeof w);
     default:
         return false;
     }

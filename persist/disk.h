@@ -36,6 +36,11 @@ enum {
 
 #define DISK_UNFINISHED ".new"
 
+static inline uint64_t disk_align_up(uint64_t bytes)
+{
+    return (bytes + DISK_SECTOR - 1) & ~(uint64_t)(DISK_SECTOR - 1);
+}
+
 struct disk;
 
 enum disk_op_kind {
@@ -52,7 +57,8 @@ enum disk_op_kind {
 
 struct disk_op {
     uint8_t kind;
-    bool bare; /* CREATE of an unfinished name: there is room for it, its bytes are not known, nothing is
+    bool
+        bare; /* CREATE of an unfinished name: there is room for it, its bytes are not known, nothing is
                   flushed */
     uint32_t slot;
     uint64_t offset;

@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-static uint64_t align_up(uint64_t value)
-{
-    return (value + DISK_SECTOR - 1) & ~(uint64_t)(DISK_SECTOR - 1);
-}
-
 static void check_options(const struct wal_options *o)
 {
     ASSERT(o->cluster != 0);
@@ -39,16 +34,16 @@ static struct layout layout_of(const struct wal_options *o)
 {
     struct layout l;
 
-    l.buffers = align_up(sizeof(struct wal));
+    l.buffers = disk_align_up(sizeof(struct wal));
     l.window = l.buffers + (size_t)o->buffer_count * o->batch_bytes;
     l.headers = l.window + WAL_BATCH_BYTES_MAX;
     l.sector = l.headers + SEGMENT_DATA_OFFSET;
     l.zeros = l.sector + DISK_SECTOR;
     l.names = l.zeros + o->zeros_bytes;
-    l.run_first = l.names + align_up((WAL_SEGMENTS_MAX + 1) * (size_t)DISK_NAME_BYTES);
-    l.run_term = l.run_first + align_up(RAFT_TERM_RUNS_MAX * sizeof(raft_index));
-    l.config = l.run_term + align_up(RAFT_TERM_RUNS_MAX * sizeof(raft_term));
-    l.end = l.config + align_up(WAL_CONFIGS_MAX * SEGMENT_CONFIG_BYTES_MAX);
+    l.run_first = l.names + disk_align_up((WAL_SEGMENTS_MAX + 1) * (size_t)DISK_NAME_BYTES);
+    l.run_term = l.run_first + disk_align_up(RAFT_TERM_RUNS_MAX * sizeof(raft_index));
+    l.config = l.run_term + disk_align_up(RAFT_TERM_RUNS_MAX * sizeof(raft_term));
+    l.end = l.config + disk_align_up(WAL_CONFIGS_MAX * SEGMENT_CONFIG_BYTES_MAX);
     return l;
 }
 

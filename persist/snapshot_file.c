@@ -3,6 +3,7 @@
 
 #include "base/crc32c.h"
 #include "base/crc64.h"
+#include "base/zeros.h"
 #include "persist/file_name.h"
 
 #include <string.h>
@@ -12,28 +13,13 @@ enum {
     ROW_CHECKED_BYTES = offsetof(struct snapshot_row, row_crc),
 };
 
-static uint64_t align_up(uint64_t value)
-{
-    return (value + DISK_SECTOR - 1) & ~(uint64_t)(DISK_SECTOR - 1);
-}
-
-static bool is_zero(const uint8_t *bytes, size_t length)
-{
-    uint8_t seen = 0;
-
-    ASSERT(length <= DISK_SECTOR);
-    for (size_t i = 0; i < length; i++)
-        seen |= bytes[i];
-    return seen == 0;
-}
-
 static bool config_valid(const struct snapshot_header *h)
 {
     if (h->config_bytes > SNAPSHOT_CONFIG_BYTES_MAX || h->config_index > h->index)
         return false;
     if ((h->config_index == 0) != (h->config_bytes == 0))
         return false;
-    return is_zero(h->config + h->config_bytes, SNAPSHOT_CONFIG_BYTES_MAX - h->config_bytes);
+    return bytes_are_zero(h->config + h->config_bytes, SNAPSHOT_CONFIG_BYTES_MAX - h->config_bytes);
 }
 
 static bool fields_valid(const struct snapshot_header *h)
@@ -48,7 +34,7 @@ static bool fields_valid(const struct snapshot_header *h)
         return false;
     if (h->chunk_bytes % DISK_SECTOR != 0 || h->reserved != 0 || h->reserved_middle != 0)
         return false;
-    return config_valid(h) && is_zero(h->reserved_end, sizeof h->reserved_end);
+    return config_valid(h) && bytes_are_zero(h->reserved_end, sizeof h->reserved_end);
 }
 
 void snapshot_seal(struct snapshot_header *header)
@@ -78,7 +64,7 @@ enum snapshot_verdict snapshot_check_copy(const uint8_t *sector, struct snapshot
         *out = h;
         return SNAPSHOT_OTHER_VERSION;
     }
-    if (!fields_valid(&h) || !is_zero(sector + sizeof h, DISK_SECTOR - sizeof h))
+    if (!fields_valid(&h) || !bytes_are_zero(sector + sizeof h, DISK_SECTOR - sizeof h))
         return SNAPSHOT_BAD;
     *out = h;
     return SNAPSHOT_OK;
@@ -171,7 +157,7 @@ bool snapshot_row_decode(const uint8_t *sector, const struct snapshot_header *he
     if (r.index != header->index || r.term != header->term)
         return false;
     const size_t used = offsetof(struct snapshot_row, checksum) + chunks * sizeof *checksum;
-    if (!is_zero(sector + used, ROW_CHECKED_BYTES - used))
+    if (!bytes_are_zero(sector + used, ROW_CHECKED_BYTES - used))
         return false;
     memcpy(checksum, sector + offsetof(struct snapshot_row, checksum), chunks * sizeof *checksum);
     return true;
@@ -195,7 +181,7 @@ uint64_t snapshot_file_bytes(uint64_t bytes, uint32_t chunk_bytes)
     const uint64_t rows = snapshot_row_count(bytes, chunk_bytes);
 
     ASSERT(chunk_bytes % DISK_SECTOR == 0);
-    return SNAPSHOT_DATA_OFFSET + align_up(bytes) + SNAPSHOT_COPIES * rows * DISK_SECTOR;
+    return SNAPSHOT_DATA_OFFSET + disk_align_up(bytes) + SNAPSHOT_COPIES * rows * DISK_SECTOR;
 }
 
 uint64_t snapshot_row_offset(const struct snapshot_header *header, uint32_t copy, uint32_t row)
@@ -204,7 +190,7 @@ uint64_t snapshot_row_offset(const struct snapshot_header *header, uint32_t copy
 
     ASSERT(copy < SNAPSHOT_COPIES);
     ASSERT(row < rows);
-    return SNAPSHOT_DATA_OFFSET + align_up(header->bytes) + (copy * rows + row) * DISK_SECTOR;
+    return SNAPSHOT_DATA_OFFSET + disk_align_up(header->bytes) + (copy * rows + row) * DISK_SECTOR;
 }
 
 uint64_t snapshot_chunk_offset(const struct snapshot_header *header, uint32_t chunk)
@@ -222,7 +208,7 @@ uint32_t snapshot_chunk_length(const struct snapshot_header *header, uint32_t ch
 
 uint32_t snapshot_chunk_span(const struct snapshot_header *header, uint32_t chunk)
 {
-    return (uint32_t)align_up(snapshot_chunk_length(header, chunk));
+    return (uint32_t)disk_align_up(snapshot_chunk_length(header, chunk));
 }
 
 void snapshot_name(char name[DISK_NAME_BYTES], raft_index index)

@@ -13,11 +13,6 @@
 
 #define SAY(found, ...) ((void)snprintf((found)->sentence, sizeof(found)->sentence, __VA_ARGS__))
 
-static uint64_t align_up(uint64_t value)
-{
-    return (value + DISK_SECTOR - 1) & ~(uint64_t)(DISK_SECTOR - 1);
-}
-
 /* The memory, in this order; each part begins on a sector. */
 struct layout {
     size_t blocks, windows, repair, headers, table[2], end;
@@ -34,9 +29,9 @@ static struct layout layout_of(const struct snapshots_options *o)
     ASSERT(o->write_bytes <= SHARE_BYTES_MAX);
     ASSERT(o->bytes_max <= SNAPSHOT_BYTES_MAX);
     static_assert((int)SNAPSHOT_CHUNK_BYTES_MAX <= (int)SHARE_BYTES_MAX, "one can be written");
-    const size_t table =
-        align_up((size_t)snapshot_chunk_count(o->bytes_max, o->chunk_bytes) * sizeof(uint64_t));
-    l.blocks = align_up(sizeof(struct snapshots));
+    const size_t table = disk_align_up((size_t)snapshot_chunk_count(o->bytes_max, o->chunk_bytes) *
+                                       sizeof(uint64_t));
+    l.blocks = disk_align_up(sizeof(struct snapshots));
     l.windows = l.blocks + (size_t)SNAPSHOT_BLOCKS * o->write_bytes;
     l.repair = l.windows + (SNAPSHOT_WINDOWS + 1) * (size_t)o->write_bytes;
     l.headers = l.repair + o->chunk_bytes;
@@ -73,8 +68,7 @@ static struct snapshots *init(void *memory, struct wal *w, const struct snapshot
     for (uint32_t i = 0; i < SNAPSHOT_WINDOWS; i++)
         s->load.window[i].bytes = bytes + l.windows + (size_t)i * options->write_bytes;
     s->reader.window_count = 1;
-    s->reader.window[0].bytes =
-        bytes + l.windows + (size_t)SNAPSHOT_WINDOWS * options->write_bytes;
+    s->reader.window[0].bytes = bytes + l.windows + (size_t)SNAPSHOT_WINDOWS * options->write_bytes;
     s->repair.bytes = bytes + l.repair;
     return s;
 }

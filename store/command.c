@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/record.h"
+#include "base/zeros.h"
 
 #include <string.h>
 
@@ -190,15 +191,6 @@ static void take_numbers(const struct command_range *fields, struct command *com
     command->max_create = fields->max_create;
 }
 
-static bool all_zero(const uint8_t *bytes, uint32_t length)
-{
-    uint8_t any = 0;
-
-    for (uint32_t i = 0; i < length; i++)
-        any |= bytes[i];
-    return any == 0;
-}
-
 bool command_decode(const uint8_t *bytes, uint32_t length, struct command *command)
 {
     const uint32_t fixed = length > 0 ? fixed_bytes(bytes[0]) : 0;
@@ -208,14 +200,14 @@ bool command_decode(const uint8_t *bytes, uint32_t length, struct command *comma
         return false;
     if (bytes[0] == QUERY_DIGEST) {
         *command = (struct command){.kind = QUERY_DIGEST};
-        return length == fixed && all_zero(bytes + 1, fixed - 1);
+        return length == fixed && bytes_are_zero(bytes + 1, fixed - 1);
     }
     memcpy(&fields, bytes, fixed);
     const struct command_start start = fields.start;
     if (start.zero != 0 || !text_fits(start.key_bytes, start.tail_bytes))
         return false;
     const uint32_t used = fixed + start.key_bytes + start.tail_bytes;
-    if (length != padded(used) || !all_zero(bytes + used, length - used))
+    if (length != padded(used) || !bytes_are_zero(bytes + used, length - used))
         return false;
 
     const struct command_bytes tail = {
