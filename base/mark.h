@@ -34,6 +34,7 @@
     X(LEADER_DEPOSED, "a leader meets an answer of a later term")                               \
     X(QUORUM_LOST, "a leader that hears no quorum steps down")                                  \
     X(SHY_TIMEOUT, "a node leaves the first try to others")                                     \
+    X(CAMPAIGN_OF_LEARNER, "one that is no voter campaigns: it was asked, and is ahead")        \
     /* raftcore: transfer */                                                                    \
     X(TRANSFER_ASKED, "a leader is asked to hand over")                                         \
     X(TRANSFER_FOR_DISK, "a leader hands over because its disk is stuck")                       \

@@ -1,6 +1,6 @@
 /* raftcore/on_prevote.c: PreVote (section 9.6): "would you vote for me, if I asked?"
  *
- * It changes nothing at either side: no term rises, no vote is spent, nothing waits for the disk.
+ * No term rises at either side, no vote is spent, nothing waits for the disk.
  * A node that can't win, because its log is behind or a leader lives, thus disturbs nobody.
  */
 #include "raftcore/raft_internal.h"
@@ -12,7 +12,10 @@ void raft_on_prevote(struct raft *r, const struct raft_msg *m, struct raft_effec
         return;
     const bool granted = m->term > r->term && !raft_leader_lives(r) && raft_is_newer_log(r, m);
     MARK_IF(m->term > r->term && raft_leader_lives(r), PREVOTE_UNDER_LEADER);
-    MARK_IF(m->term > r->term && !raft_is_newer_log(r, m), PREVOTE_OLD_LOG);
+    if (m->term > r->term && !raft_is_newer_log(r, m)) {
+        MARK(PREVOTE_OLD_LOG);
+        r->asked = true; /* so we are a voter, in its configuration at least: may_campaign() */
+    }
     struct raft_msg *reply = raft_emit(r, RAFT_MSG_PREVOTE_REPLY, m->from, fx);
     reply->reject = !granted;
     if (granted)

@@ -81,10 +81,12 @@ void raft_transfer_turn(struct raft *r, struct raft_effects *fx)
 }
 
 /* A leader whose disk does not flush, or that is no voter of the committed configuration (section
- * 4.2.2), must not lead on. */
+ * 4.2.2), must not lead on. Not before its own first entry is committed: a learner is elected for what
+ * it alone has. */
 static bool must_go(const struct raft *r)
 {
-    const bool settled = r->configs[r->config_count - 1].index <= r->commit;
+    const bool settled =
+        r->configs[r->config_count - 1].index <= r->commit && r->own_first <= r->commit;
 
     ASSERT(r->role == RAFT_LEADER);
     return raft_disk_is_late(r, RAFT_LATE_TO_LEAD) || (settled && !raft_is_voter(r));

@@ -112,6 +112,7 @@ struct raft {
     bool heard;           /* a leader, since the last RAFT_EV_RENEW */
     uint64_t promised_ns; /* until then we vote for nobody: some leader may count on that */
     uint64_t shy_ns;      /* until then our disk's failings keep us from campaigning early */
+    bool asked;           /* for a vote, by an older log, since a leader was heard */
 
     /* Leader: */
     raft_node transfer_to; /* whom it hands over to; 0: nobody */

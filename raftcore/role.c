@@ -85,6 +85,7 @@ void raft_leader_heard(struct raft *r)
     ASSERT(r->role == RAFT_FOLLOWER);
     r->timer_ns = r->now_ns;
     r->promised_ns = r->now_ns + r->options.election_min_ns;
+    r->asked = false;
 }
 
 /* For as long as the shortest election timeout after a leader was heard, nobody may be helped to
@@ -166,13 +167,16 @@ static void ask_for_votes(struct raft *r, enum raft_msg_type type, raft_term ter
     }
 }
 
-/* A node that never votes should not win. One whose disk does not flush could not keep what it
- * promises as a leader, and must not raise terms meanwhile. */
+/* A node that never votes should not win, unless it was asked to vote and could not: in a
+ * configuration that our log does not have our vote may be needed, and nobody gets it without what we
+ * have. Who leads is none of its voters then, as when a leader removes itself: its votes and its
+ * commits are those of the voters alone. One whose disk does not flush could not keep what it promises
+ * as a leader, and must not raise terms meanwhile. */
 static bool may_campaign(const struct raft *r)
 {
     ASSERT(r->term <= RAFT_WORD_MAX);
-    return !r->faulty && raft_is_needed(r) && !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN) &&
-           r->term < RAFT_WORD_MAX;
+    return !r->faulty && (raft_is_needed(r) || r->asked) &&
+           !raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN) && r->term < RAFT_WORD_MAX;
 }
 
 void raft_campaign(struct raft *r, struct raft_effects *fx)
@@ -181,6 +185,7 @@ void raft_campaign(struct raft *r, struct raft_effects *fx)
     raft_timer_restart(r);
     MARK_IF(r->role == RAFT_CANDIDATE, CAMPAIGN_AGAIN);
     MARK_IF(raft_disk_is_late(r, RAFT_LATE_TO_CAMPAIGN), CAMPAIGN_ON_LATE_DISK);
+    MARK_IF(r->asked && !raft_is_needed(r), CAMPAIGN_OF_LEARNER);
     /* Our own vote is promised like any other. A timeout mostly ends later than the promise, but not
      * if the leader was deposed by a higher term and RENEW moved the promise only. */
     if (!may_campaign(r) || raft_leader_lives(r))

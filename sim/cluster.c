@@ -215,7 +215,7 @@ bool cluster_start(struct sim *s, struct sim_node *n)
     memset(n->stalled_until_ns, 0, sizeof n->stalled_until_ns);
     n->busy = true;
     n->idle_turns = 0;
-    n->ambush = n->ambushed = n->image_due = n->disk_broken = n->leaves = false;
+    n->ambush = n->ambushed = n->image_due = n->asked = n->disk_broken = n->leaves = false;
     observe_start(s, n);
     disks_note_start(s, n);
     workload_start(s, n);

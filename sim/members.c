@@ -410,37 +410,6 @@ void members_answer(struct sim *s, struct sim_node *n, const struct answer *answ
 
 /* ---- phase two ------------------------------------------------------------------------------- */
 
-/* As far as it knows, or else as is committed. */
-static bool is_voter(const struct sim *s, const struct sim_node *n)
-{
-    const struct raft_config *config = n->replica != NULL ? raft_config(replica_raft(n->replica))
-                                                          : check_members_committed(s->members);
-
-    for (uint32_t i = 0; config != NULL && i < config->count; i++)
-        if (config->member[i].node == sim_id(n))
-            return config->member[i].voter || config->member[i].voter_old;
-    return false;
-}
-
-/* A learner has an entry, never committed, that no voter has who lives on. It helps nobody without
- * that entry and does not campaign; so where another's configuration, not committed either, has it as
- * a voter who is needed, nobody is elected before one that has the entry is back. */
-static bool learner_is_ahead(const struct sim *s, uint32_t dead)
-{
-    struct sim_seen voter = {.last = 0}, learner = {.last = 0};
-
-    for (uint32_t i = 0; i < s->node_count; i++) {
-        const struct sim_node *n = &s->node[i];
-        struct sim_seen *newest = is_voter(s, n) ? &voter : &learner;
-        const bool newer = n->seen.last_term > newest->last_term ||
-                           (n->seen.last_term == newest->last_term && n->seen.last > newest->last);
-        if ((dead >> i & 1) == 0 && newer)
-            *newest = n->seen;
-    }
-    return learner.last_term > voter.last_term ||
-           (learner.last_term == voter.last_term && learner.last > voter.last);
-}
-
 uint32_t members_draw_dead(struct sim *s)
 {
     uint32_t dead = 0;
@@ -457,8 +426,7 @@ uint32_t members_draw_dead(struct sim *s)
         const struct sim_node *n = &s->node[(from + i) % s->node_count];
         const uint32_t more = dead | 1U << n->number;
         if (n != s->clone && prng_below(&s->prng, 2) == 0 &&
-            check_members_endure(s->members, more | s->lost | harm_victims(s)) &&
-            !learner_is_ahead(s, more))
+            check_members_endure(s->members, more | s->lost | harm_victims(s)))
             dead = more;
     }
     return dead;

@@ -185,6 +185,7 @@ static void observe_raft(struct sim *s, struct sim_node *n, const struct frame *
         break;
     case RAFT_MSG_PREVOTE:
         disks_on_campaign(s);
+        s->node[f->target - 1].asked = true;
         break;
     case RAFT_MSG_VOTE:
         disks_on_campaign(s);

@@ -160,6 +160,7 @@ struct sim_node {
     bool ambushed;    /* it has */
     bool leaves;      /* stops after its turn: it has handed over */
     bool image_due;   /* a crash image is to be recovered */
+    bool asked;       /* for its vote, in this boot */
     bool disk_broken; /* its log was made to fail */
     uint64_t passed_call;    /* calls up to it may have been passed over by a snapshot, in this boot */
     raft_index passed_index; /* of that snapshot */

@@ -7,13 +7,15 @@
  * Abstracted    - Network, acknowledgements, commits and elections as in commit.pml, but for one thing:
  *                 the disk is as fast as the memory, and nobody crashes. commit.pml has that.
  *               - Nodes answer everybody, also whom they do not know as members: more than can be.
- *               - Learners count nowhere, so they are just nodes outside; any node may have any log.
+ *               - Learners count nowhere, so they are just nodes outside; any node may have any log. Any may
+ *                 be elected, by the voters of its own log: more than can be, for a node outside does not
+ *                 campaign unless a candidate whose log is older has taken it for a voter.
  *               - Commit indexes of followers are checked where they arise; nothing depends on them.
  * Bounds        NODES = 4 nodes, of which 0, 1, 2 begin; one change, to CHANGE_TO (a set as bits); terms
  *               1 .. TERMS, PLACES entries. The first leader is node 0, elected by itself and node 1.
  * Properties    one leader a term; one entry committed at an index, for ever; the leader of a term has all
- *               that was, or ever will be, committed in earlier terms; whoever leads is a voter, or the
- *               configuration without it is not committed yet; after the change a majority of the new
+ *               that was, or ever will be, committed in earlier terms; whom the new configuration leaves out
+ *               leads until it is committed and no longer; after the change a majority of the new
  *               voters alone suffices (BUG_STUCK is the claim that this never happens: it must be refuted).
  * Planted bugs  BUG_NO_JOINT            from old to new without the phase between
  *               BUG_ONE_HALF            between old and new, a majority of the new alone decides
@@ -95,7 +97,6 @@ inline find_kind(n)
 #else
 #define JOINT_DECIDES(who) (IS_MAJORITY(who, OLD) && IS_MAJORITY(who, NEW))
 #endif
-#define VOTERS (kind == PLAIN -> OLD : (kind == JOINT -> (OLD | NEW) : NEW))
 /* In a configuration of `kind`: */
 #define DECIDES(n, who) (kind == PLAIN -> IS_MAJORITY(who, OLD) : (kind == JOINT -> JOINT_DECIDES(who) : DECIDES_FINAL(n, who)))
 #ifdef BUG_COUNTS_ITSELF
@@ -208,7 +209,7 @@ inline elect(n, who)
     bound++;
     find_kind(n);
     if
-    :: HAS(who, n) && set == who && HAS(VOTERS, n) && DECIDES(n, set) && bound <= TERMS ->
+    :: HAS(who, n) && set == who && DECIDES(n, set) && bound <= TERMS ->
 #ifdef BUG_STUCK
         assert(!(kind == FINAL && COUNT(who) == COUNT(NEW) / 2 + 1));
 #endif

@@ -1,7 +1,7 @@
 /* Members by hand in the deterministic simulator: what operators ask for at bad moments. */
 #include "tests/sim/calm.h"
 
-enum { WAIT_TIMEOUTS = 20 };
+enum { WAIT_TIMEOUTS = 20, STEP_NS = 2000 };
 
 /* The answer to a change of one edit, asked at `node`. */
 static struct sim_verdict change(struct sim *s, uint32_t node, struct admin_edit edit, bool forced)
@@ -183,8 +183,86 @@ static void unhealthy_change(struct sim *s)
     CHECK(s, is_voter(s, 2));
 }
 
+/* In steps shorter than a frame is on its way, for WAIT_TIMEOUTS at most. */
+static bool step_until(struct sim *s, bool (*there)(const struct sim *s, raft_index index),
+                       raft_index index)
+{
+    const uint64_t end_ns = sim_now_ns(s) + WAIT_TIMEOUTS * calm_timeout_ns(s);
+
+    while (!there(s, index) && sim_now_ns(s) < end_ns)
+        CHECK(s, sim_run_ns(s, STEP_NS));
+    return there(s, index);
+}
+
+static bool first_has(const struct sim *s, raft_index index)
+{
+    return sim_last(s, 0) == index;
+}
+
+static bool learner_has(const struct sim *s, raft_index index)
+{
+    return sim_last(s, 3) == index;
+}
+
+static bool another_leads(const struct sim *s, raft_index index)
+{
+    (void)index;
+    return sim_leader(s) != UINT32_MAX;
+}
+
+/* Goal:   a learner that alone has an entry besides a dead voter leads until the others have it too,
+ *         where a change that is not committed makes its vote needed.
+ * Method: the leader of three appends alone that the learner is to be a voter, and dies. Another is
+ *         elected; who has voted for it dies before anything else arrives, so that its first entry is
+ *         on the learner's disk alone when it dies too, for good. Of the two voters that come back one
+ *         needs three of four votes, of which the learner gives it none, and the other lacks what the
+ *         first has. A write is served all the same, by way of one of them. */
+static void learner_ahead_of_the_voters(struct sim *s)
+{
+    const struct admin_request promote = {
+        .kind = ADMIN_CHANGE, .edit_count = 1, .edit[0] = {.kind = ADMIN_PROMOTE, .node = 4}};
+
+    CHECK(s, sim_elect(s, 0));
+    CHECK(s, sim_join(s) == 3);
+    CHECK(s, sim_run_ns(s, 2 * calm_timeout_ns(s)));
+    change_done(s, 0, (struct admin_edit){.kind = ADMIN_ADD, .node = 4});
+    CHECK(s, sim_run_ns(s, WAIT_TIMEOUTS * calm_timeout_ns(s)));
+    const raft_index common = sim_last(s, 0);
+    CHECK(s, learner_has(s, common));
+
+    for (uint32_t node = 1; node < 4; node++)
+        sim_cut(s, 0, node, true); /* what they say, and have just said, it hears */
+    CHECK(s, sim_ask(s, 0, &promote));
+    CHECK(s, step_until(s, first_has, common + 1));
+    CHECK(s, sim_run_ns(s, calm_timeout_ns(s) / 16)); /* and its disk has it */
+    sim_crash(s, 0, SIM_KILL);
+    CHECK(s, step_until(s, another_leads, 0));
+    const uint32_t leader = sim_leader(s);
+    CHECK(s, leader == 1 || leader == 2);
+    const uint32_t voter = 3 - leader;
+    sim_crash(s, voter, SIM_KILL);
+    CHECK(s, step_until(s, learner_has, common + 1));
+    CHECK(s, sim_run_ns(s, calm_timeout_ns(s) / 16));
+    sim_crash(s, leader, SIM_KILL);
+
+    for (uint32_t node = 1; node < 4; node++)
+        sim_cut(s, 0, node, false);
+    CHECK(s, sim_restart(s, 0));
+    CHECK(s, sim_restart(s, voter));
+    CHECK(s, sim_run_ns(s, STEP_NS));
+    CHECK(s, sim_last(s, 0) == common + 1);
+    CHECK(s, sim_last(s, voter) == common);
+    CHECK(s, sim_run_ns(s, WAIT_TIMEOUTS * calm_timeout_ns(s)));
+    CHECK(s, sim_leader(s) == 0 || sim_leader(s) == voter);
+    CHECK(s, sim_count(s, SIM_CONFIG_UNDONE) > 0);
+    calm_put(s, voter, 1, SMALL);
+    CHECK(s, sim_restart(s, leader));
+    CHECK(s, sim_settle(s));
+}
+
 SCENARIO(change_under_partition, 5)
 SCENARIO(leader_removes_itself, 3)
+SCENARIO(learner_ahead_of_the_voters, 3)
 SCENARIO(learner_is_promoted, 3)
 SCENARIO(wiped_voter_is_replaced, 3)
 SCENARIO(unhealthy_change, 3)
@@ -194,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_change_under_partition),
         cmocka_unit_test(test_leader_removes_itself),
+        cmocka_unit_test(test_learner_ahead_of_the_voters),
         cmocka_unit_test(test_learner_is_promoted),
         cmocka_unit_test(test_wiped_voter_is_replaced),
         cmocka_unit_test(test_unhealthy_change),
