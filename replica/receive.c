@@ -19,8 +19,10 @@ static bool is_useful(const struct replica *r, const struct frame_snapshot *s)
 
     if (s->chunk_bytes != r->options.snapshots.chunk_bytes)
         return false;
-    if (r->raft.repair.active)
-        return repair_takes_base(r, s->index) && s->index > r->raft.making.current.index;
+    if (r->raft.repair.active && !repair_takes_base(r, s->index))
+        return false;
+    if (r->raft.repair.active && !r->raft.mend.lost)
+        return s->index > r->raft.making.current.index;
     if (mend_wants(r, s))
         return true;
     return s->index > raft_commit(raft) && raft_role(raft) != RAFT_LEADER;

@@ -2,7 +2,8 @@
  *         what the disk has lost comes from the others, as a chunk, as a whole, or as a newer snapshot.
  * Method: replicas of world.h. All have the same snapshot; one is killed, its file is damaged, and it is
  *         started, at first alone: a local read must wait. When the others are there it must be answered, from the
- *         state that they have.
+ *         state that they have. Once its log has lost an entry too, and what the others can offer at first is older
+ *         than the snapshot that was lost.
  */
 #include "base/mark.h"
 #include "persist/snapshot.h"
@@ -10,6 +11,7 @@
 #include "sim/disk_sim.h"
 #include "tests/replica/world.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -187,6 +189,81 @@ static void a_newer_snapshot_takes_its_place(void **state)
     world_close(w);
 }
 
+/* The log of the victim keeps all there ever was, those of the others nothing below their snapshots. */
+static struct world *world_with_one_long_log(void)
+{
+    struct world *w = world_make(NODES, NODES);
+
+    w->small_log = true;
+    w->snapshots.trailing_bytes = w->snapshots.needed_bytes = 1ull << 40;
+    world_start(w, VICTIM);
+    w->snapshots.trailing_bytes = w->snapshots.needed_bytes = 0;
+    for (uint32_t n = 0; n < NODES; n++)
+        if (n != VICTIM)
+            world_start(w, n);
+    return w;
+}
+
+static void others_can_make_snapshots(struct world *w, bool can)
+{
+    const struct disk_sim_fault full = {.kind = DISK_OP_CREATE, .nth = can ? 0 : 1, .result = -ENOSPC,
+                                        .sticky = true, .prefix = "snap-"};
+
+    for (uint32_t n = 0; n < NODES; n++)
+        if (n != VICTIM)
+            disk_sim_fail(w->machine[n].disk, &full);
+}
+
+/* One bit of the first value of this kind in the victim's log. */
+static void lose_one_value(struct world *w, uint8_t fill)
+{
+    uint8_t value[VALUE_BYTES];
+    uint64_t length;
+    uint8_t *bytes = disk_sim_bytes(w->machine[VICTIM].disk, "wal-0000000000000001", &length);
+
+    memset(value, fill, sizeof value);
+    assert_non_null(bytes);
+    uint8_t *found = memmem(bytes, length, value, sizeof value);
+    assert_non_null(found);
+    found[100] ^= 1;
+}
+
+/* Nobody brings back the entry, for the others have cut it away behind a snapshot that is older than the one which
+ * the victim's manifest names: that one can't become its base, and must not be taken. A newer one can. */
+static void an_older_snapshot_fills_no_hole(void **state)
+{
+    struct world *w = world_with_one_long_log();
+    struct snapshot_header lost;
+
+    (void)state;
+    put_some(w, 1);
+    make(w);
+    const raft_index older = current(w, 1)->index;
+    others_can_make_snapshots(w, false);
+    put_some(w, 2);
+    make(w);
+    lost = *current(w, VICTIM);
+    assert_true(lost.index > older);
+    assert_int_equal(current(w, 1)->index, older);
+    assert_int_equal(published_get(&w->machine[VICTIM].counters.log_base), 0);
+    for (uint32_t n = 0; n < NODES; n++)
+        world_kill(w, n);
+    lose_one_value(w, 1);
+    memset(file_of(w, &lost), 0, SNAPSHOT_DATA_OFFSET);
+    for (uint32_t n = 0; n < NODES; n++)
+        world_start(w, n); /* what was in memory still is gone too */
+    read_locally(w);
+    world_run_ms(w, 3000);
+    assert_int_equal(published_get(&w->machine[VICTIM].counters.holes), 1);
+    assert_int_equal(published_get(&w->machine[VICTIM].view.stop), 0);
+    assert_null(current(w, VICTIM));
+    others_can_make_snapshots(w, true);
+    start_others(w);
+    assert_int_equal(published_get(&w->machine[VICTIM].counters.holes), 0);
+    assert_true(current(w, VICTIM)->index > lost.index);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_bad_chunk_comes_from_a_peer),
         cmocka_unit_test(a_file_without_headers_comes_as_a_whole),
         cmocka_unit_test(a_newer_snapshot_takes_its_place),
+        cmocka_unit_test(an_older_snapshot_fills_no_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
