@@ -102,6 +102,8 @@ void trigger_poll(struct replica *r)
     struct making *m = &role->making;
 
     m->wants = wishes(r);
+    if (m->proposed > raft_last(role->raft))
+        m->proposed = 0; /* it was truncated, and nobody knows when the log will be as long again */
     if (raft_role(role->raft) != RAFT_LEADER || role->fed < m->proposed)
         return;
     const bool wish = somebody_wishes(r) && wish_may_be_granted(r);
