@@ -1,8 +1,8 @@
 /* Goal:   the rows of docs/recovery.md that crashes do not produce: damage at or below the durable
  *         mark is never taken for a torn tail and never served, files from elsewhere are refused.
  * Method: a small log of several lives and segments whose last batch is the idle mark. Each sector
- *         of each file, one at a time, is flipped, zeroed, or overwritten by another one of the
- *         log; the start must refuse, or find everything.
+ *         of each file, one at a time, is flipped, zeroed, overwritten by the one at its place in a file
+ *         of another generation, or swapped with its neighbour; the start must refuse, or find everything.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,16 +23,23 @@
 
 enum { NAMES_MAX = 32 };
 
-enum harm { HARM_FLIP, HARM_ZERO, HARM_STALE, HARM_KINDS };
+enum harm { HARM_FLIP, HARM_ZERO, HARM_STALE, HARM_SWAP, HARM_KINDS };
 
+/* `other`: to be written here, or swapped with. */
 static void damage(struct fixture *t, uint8_t *sector, enum harm harm, uint8_t *other)
 {
-    if (harm == HARM_FLIP)
+    uint8_t keep[DISK_SECTOR];
+
+    if (harm == HARM_FLIP) {
         sector[prng_below(&t->prng, 300)] ^= (uint8_t)(1u << prng_below(&t->prng, 8));
-    else if (harm == HARM_ZERO)
+    } else if (harm == HARM_ZERO) {
         memset(sector, 0, DISK_SECTOR);
-    else
+    } else {
+        memcpy(keep, sector, DISK_SECTOR);
         memcpy(sector, other, DISK_SECTOR);
+        if (harm == HARM_SWAP)
+            memcpy(other, keep, DISK_SECTOR);
+    }
 }
 
 /* What a start makes of a damaged log; what it misses comes from an intact one. */
@@ -46,6 +53,58 @@ static int start_and_repair(struct fixture *t, struct fixture *intact)
     disk_sim_power_cut(t->disk);
     result = fixture_try_open(t);
     return result == 0 ? FIXTURE_HOLES : result == FIXTURE_HOLES ? -1 : result;
+}
+
+/* The last batch of the newest segment that has one: its offset. */
+static uint64_t last_batch(uint8_t *bytes, uint64_t length, struct batch_header *h)
+{
+    uint64_t found = 0;
+
+    for (uint64_t at = SEGMENT_DATA_OFFSET; at < length; at += DISK_SECTOR) {
+        struct batch_header here;
+        memcpy(&here, bytes + at, sizeof here);
+        if (here.magic != BATCH_MAGIC)
+            continue;
+        found = at;
+        *h = here;
+    }
+    return found;
+}
+
+/* Where the idle mark stands: with it everything behind the mark before it may go too, and nobody can see
+ * that (docs/recovery.md). */
+static uint64_t newest_mark(struct fixture *t, char name[DISK_NAME_BYTES])
+{
+    struct batch_header h;
+    uint64_t length;
+    uint64_t mark = 0;
+
+    for (uint32_t back = 0; mark == 0; back++) {
+        fixture_segment_name(t, back, name);
+        uint8_t *const bytes = disk_sim_bytes(t->disk, name, &length);
+        mark = last_batch(bytes, length, &h);
+    }
+    return mark;
+}
+
+/* False: it would be two faults at once, of which one is the mark. */
+static bool damage_one(struct fixture *t, const char *name, const char *other_name, uint64_t at)
+{
+    char newest[DISK_NAME_BYTES];
+    uint64_t length, other_length;
+    uint8_t *bytes = disk_sim_bytes(t->disk, name, &length);
+    uint8_t *other = disk_sim_bytes(t->disk, other_name, &other_length);
+    const enum harm harm = (enum harm)(at / length);
+    const uint64_t sector = at % length;
+    const uint64_t next = (sector + DISK_SECTOR) % length;
+
+    if (harm == HARM_SWAP) {
+        const uint64_t mark = newest_mark(t, newest);
+        if (strcmp(name, newest) == 0 && (sector == mark || next == mark))
+            return false;
+    }
+    damage(t, bytes + sector, harm, harm == HARM_SWAP ? bytes + next : other + sector % other_length);
+    return true;
 }
 
 static void every_damaged_sector_is_seen(void **state)
@@ -65,15 +124,12 @@ static void every_damaged_sector_is_seen(void **state)
             (void)disk_sim_bytes(f->disk, names[i], &length);
             for (uint64_t at = 0; at < length * HARM_KINDS; at += DISK_SECTOR) {
                 struct fixture *t = fixture_twin(f);
-                uint8_t *bytes = disk_sim_bytes(t->disk, names[i], &length);
-                uint64_t other_length;
-                uint8_t *other = disk_sim_bytes(t->disk, names[(i + 1) % count], &other_length);
-                const uint64_t sector = at % length;
-                damage(t, bytes + sector, (enum harm)(at / length), other + sector % other_length);
-                const int result = start_and_repair(t, intact);
+                const bool one = damage_one(t, names[i], names[(i + 1) % count], at);
+                const int result = one ? start_and_repair(t, intact) : 0;
                 if (result < 0 && result != -EBADMSG)
-                    fail_msg("seed %llu, %s sector %llu: %d %s", (unsigned long long)seed, names[i],
-                             (unsigned long long)sector / DISK_SECTOR, result, t->error);
+                    fail_msg("seed %llu, %s, harm %llu of sector %llu: %d %s", (unsigned long long)seed,
+                             names[i], (unsigned long long)(at / length),
+                             (unsigned long long)(at % length / DISK_SECTOR), result, t->error);
                 count_of[result < 0 ? 2 : result]++;
                 fixture_delete(t);
             }
@@ -85,37 +141,15 @@ static void every_damaged_sector_is_seen(void **state)
     assert_true(count_of[1] > 100);
 }
 
-/* The last batch of the newest segment that has one: its offset. */
-static uint64_t last_batch(uint8_t *bytes, uint64_t length, struct batch_header *h)
-{
-    uint64_t found = 0;
-
-    for (uint64_t at = SEGMENT_DATA_OFFSET; at < length; at += DISK_SECTOR) {
-        struct batch_header here;
-        memcpy(&here, bytes + at, sizeof here);
-        if (here.magic != BATCH_MAGIC)
-            continue;
-        found = at;
-        *h = here;
-    }
-    return found;
-}
-
-/* One to six sectors, headers of segments and the idle mark left out: with the mark everything behind
- * the mark before it may go too, and nobody can see that (docs/recovery.md). */
+/* One to six sectors, headers of segments and the idle mark left out. */
 static void damage_some(struct fixture *t)
 {
     static char names[NAMES_MAX][DISK_NAME_BYTES];
     const int64_t count = disk_list(t->disk, SEGMENT_NAME_PREFIX, names, NAMES_MAX);
-    struct batch_header h;
-    uint64_t length;
     char newest[DISK_NAME_BYTES];
-    uint64_t mark = 0;
+    const uint64_t mark = newest_mark(t, newest);
+    uint64_t length;
 
-    for (uint32_t back = 0; mark == 0; back++) {
-        fixture_segment_name(t, back, newest);
-        mark = last_batch(disk_sim_bytes(t->disk, newest, &length), length, &h);
-    }
     for (uint64_t i = prng_between(&t->prng, 1, 6); i > 0; i--) {
         const char *name = names[prng_below(&t->prng, (uint64_t)count)];
         uint8_t *bytes = disk_sim_bytes(t->disk, name, &length);
