@@ -189,6 +189,11 @@ static bool feed_read(struct replica *r)
     return true;
 }
 
+bool feed_loads(const struct replica *r)
+{
+    return r->raft.load_due.load != 0 || r->raft.loading != 0;
+}
+
 void feed_pass_over(struct replica *r, const struct snapshot_header *header)
 {
     struct replica_raft *role = &r->raft;

@@ -225,15 +225,24 @@ static void fill_change(struct base_change *change, const struct point *base,
     change->base.config = change->config;
 }
 
+/* One that was pulled may stand beyond what the store was given. What it covers leaves the log, so the store gets
+ * it first; unless it waits for the one before, then this one takes the place of all of that. */
+static bool store_allows(const struct replica *r)
+{
+    return r->raft.fed >= r->raft.making.ready.index || feed_loads(r);
+}
+
 static void name(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
     struct making *m = &role->making;
 
     ASSERT(m->state == MAKING_READY);
-    if (m->changing || role->repair.active || m->owed == SNAPSHOT_JOBS_MAX ||
+    if (m->changing || role->repair.active || m->owed == SNAPSHOT_JOBS_MAX || !store_allows(r) ||
         raft_durable_index(role->raft) < m->ready.index || !step_can(r, 0, 0, true))
         return;
+    if (role->fed < m->ready.index)
+        feed_pass_over(r, &m->ready);
     const struct point *base = points_choose_base(r, &m->ready);
     MARK_IF(base->index < m->ready.index, LOG_TRAILS_SNAPSHOT);
     fill_change(&m->change, base, &m->ready);

@@ -12,7 +12,8 @@
  * Turn       Writing takes a share of the disk, and the same of all disks at once would slow every
  *            majority. So the members begin one after the other, in another order at each point.
  * Naming     The manifest's change goes among the log's steps, when all that the snapshot covers is
- *            durable here: a log that ends below its snapshot would be refused by the next start.
+ *            durable here: a log that ends below its snapshot would be refused by the next start. And when
+ *            it was handed to the store, which could not get it from the log any more.
  * Failure    Stops nothing: the pin is let go, and after a while, longer each time, this node asks the leader
  *            for another point.
  * Others     A snapshot that a peer sends is written by the same writer; receive.c asks making_writer_free(),

@@ -90,11 +90,7 @@ void mend_on_current(struct replica *r)
 {
     struct mend *m = &r->raft.mend;
 
-    struct replica_raft *role = &r->raft;
-
-    /* The store was to load the one before, which will never be whole again. */
-    if ((role->load_due.load != 0 || role->loading != 0) && role->fed < role->making.current.index)
-        feed_pass_over(r, &role->making.current);
+    ASSERT(r->raft.fed >= r->raft.making.current.index);
     MARK_IF(m->lost, SNAPSHOT_REPLACED);
     m->lost = false;
     m->damaged = false;

@@ -420,6 +420,7 @@ void requests_on_pass_over(struct replica *r, raft_term term);
 /* feed.c: committed entries and confirmed reads to store; loads from the log */
 uint32_t feed_poll(struct replica *r);
 uint32_t loads_poll(struct replica *r);
+bool feed_loads(const struct replica *r); /* the store is taking in a snapshot, or is to, and gets nothing else */
 /* The store goes on from this snapshot, whatever it was fed: it gets it as soon as it is current. */
 void feed_pass_over(struct replica *r, const struct snapshot_header *header);
 void load_start(struct load *load, raft_index first, raft_index last, raft_term term);

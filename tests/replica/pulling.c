@@ -5,7 +5,9 @@
  * Method: one real node that follows the puppet two. The snapshot is one that a store of the test emits, so
  *         that the real one can load it.
  */
+#include "base/mark.h"
 #include "replica/config_record.h"
+#include "sim/disk_sim.h"
 #include "store/snapshot.h"
 #include "tests/replica/puppet.h"
 
@@ -37,6 +39,7 @@ struct fixture {
     uint8_t content[BYTES_MAX];
     uint8_t config[CONFIG_PAYLOAD_BYTES_MAX];
     uint32_t config_bytes;
+    uint32_t chain;  /* of its last entry */
     uint64_t skip;   /* bit i: piece i of the content is not sent, once */
     uint64_t asked;  /* pieces that were asked for */
     bool backwards;  /* pieces are sent from the last to the first */
@@ -91,7 +94,7 @@ static void make_snapshot(struct fixture *t, raft_term term)
     static uint8_t chunk[CHUNK_BYTES];
     t->config_bytes = config_record_encode(raft_config(real_raft(t)), QUOTA_BYTES, t->config);
     *h = (struct snapshot_header){.cluster = CLUSTER, .index = INDEX, .term = term,
-                                  .chunk_bytes = CHUNK_BYTES, .chain = CHAIN, .config_index = 1,
+                                  .chunk_bytes = CHUNK_BYTES, .chain = t->chain, .config_index = 1,
                                   .config_bytes = t->config_bytes};
     memcpy(h->config, t->config, t->config_bytes);
     emit(t);
@@ -113,7 +116,7 @@ static struct frame offer_of(const struct fixture *t, raft_term term)
         .type = FRAME_SNAPSHOT_OFFER,
         .snapshot = {.index = h->index, .term = h->term, .bytes = h->bytes, .digest = h->digest,
                      .config_index = 1, .sender_term = term, .chunk_bytes = CHUNK_BYTES,
-                     .chain = CHAIN},
+                     .chain = t->chain},
         .body = t->config,
         .body_bytes = t->config_bytes,
     };
@@ -132,10 +135,10 @@ static int tear_down(void **state)
 }
 
 /* The real node is a follower of two, in TERM, with nothing in its log. The snapshot's last entry is of
- * `term`. */
-static void follow_with(struct fixture *t, raft_term term)
+ * `term`, and has the checksum `chain`. */
+static void follow_before(struct fixture *t, raft_term term, uint32_t chain)
 {
-    *t = (struct fixture){0};
+    *t = (struct fixture){.chain = chain};
     puppets_open(&t->s);
     world_kill(t->s.w, 0);
     t->s.w->small_log = true;
@@ -146,6 +149,11 @@ static void follow_with(struct fixture *t, raft_term term)
     puppet_drop(t->s.two);
     puppet_drop(t->s.three);
     make_snapshot(t, term);
+}
+
+static void follow_with(struct fixture *t, raft_term term)
+{
+    follow_before(t, term, CHAIN);
 }
 
 static void follow(struct fixture *t)
@@ -370,6 +378,99 @@ static void another_leader_goes_on_where_it_was(void **state)
     puppets_close(&t->s);
 }
 
+/* ---- overtaken ----------------------------------------------------------------------------------- */
+
+enum { STORE_SLOTS = 64, DELAYS = 6 };
+
+struct entries {
+    _Alignas(RECORD_ALIGN) uint8_t bytes[INDEX + 1][RECORD_HEADER_BYTES];
+};
+
+/* The log that ends with the snapshot point. Its last checksum. */
+static uint32_t make_entries(struct entries *e)
+{
+    uint32_t chain = 0;
+
+    for (raft_index index = 1; index <= INDEX; index++) {
+        const struct record_spec spec = {.type = index == INDEX ? RECORD_SNAPSHOT : RECORD_EMPTY,
+                                         .cluster = CLUSTER, .index = index, .term = TERM, .chain = chain};
+        chain = record_encode(&spec, e->bytes[index]);
+    }
+    return chain;
+}
+
+static void append_entry(struct fixture *t, const struct entries *e, raft_index index)
+{
+    puppet_append(t->s.two, TERM, record_at(e->bytes[index]), index > 1 ? TERM : 0, 1);
+    world_run_ms(t->s.w, 1);
+}
+
+/* The store rests, and reads fill the ring to it. */
+static void fill_store_ring(struct fixture *t)
+{
+    uint8_t bytes[128];
+    const struct command query = {.kind = QUERY_RANGE, .key = {(const uint8_t *)"k", 1}};
+    const uint32_t length = command_encode(&query, bytes);
+
+    t->s.w->resting = REPLICA_STORE;
+    for (uint32_t i = 0; i <= STORE_SLOTS; i++) {
+        world_push(t->s.w, 0, REQUEST_READ, bytes, length);
+        world_turn(t->s.w);
+    }
+    while (replica_held(t->s.w->machine[0].replica).reads > 1) {
+        beat(t->s.two, TERM);
+        const struct frame *f = puppet_next(t->s.two, FRAME_RAFT, RAFT_MSG_READ_INDEX, RESEND_MS);
+        assert_non_null(f);
+        puppet_say(t->s.two, &(struct raft_msg){.type = RAFT_MSG_READ_INDEX_REPLY, .term = TERM,
+                                                .number = f->raft.number, .commit = 1});
+        world_run_ms(t->s.w, 1);
+    }
+}
+
+/* All pieces are sent, and nothing is said of what is committed, until the file has its name. */
+static void serve_until_named(struct fixture *t)
+{
+    uint64_t length;
+    char name[DISK_NAME_BYTES];
+
+    snapshot_name(name, INDEX);
+    offer(t, t->s.two, TERM);
+    while (disk_sim_bytes(t->s.w->machine[0].disk, name, &length) == NULL) {
+        if (t->asked < pieces(t))
+            answer_one(t, t->s.two, BEAT_MS);
+        else
+            world_turn(t->s.w);
+        assert_in_range(t->s.w->now_ns, 0, 10ull * 1000000000);
+    }
+}
+
+/* The log has all that the snapshot stands for, and just when that is ready it is known to be committed: it is
+ * used like one of our own, but not before the store has been given what it stands for. */
+static void log_gets_there_first(void **state)
+{
+    struct fixture *t = *state;
+    struct entries e;
+    const uint32_t chain = make_entries(&e);
+
+    for (uint32_t delay = 0; delay < DELAYS; delay++) {
+        follow_before(t, TERM, chain);
+        append_entry(t, &e, 1);
+        fill_store_ring(t);
+        for (raft_index index = 2; index <= INDEX; index++)
+            append_entry(t, &e, index);
+        serve_until_named(t);
+        for (uint32_t i = 0; i < delay; i++)
+            world_turn(t->s.w);
+        puppet_say(t->s.two, &(struct raft_msg){.type = RAFT_MSG_HEARTBEAT, .term = TERM, .commit = INDEX});
+        world_run_ms(t->s.w, 20);
+        t->s.w->resting = REPLICA_ROLE_COUNT;
+        world_run_ms(t->s.w, 50);
+        assert_int_equal(published_get(&t->s.w->machine[0].view.applied), INDEX);
+        puppets_close(&t->s);
+    }
+    assert_true(mark_count[MARK_PULLED_LIKE_MADE] > 0);
+}
+
 /* ---- served -------------------------------------------------------------------------------------- */
 
 static void who_has_it_serves(void **state)
@@ -563,6 +664,7 @@ int main(void)
         cmocka_unit_test(another_content_is_never_installed),
         cmocka_unit_test(silent_source_is_left),
         cmocka_unit_test(another_leader_goes_on_where_it_was),
+        cmocka_unit_test(log_gets_there_first),
         cmocka_unit_test(who_has_it_serves),
         cmocka_unit_test(what_is_not_in_it_is_in_no_doubt),
         cmocka_unit_test(a_quiet_cluster_leaves_nothing_open),

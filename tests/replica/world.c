@@ -166,6 +166,7 @@ struct world *world_make(uint32_t count, uint32_t initial)
         w->machine[n].memory = map(MEMORY_BYTES);
         w->machine[n].door_memory = map(DOOR_BYTES);
     }
+    w->resting = REPLICA_ROLE_COUNT;
     w->snapshots = replica_snapshots_default();
     w->snapshots.log_bytes = 0;
     return w;
@@ -223,7 +224,8 @@ void world_turn(struct world *w)
             continue;
         disk_sim_advance(m->disk, w->now_ns);
         for (uint32_t role = 0; role < REPLICA_ROLE_COUNT; role++)
-            replica_poll(m->replica, (enum replica_role)role, w->now_ns);
+            if (n > 0 || role != w->resting)
+                replica_poll(m->replica, (enum replica_role)role, w->now_ns);
         assert_true(w->may_stop || published_get(&m->view.stop) == REPLICA_STOP_NONE);
         take_answers(m);
     }

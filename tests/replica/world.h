@@ -42,6 +42,7 @@ struct world {
     bool may_stop;    /* a node that stops itself is no failure */
     bool small_log;   /* segments of 128 KiB, a quota of 1 MiB, requests of 8 KiB, chunks of 4 KiB; likewise */
     struct replica_snapshots snapshots; /* likewise; by default none is made by itself */
+    enum replica_role resting; /* of machine 0: world_turn() does not poll it; REPLICA_ROLE_COUNT: none */
     uint32_t paused;  /* number of a node that world_turn() leaves alone; count: none */
     struct machine machine[WORLD_NODES_MAX];
 };
