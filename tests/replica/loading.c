@@ -6,6 +6,7 @@
  *         than the snapshot that was lost.
  */
 #include "base/mark.h"
+#include "persist/segment.h"
 #include "persist/snapshot.h"
 #include "replica/making.h"
 #include "sim/disk_sim.h"
@@ -204,28 +205,118 @@ static struct world *world_with_one_long_log(void)
     return w;
 }
 
-static void others_can_make_snapshots(struct world *w, bool can)
+static void can_make_snapshots(struct world *w, uint32_t n, bool can)
 {
     const struct disk_sim_fault full = {.kind = DISK_OP_CREATE, .nth = can ? 0 : 1, .result = -ENOSPC,
                                         .sticky = true, .prefix = "snap-"};
 
+    disk_sim_fail(w->machine[n].disk, &full);
+}
+
+static void others_can_make_snapshots(struct world *w, bool can)
+{
     for (uint32_t n = 0; n < NODES; n++)
         if (n != VICTIM)
-            disk_sim_fail(w->machine[n].disk, &full);
+            can_make_snapshots(w, n, can);
 }
 
 /* One bit of the first value of this kind in the victim's log. */
 static void lose_one_value(struct world *w, uint8_t fill)
 {
     uint8_t value[VALUE_BYTES];
+    uint8_t *found = NULL;
+    char name[DISK_NAME_BYTES];
     uint64_t length;
-    uint8_t *bytes = disk_sim_bytes(w->machine[VICTIM].disk, "wal-0000000000000001", &length);
 
     memset(value, fill, sizeof value);
-    assert_non_null(bytes);
-    uint8_t *found = memmem(bytes, length, value, sizeof value);
+    for (uint64_t generation = 1; found == NULL && generation < 9; generation++) {
+        segment_name(name, generation);
+        uint8_t *const bytes = disk_sim_bytes(w->machine[VICTIM].disk, name, &length);
+        if (bytes != NULL)
+            found = memmem(bytes, length, value, sizeof value);
+    }
     assert_non_null(found);
     found[100] ^= 1;
+}
+
+/* What was in memory still is gone too. */
+static void restart_all(struct world *w)
+{
+    for (uint32_t n = 0; n < NODES; n++)
+        if (w->machine[n].replica != NULL)
+            world_kill(w, n);
+    for (uint32_t n = 0; n < NODES; n++)
+        world_start(w, n);
+}
+
+/* The victim comes back with a log that begins with `base`, or later, and with the others' state. */
+static void heals(struct world *w, raft_index base)
+{
+    const struct machine *m = &w->machine[VICTIM];
+
+    world_run_ms(w, 3000);
+    assert_int_equal(published_get(&m->counters.holes), 0);
+    assert_in_range(published_get(&m->counters.log_base), base, RAFT_WORD_MAX);
+    put_some(w, 9);
+    world_run_ms(w, 200);
+    for (uint32_t n = 0; n < NODES; n++) {
+        assert_int_equal(published_get(&m->view.applied), published_get(&w->machine[n].view.applied));
+        assert_int_equal(published_get(&m->view.digest), published_get(&w->machine[n].view.digest));
+    }
+    world_close(w);
+}
+
+static void own_snapshot_covers_a_hole(void **state)
+{
+    struct world *w = world_with_one_long_log();
+
+    (void)state;
+    put_some(w, 1);
+    make(w);
+    put_some(w, 2);
+    const raft_index base = current(w, VICTIM)->index;
+    world_kill(w, VICTIM);
+    lose_one_value(w, 1);
+    restart_all(w);
+    heals(w, base);
+}
+
+/* The others' logs begin behind all that the victim has. */
+static void newer_snapshot_takes_the_place_of_a_log_with_a_hole(void **state)
+{
+    struct world *w = world_with_one_long_log();
+
+    (void)state;
+    put_some(w, 1);
+    make(w);
+    put_some(w, 2);
+    world_run_ms(w, 100);
+    world_kill(w, VICTIM);
+    put_some(w, 3);
+    make(w);
+    lose_one_value(w, 2);
+    restart_all(w);
+    heals(w, current(w, 1)->index);
+}
+
+/* Likewise, but the victim has what comes behind that snapshot: it stays. */
+static void snapshot_within_the_log_covers_a_hole(void **state)
+{
+    struct world *w = world_with_one_long_log();
+
+    (void)state;
+    put_some(w, 1);
+    can_make_snapshots(w, VICTIM, false);
+    make(w);
+    put_some(w, 2);
+    world_run_ms(w, 100);
+    assert_null(current(w, VICTIM));
+    can_make_snapshots(w, VICTIM, true);
+    const raft_index base = current(w, 1)->index;
+    world_kill(w, VICTIM);
+    lose_one_value(w, 1);
+    restart_all(w);
+    heals(w, base);
 }
 
 /* Nobody brings back the entry, for the others have cut it away behind a snapshot that is older than the one which
@@ -246,12 +337,10 @@ static void an_older_snapshot_fills_no_hole(void **state)
     assert_true(lost.index > older);
     assert_int_equal(current(w, 1)->index, older);
     assert_int_equal(published_get(&w->machine[VICTIM].counters.log_base), 0);
-    for (uint32_t n = 0; n < NODES; n++)
-        world_kill(w, n);
+    world_kill(w, VICTIM);
     lose_one_value(w, 1);
     memset(file_of(w, &lost), 0, SNAPSHOT_DATA_OFFSET);
-    for (uint32_t n = 0; n < NODES; n++)
-        world_start(w, n); /* what was in memory still is gone too */
+    restart_all(w);
     read_locally(w);
     world_run_ms(w, 3000);
     assert_int_equal(published_get(&w->machine[VICTIM].counters.holes), 1);
@@ -271,6 +360,9 @@ int main(void)
         cmocka_unit_test(a_bad_chunk_comes_from_a_peer),
         cmocka_unit_test(a_file_without_headers_comes_as_a_whole),
         cmocka_unit_test(a_newer_snapshot_takes_its_place),
+        cmocka_unit_test(own_snapshot_covers_a_hole),
+        cmocka_unit_test(newer_snapshot_takes_the_place_of_a_log_with_a_hole),
+        cmocka_unit_test(snapshot_within_the_log_covers_a_hole),
         cmocka_unit_test(an_older_snapshot_fills_no_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
