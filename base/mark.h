@@ -157,6 +157,8 @@
     X(PULL_SOURCE_SILENT, "who is asked for pieces is silent: somebody else is asked")          \
     X(PULL_GIVEN_UP, "a snapshot is not pulled any further")                                    \
     X(PULL_NEEDLESS, "the log got there while a snapshot was pulled")                           \
+    X(CHUNK_REFUSED, "what a peer sent of a snapshot is not true: somebody else is asked")      \
+    X(TABLE_REFUSED, "the digest of a snapshot does not follow from a peer's table")            \
     X(PIECES_ASKED_AGAIN, "pieces of a snapshot are asked for again")                           \
     X(PIECE_DOUBLE, "a piece of a snapshot arrives twice")                                      \
     X(PIECE_STALE, "a piece arrives that nobody waits for any more")                            \

@@ -97,6 +97,8 @@
       "a snapshot carries the configuration that was in force at its point")                       \
     X(PIECE_OF_ANOTHER, "piece-of-another", SIM,                                                   \
       "pieces of another snapshot are dropped, and the whole is compared with its digest")         \
+    X(CHUNK_UNPROVEN, "chunk-unproven", SIM,                                                       \
+      "a chunk that a peer sends is compared with the table, and the table with the digest")       \
     X(INSTALL_ACK_UNGATED, "install-ack-ungated", SIM,                                             \
       "an install is acknowledged when its manifest is durable")                                   \
     X(INSTALL_CONFIG_FORGOTTEN, "install-config-forgotten", SIM,                                   \

@@ -32,6 +32,7 @@ enum {
     FRAME_SNAPSHOT_CHUNK_BYTES_MIN = 4096,
     FRAME_SNAPSHOT_CHUNK_BYTES_MAX = 256 << 10,
     FRAME_SNAPSHOT_CONFIG_BYTES_MAX = 256,
+    FRAME_SNAPSHOT_CHECKSUM_BYTES = 8,
 };
 
 #define FRAME_SNAPSHOT_BYTES_MAX (1ull << 40)
@@ -48,7 +49,7 @@ enum {
     X(REPAIR, 9)      /* fixed: repair; body: bytes of that record */                              \
     X(SNAPSHOT_OFFER, 10) /* fixed: snapshot; body: a CONFIG payload. I have it */                 \
     X(SNAPSHOT_ASK, 11)   /* fixed: snapshot. Send me these pieces of it */                        \
-    X(SNAPSHOT_PIECE, 12) /* fixed: snapshot; body: content of it */                               \
+    X(SNAPSHOT_PIECE, 12) /* fixed: snapshot; body: content of it, or of its table */              \
     X(SNAPSHOT_DONE, 13)  /* fixed: snapshot. I have all that is in it */                          \
     X(SNAPSHOT_WANT, 14)  /* fixed: snapshot. Who has one as new as this? */              \
     X(DIGEST, 15)     /* fixed: digest. What the sender's state comes to at an index */
@@ -124,20 +125,24 @@ struct frame_repair {
 };
 
 /* A snapshot, and what of it is meant. Its content is named by index, term, bytes and digest; so a
- * piece belongs to it whoever sends it, and to no other. */
+ * piece belongs to it whoever sends it, and to no other. ASK and PIECE are about the content, or about the table of
+ * its chunks' checksums, from which the digest follows: 8 bytes a chunk, in order. */
 struct frame_snapshot {
     raft_index index; /* last entry in it; WANT: at least this one */
     raft_term term;   /* all but DONE and WANT: of that entry, and so the next two */
     uint64_t bytes;   /* of the content */
     uint64_t digest;
-    uint64_t offset;  /* ASK, PIECE: in the content, a multiple of FRAME_CHUNK_BYTES */
+    uint64_t offset;  /* ASK, PIECE: in content or table, a multiple of FRAME_CHUNK_BYTES */
     uint64_t bitmap;  /* ASK: bit i: the piece at offset + i * FRAME_CHUNK_BYTES; 0: none now, but the
                          transfer goes on */
     raft_index config_index; /* OFFER: of the configuration in the body, in force at `index` */
     raft_term sender_term;   /* OFFER: in this term, or before it, the entry was committed */
-    uint32_t chunk_bytes;    /* OFFER: of its chunks */
+    uint32_t chunk_bytes;    /* OFFER: of its chunks; ASK, PIECE: likewise if the table is meant, else 0 */
     uint32_t chain;          /* OFFER: header checksum of the record at `index` */
 };
+
+/* Bytes of what an ASK or a PIECE is about. */
+uint64_t frame_snapshot_extent(const struct frame_snapshot *s);
 
 enum frame_digest_kind {
     FRAME_DIGEST_REPORT,  /* the sender's own */

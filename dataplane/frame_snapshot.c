@@ -65,10 +65,24 @@ bool frame_snapshot_decode(const uint8_t *bytes, struct frame_snapshot *s)
     return (w.reserved[0] | w.reserved[1] | w.reserved[2]) == 0;
 }
 
+uint64_t frame_snapshot_extent(const struct frame_snapshot *s)
+{
+    if (s->chunk_bytes == 0)
+        return s->bytes;
+    return (s->bytes + s->chunk_bytes - 1) / s->chunk_bytes * FRAME_SNAPSHOT_CHECKSUM_BYTES;
+}
+
 /* What an offer has and no other frame of a snapshot. */
 static bool offers(const struct frame_snapshot *s)
 {
-    return s->config_index != 0 || s->sender_term != 0 || s->chunk_bytes != 0 || s->chain != 0;
+    return s->config_index != 0 || s->sender_term != 0 || s->chain != 0;
+}
+
+static bool chunk_bytes_well_formed(uint32_t chunk_bytes)
+{
+    return chunk_bytes >= FRAME_SNAPSHOT_CHUNK_BYTES_MIN &&
+           chunk_bytes <= FRAME_SNAPSHOT_CHUNK_BYTES_MAX &&
+           chunk_bytes % FRAME_SNAPSHOT_CHUNK_BYTES_MIN == 0;
 }
 
 static bool is_named(const struct frame_snapshot *s)
@@ -87,21 +101,24 @@ static bool offer_well_formed(const struct frame *f)
         return false;
     if (s->sender_term < s->term || s->sender_term > RAFT_WORD_MAX)
         return false;
-    if (s->chunk_bytes < FRAME_SNAPSHOT_CHUNK_BYTES_MIN ||
-        s->chunk_bytes > FRAME_SNAPSHOT_CHUNK_BYTES_MAX ||
-        s->chunk_bytes % FRAME_SNAPSHOT_CHUNK_BYTES_MIN != 0)
+    if (!chunk_bytes_well_formed(s->chunk_bytes))
         return false;
     return f->body_bytes > 0 && f->body_bytes <= FRAME_SNAPSHOT_CONFIG_BYTES_MAX;
 }
 
-/* The place is one in the content; what is left of that from there on bounds the rest. */
+/* The place is one in the content, or in the table; what is left of that from there on bounds the rest. */
 static bool place_well_formed(const struct frame *f)
 {
     const struct frame_snapshot *const s = &f->snapshot;
 
-    if (!is_named(s) || offers(s) || s->offset % FRAME_CHUNK_BYTES != 0 || s->offset >= s->bytes)
+    if (!is_named(s) || offers(s) || s->offset % FRAME_CHUNK_BYTES != 0)
         return false;
-    const uint64_t left = s->bytes - s->offset;
+    if (s->chunk_bytes != 0 && !chunk_bytes_well_formed(s->chunk_bytes))
+        return false;
+    const uint64_t extent = frame_snapshot_extent(s);
+    if (s->offset >= extent)
+        return false;
+    const uint64_t left = extent - s->offset;
     if (f->type == FRAME_SNAPSHOT_PIECE)
         return s->bitmap == 0 &&
                f->body_bytes == (left < FRAME_CHUNK_BYTES ? left : FRAME_CHUNK_BYTES);
@@ -121,5 +138,5 @@ bool frame_snapshot_well_formed(const struct frame *f)
     if (f->type == FRAME_SNAPSHOT_ASK || f->type == FRAME_SNAPSHOT_PIECE)
         return place_well_formed(f);
     return f->body_bytes == 0 && !offers(s) && s->term == 0 && s->bytes == 0 && s->digest == 0 &&
-           s->offset == 0 && s->bitmap == 0;
+           s->offset == 0 && s->bitmap == 0 && s->chunk_bytes == 0;
 }

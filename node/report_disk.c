@@ -82,12 +82,13 @@ void report_disk_json(const struct node *n, FILE *out)
     fprintf(out,
             ",\"snapshot\":{\"condition\":\"%s\",\"index\":%" PRIu64 ",\"bytes\":%" PRIu64
             ",\"age_s\":%" PRIu64 ",\"work\":\"%s\",\"work_index\":%" PRIu64 ",\"work_percent\":%" PRIu64
-            ",\"written\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"chunks_repaired\":%" PRIu64 "}",
+            ",\"written\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"chunks_repaired\":%" PRIu64
+            ",\"chunks_refused\":%" PRIu64 "}",
             condition_name(published_get(&c->snapshot_condition)), index,
             published_get(&c->snapshot_bytes), index == 0 ? 0 : age_s(n, index),
             work.verb == NULL ? "none" : work.verb, work.index, work.percent,
             published_get(&c->snapshots_written), published_get(&c->snapshots_failed),
-            published_get(&c->chunks_repaired));
+            published_get(&c->chunks_repaired), published_get(&c->chunks_refused));
 }
 
 static void row_age(uint64_t seconds, FILE *out)

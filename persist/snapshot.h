@@ -81,7 +81,7 @@ struct snapshot_start {
     const uint8_t *config; /* in force at `index` */
     uint32_t config_bytes;
     uint64_t room;     /* the content is at most so long: taken on the disk now */
-    bool digest_known; /* it comes from a peer, and is dropped unless that is its digest */
+    bool digest_known; /* it comes from a peer: room is just its length, snapshot_expect() goes first */
     uint64_t digest;
 };
 
@@ -96,6 +96,8 @@ enum snapshot_stage {
 struct snapshot_read {
     raft_index index; /* of the current snapshot */
     uint32_t chunk;
+    bool table;       /* not the content but the table is meant, cut into chunks of the same size: no disk is
+                         read */
     uint8_t *content; /* at least chunk_bytes of the snapshot's header; any alignment */
     bool background;  /* it has a share of the disk (share.h): nobody here waits for it */
     /* set by snapshot_read_poll(): */
@@ -109,6 +111,7 @@ struct snapshot_read {
 struct snapshot_counters {
     uint64_t written, dropped;
     uint64_t chunks_damaged, chunks_repaired;
+    uint64_t chunks_refused; /* of peers, and tables, that were not what the digest says */
 };
 
 size_t snapshots_bytes(const struct snapshots_options *options);
@@ -126,8 +129,13 @@ enum snapshot_condition snapshot_condition(const struct snapshots *s);
 
 /* 0; -EAGAIN: one is being written or dropped, or the retry is not due; -EFBIG: room is above bytes_max. */
 int snapshot_begin(struct snapshots *s, const struct snapshot_start *start);
-/* The next chunk: all but the last have chunk_bytes. 0; -EAGAIN: after snapshots_poll(); -EFBIG: more than
- * the room, and it is dropped; -ECANCELED: nothing is being taken, see snapshot_failure(). */
+/* Of what comes from a peer: checksums of its chunks, 8 bytes each, from chunk `first` on: 0, or the one behind those
+ * that are there. 0; -EINVAL: all are there and are not what the digest follows from, so none is kept; -ECANCELED as
+ * below. */
+int snapshot_expect(struct snapshots *s, uint32_t first, const uint8_t *checksums, uint32_t count);
+/* The next chunk: all but the last have chunk_bytes. 0; -EAGAIN: after snapshots_poll(); -EINVAL: it has not
+ * the checksum that is expected, and is not taken; -EFBIG: more than the room, and the file is dropped; -ECANCELED:
+ * nothing is being taken, see snapshot_failure(). */
 int snapshot_append(struct snapshots *s, const uint8_t *content, uint32_t length);
 /* That was the last chunk; there was one. 0 or -ECANCELED. */
 int snapshot_end(struct snapshots *s);
@@ -140,8 +148,8 @@ struct snapshot_progress {
     uint64_t bytes, bytes_max;
 };
 struct snapshot_progress snapshot_progress(const struct snapshots *s);
-/* Why the last one was dropped: a negative errno, -EBADMSG for a digest that is not the one known,
- * -ECANCELED after snapshot_abandon(); 0: since snapshot_begin() nothing failed. */
+/* Why the last one was dropped: a negative errno, -ECANCELED after snapshot_abandon(); 0: since snapshot_begin()
+ * nothing failed. */
 int snapshot_failure(const struct snapshots *s);
 /* What wal_set_base() is told of it: index, term, bytes, digest. NULL: none is READY. */
 const struct snapshot_header *snapshot_ready(const struct snapshots *s);

@@ -25,6 +25,17 @@ uint8_t *snapshot_block_take(struct snapshots *s, uint32_t length)
     return bytes;
 }
 
+void snapshot_block_give_back(struct snapshots *s, uint32_t length)
+{
+    struct snapshot_writer *w = &s->writer;
+    struct snapshot_block *b = &w->block[w->filling];
+
+    ASSERT(b->state == SNAPSHOT_BLOCK_OPEN);
+    ASSERT(b->length >= length);
+    b->length -= length;
+    w->end -= length;
+}
+
 bool snapshot_blocks_are_empty(const struct snapshot_writer *w)
 {
     for (uint32_t i = 0; i < SNAPSHOT_BLOCKS; i++) {

@@ -176,6 +176,11 @@ uint32_t snapshot_row_count(uint64_t bytes, uint32_t chunk_bytes)
            SNAPSHOT_ROW_CHUNKS;
 }
 
+uint64_t snapshot_table_bytes(uint64_t bytes, uint32_t chunk_bytes)
+{
+    return snapshot_chunk_count(bytes, chunk_bytes) * sizeof(uint64_t);
+}
+
 uint64_t snapshot_file_bytes(uint64_t bytes, uint32_t chunk_bytes)
 {
     const uint64_t rows = snapshot_row_count(bytes, chunk_bytes);

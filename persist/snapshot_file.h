@@ -100,6 +100,8 @@ uint32_t snapshot_chunk_count(uint64_t bytes, uint32_t chunk_bytes);
 uint32_t snapshot_row_count(uint64_t bytes, uint32_t chunk_bytes);
 /* How many of the chunks have their checksum in the row. */
 uint32_t snapshot_row_chunks(const struct snapshot_header *header, uint32_t row);
+/* The checksums of all chunks, back to back, as they travel. */
+uint64_t snapshot_table_bytes(uint64_t bytes, uint32_t chunk_bytes);
 uint64_t snapshot_file_bytes(uint64_t bytes, uint32_t chunk_bytes);
 uint64_t snapshot_row_offset(const struct snapshot_header *header, uint32_t copy, uint32_t row);
 uint64_t snapshot_chunk_offset(const struct snapshot_header *header, uint32_t chunk);

@@ -74,6 +74,7 @@ struct snapshot_writer {
     bool ended;   /* snapshot_end() was called */
     uint64_t digest;
     uint64_t room;
+    uint32_t expected; /* with digest_known: file.checksum has so many of the table; they are true when it has all */
     uint32_t chunk_count;
     uint32_t row_next; /* of both copies, to be put into a block */
     uint32_t filling;  /* block; the other is on its way or empty */
@@ -178,6 +179,8 @@ void snapshot_writer_drop(struct snapshots *s, int failure);
 
 /* snapshot_block.c. Room for `length` bytes at the end of the stream; NULL: both blocks are full. */
 uint8_t *snapshot_block_take(struct snapshots *s, uint32_t length);
+/* What was taken last, of that length, is not to be written. */
+void snapshot_block_give_back(struct snapshots *s, uint32_t length);
 /* Full blocks go out; at the end, in TABLE, also the one that is not. Work done. */
 uint32_t snapshot_block_write(struct snapshots *s);
 bool snapshot_blocks_are_empty(const struct snapshot_writer *w);

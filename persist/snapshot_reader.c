@@ -11,6 +11,14 @@
 #include <errno.h>
 #include <string.h>
 
+static uint64_t table_bytes(const struct snapshots *s)
+{
+    const struct snapshot_header *h = &s->current.header;
+
+    ASSERT(h->bytes > 0);
+    return snapshot_table_bytes(h->bytes, h->chunk_bytes);
+}
+
 /* 0, or why this can't be read. */
 static int refusal(const struct snapshots *s, const struct snapshot_read *read)
 {
@@ -21,7 +29,8 @@ static int refusal(const struct snapshots *s, const struct snapshot_read *read)
         return -ENOENT;
     if (s->condition != SNAPSHOT_WHOLE)
         return -EBADMSG;
-    return read->chunk < snapshot_chunk_count(h->bytes, h->chunk_bytes) ? 0 : -ENOENT;
+    const uint64_t bytes = read->table ? table_bytes(s) : h->bytes;
+    return read->chunk < snapshot_chunk_count(bytes, h->chunk_bytes) ? 0 : -ENOENT;
 }
 
 static struct snapshot_reader *reader_of(struct snapshots *s, const struct snapshot_read *read)
@@ -52,15 +61,17 @@ int snapshot_read_begin(struct snapshots *s, struct snapshot_read *read)
     if (r->read != NULL)
         return -EAGAIN;
     r->read = read;
+    read->length = 0;
+    read->offset = 0;
+    read->span = 0;
+    read->result = 0;
+    if (read->table)
+        return 0;
     r->reads_on = read->chunk == r->next;
     r->next = read->chunk + 1;
     if (!r->reads_on)
         forget(r); /* who asks for a chunk again means the disk */
     r->careful = false;
-    read->length = 0;
-    read->offset = 0;
-    read->span = 0;
-    read->result = 0;
     return 0;
 }
 
@@ -133,7 +144,7 @@ uint32_t snapshot_reader_poll(struct snapshots *s, struct snapshot_reader *r)
 {
     const struct snapshot_header *h = &s->current.header;
 
-    if (r->read == NULL || refusal(s, r->read) != 0)
+    if (r->read == NULL || r->read->table || refusal(s, r->read) != 0)
         return 0;
     const struct snapshot_window *w = window_of(r, r->read->chunk);
     const uint32_t idle = idle_window(r, w);
@@ -193,13 +204,26 @@ static int judge(struct snapshots *s, const struct snapshot_window *w, struct sn
     return 0;
 }
 
+static void copy_table(const struct snapshots *s, struct snapshot_read *read)
+{
+    const uint32_t chunk_bytes = s->current.header.chunk_bytes;
+    const uint64_t first = (uint64_t)read->chunk * chunk_bytes;
+    const uint64_t left = table_bytes(s) - first;
+
+    ASSERT(read->table);
+    read->length = left < chunk_bytes ? (uint32_t)left : chunk_bytes;
+    memcpy(read->content, (const uint8_t *)s->current.checksum + first, read->length);
+}
+
 bool snapshot_read_poll(struct snapshots *s, struct snapshot_read *read)
 {
     struct snapshot_reader *r = reader_of(s, read);
 
     ASSERT(r->read == read);
     read->result = refusal(s, read); /* another one may be current by now */
-    if (read->result == 0) {
+    if (read->result == 0 && read->table) {
+        copy_table(s, read);
+    } else if (read->result == 0) {
         struct snapshot_window *w = window_of(r, read->chunk);
         if (w == NULL || w->state == SNAPSHOT_WINDOW_READING)
             return false;

@@ -7,6 +7,8 @@
  */
 #include "persist/snapshot_internal.h"
 
+#include "base/planted.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -31,6 +33,7 @@ static void check_start(const struct snapshots *s, const struct snapshot_start *
     ASSERT(!replaces || s->condition != SNAPSHOT_NONE);
     ASSERT(!replaces || start->digest_known);
     ASSERT(!replaces || start->digest == m->snapshot_digest);
+    ASSERT(!replaces || start->room == m->snapshot_bytes);
 }
 
 int snapshot_begin(struct snapshots *s, const struct snapshot_start *start)
@@ -60,6 +63,7 @@ int snapshot_begin(struct snapshots *s, const struct snapshot_start *start)
     w->digest_known = start->digest_known;
     w->digest = start->digest;
     w->room = start->room;
+    w->expected = 0;
     w->chunk_count = 0;
     w->row_next = 0;
     w->filling = 0;
@@ -73,6 +77,44 @@ int snapshot_begin(struct snapshots *s, const struct snapshot_start *start)
         s->condition = SNAPSHOT_MISSING;
     w->step = clears ? SNAPSHOT_STEP_CLEAR : SNAPSHOT_STEP_CREATE;
     return 0;
+}
+
+/* The digest that the header will have if the content has these checksums. */
+static uint64_t digest_of(const struct snapshots *s, uint64_t bytes)
+{
+    struct snapshot_header h = s->writer.file.header;
+
+    ASSERT(bytes > 0);
+    h.bytes = bytes;
+    snapshot_seal(&h);
+    return snapshot_digest(&h, s->writer.file.checksum);
+}
+
+int snapshot_expect(struct snapshots *s, uint32_t first, const uint8_t *checksums, uint32_t count)
+{
+    struct snapshot_writer *w = &s->writer;
+    const uint32_t all = snapshot_chunk_count(w->room, s->options.chunk_bytes);
+
+    if (snapshot_stage(s) != SNAPSHOT_TAKES)
+        return -ECANCELED;
+    ASSERT(w->digest_known);
+    ASSERT(w->chunk_count == 0);
+    ASSERT(first == 0 || first == w->expected);
+    ASSERT(first + count <= all);
+    memcpy(w->file.checksum + first, checksums, count * sizeof *w->file.checksum);
+    w->expected = first + count;
+    if (w->expected < all || digest_of(s, w->room) == w->digest)
+        return 0;
+    w->expected = 0;
+    s->counters.chunks_refused++;
+    return -EINVAL;
+}
+
+/* Of one that comes from a peer; no other is known before it is taken. */
+static bool is_expected(const struct snapshot_writer *w, uint64_t checksum)
+{
+    ASSERT(w->chunk_count < w->expected);
+    return w->file.checksum[w->chunk_count] == checksum || planted(PLANTED_CHUNK_UNPROVEN);
 }
 
 int snapshot_append(struct snapshots *s, const uint8_t *content, uint32_t length)
@@ -95,36 +137,30 @@ int snapshot_append(struct snapshots *s, const uint8_t *content, uint32_t length
         return -EAGAIN;
     memcpy(bytes, content, length);
     memset(bytes + length, 0, span - length);
-    w->file.checksum[w->chunk_count++] = snapshot_checksum(bytes, span);
+    const uint64_t checksum = snapshot_checksum(bytes, span);
+    if (w->digest_known && !is_expected(w, checksum)) {
+        snapshot_block_give_back(s, span);
+        s->counters.chunks_refused++;
+        return -EINVAL;
+    }
+    w->file.checksum[w->chunk_count++] = checksum;
     w->is_last = length < s->options.chunk_bytes;
     h->bytes += length;
     return 0;
 }
 
-/* All chunks are there, so the header is known. */
-static void seal(struct snapshots *s)
+int snapshot_end(struct snapshots *s)
 {
     struct snapshot_writer *w = &s->writer;
     struct snapshot_header *h = &w->file.header;
 
-    ASSERT(w->chunk_count == snapshot_chunk_count(h->bytes, h->chunk_bytes));
-    snapshot_seal(h);
-    h->digest = snapshot_digest(h, w->file.checksum);
-    snapshot_seal(h);
-}
-
-int snapshot_end(struct snapshots *s)
-{
-    struct snapshot_writer *w = &s->writer;
-
     if (snapshot_stage(s) != SNAPSHOT_TAKES)
         return -ECANCELED;
     ASSERT(w->chunk_count > 0);
-    seal(s);
-    if (w->digest_known && w->digest != w->file.header.digest) {
-        snapshot_writer_drop(s, -EBADMSG);
-        return -ECANCELED;
-    }
+    ASSERT(w->chunk_count == snapshot_chunk_count(h->bytes, h->chunk_bytes));
+    h->digest = digest_of(s, h->bytes);
+    ASSERT(!w->digest_known || h->digest == w->digest); /* it has the chunks of the table */
+    snapshot_seal(h);
     w->ended = true;
     if (w->step == SNAPSHOT_STEP_TAKE) /* else the file is not there yet: what was taken waits */
         w->step = SNAPSHOT_STEP_TABLE;

@@ -104,6 +104,7 @@ static void publish_snapshots(struct replica *r)
     published_set(&c->snapshots_written, counters->written);
     published_set(&c->snapshots_dropped, counters->dropped);
     published_set(&c->chunks_repaired, counters->chunks_repaired);
+    published_set(&c->chunks_refused, counters->chunks_refused);
     if (p->store_reading != NULL && current != NULL)
         published_set(&c->loading_bytes,
                       (uint64_t)p->store_reading->chunk * current->chunk_bytes);

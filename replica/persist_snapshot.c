@@ -8,6 +8,8 @@
  */
 #include "replica/replica_internal.h"
 
+#include "base/planted.h"
+
 #include <errno.h>
 
 static void tell(struct replica *r, const struct snapshot_event *event)
@@ -120,7 +122,17 @@ static uint32_t follow_writing(struct replica *r, uint64_t now_ns)
 
 /* ---- jobs ------------------------------------------------------------------------------------- */
 
-/* A chunk of a pulled snapshot, or its end. 0 or -EAGAIN: not now; else it has failed. */
+static int expect(struct replica *r, const struct snapshot_job *job)
+{
+    const uint32_t each = (uint32_t)sizeof(uint64_t);
+    const uint32_t first = job->chunk * (r->options.snapshots.chunk_bytes / each);
+
+    if (planted(PLANTED_PIECE_OF_ANOTHER))
+        return 0;
+    return snapshot_expect(r->persist.snapshot.snapshots, first, job->bytes, job->length / each);
+}
+
+/* A part of a pulled snapshot, or its end. 0 or -EAGAIN: not now; else it has failed. */
 static int feed_writing(struct replica *r, const struct snapshot_job *job)
 {
     struct persist_snapshot *p = &r->persist.snapshot;
@@ -129,6 +141,8 @@ static int feed_writing(struct replica *r, const struct snapshot_job *job)
         return -ECANCELED;
     if (p->writing == WRITING_WAITS)
         return -EAGAIN;
+    if (job->kind == SNAPSHOT_JOB_TABLE)
+        return expect(r, job);
     return job->kind == SNAPSHOT_JOB_CHUNK ? snapshot_append(p->snapshots, job->bytes, job->length)
                                            : snapshot_end(p->snapshots);
 }

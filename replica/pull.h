@@ -1,11 +1,14 @@
 /* replica/pull.h: chunks of a snapshot, or one chunk, pulled from other nodes piece by piece.
  *
- * Two chunks are under way: while persist takes one, the other arrives. Pieces may come from anybody who
- * has the same snapshot, in any order and more than once; what belongs to another one is counted and
- * forgotten. One node is asked at a time. Who is silent gives way to the next, and it goes on where
- * the one before left off.
+ * First comes the table of checksums, from which the digest that was offered follows, then the chunks. Two
+ * are under way: while persist takes one, the other arrives. The pieces of a chunk come from one node, in any
+ * order and more than once; what belongs to another snapshot, or comes from somebody else, is counted and forgotten.
+ * Who is silent gives way to the next node that has the same snapshot, which goes on at the chunk where the
+ * one before left off.
  *
- * Trust      None: persist compares.
+ * Trust      In the digest alone. Persist compares the table with it, and each chunk with the table (in
+ *            `receive_begin_mend` with that of our own file). What is refused is asked of another, and who
+ *            sent it is not asked again in this pull: `liars`. When nobody else is left, the pull ends.
  * Memory     `pull_bytes` of the raft role: SNAPSHOT_PULL_BUFFERS chunks, lent to persist until it answers.
  * Thread     The raft role only.
  */
@@ -42,6 +45,7 @@ enum pull_state {
 
 struct pull_chunk {
     bool used;       /* of what is pulled now */
+    raft_node from;  /* who sends it */
     bool lent;       /* to persist */
     uint32_t number;
     uint32_t length;
@@ -57,6 +61,9 @@ struct pull {
     uint8_t config[FRAME_SNAPSHOT_CONFIG_BYTES_MAX];
     uint32_t config_bytes;
     uint64_t number;      /* of its BEGIN; 0: none was given */
+    bool table;           /* its table is pulled: the chunks are of that */
+    raft_node table_from; /* who sent all of that so far; 0: several did */
+    uint64_t liars;       /* a set: places of the peers that sent what is not true */
     uint32_t chunk_end;   /* behind the last one that is wanted */
     uint32_t chunk_next;  /* the next one that gets a buffer */
     uint32_t chunk_given; /* the next one for persist */
@@ -72,20 +79,21 @@ struct pull {
 
 /* Both name the same content. */
 bool pull_is(const struct frame_snapshot *a, const struct frame_snapshot *b);
-/* All chunks of `what` are wanted, and none has come. */
-void pull_reset(struct pull *p);
+/* All of `what` is wanted, and nothing has come: the table first, or without it for our own. */
+void pull_reset(struct pull *p, bool table);
 /* That node is asked from now on, and its silence counts. */
 void pull_from(struct replica *r, raft_node source);
-/* Somebody else: all that we know take their turn. */
-void pull_from_next(struct replica *r);
+bool pull_believes(const struct replica *r, raft_node source);
 
 void pull_on_piece(struct replica *r, const struct frame *f);
 /* The next chunks get the buffers that are free. */
 void pull_place_chunks(struct replica *r);
-/* Whole chunks to persist, in order. True: all that are wanted are there. */
-bool pull_give_chunks(struct replica *r);
-/* Persist has answered for this one. */
-void pull_free_chunk(struct pull *p, uint32_t number);
+/* The next whole chunk to persist, which has one at a time. */
+void pull_give_chunk(struct replica *r);
+/* It has answered for that one. False: it is not the true one, and nobody is left who is believed. */
+bool pull_on_answer(struct replica *r, const struct snapshot_event *event);
+/* Persist has taken all of it. */
+bool pull_is_whole(const struct pull *p);
 /* What is missing is asked for, if it is time. False: nobody has it any more. */
 bool pull_ask_chunks(struct replica *r);
 /* Who is asked for nothing now hears that it goes on: a disk may take its time. */

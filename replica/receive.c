@@ -42,6 +42,13 @@ static void drop(struct replica *r)
     p->state = p->owed > 0 ? PULL_DROPS : PULL_IDLE;
 }
 
+/* Nobody has it. */
+static void give_up(struct replica *r)
+{
+    mend_on_silence(r);
+    drop(r);
+}
+
 static void begin(struct replica *r, const struct frame *f)
 {
     struct pull *p = &r->raft.pull;
@@ -55,7 +62,7 @@ static void begin(struct replica *r, const struct frame *f)
     p->what = f->snapshot;
     p->config_bytes = f->body_bytes;
     memcpy(p->config, f->body, f->body_bytes);
-    pull_reset(p);
+    pull_reset(p, true);
     pull_from(r, f->source);
     p->progress_ns = r->raft.now_ns;
     p->state = PULL_WAITS;
@@ -110,7 +117,7 @@ void receive_on_offer(struct replica *r, const struct frame *f)
     if (p->state == PULL_IDLE) {
         begin(r, f);
     } else if (p->state != PULL_MENDS && f->source == raft_leader(r->raft.raft) &&
-               f->source != p->source) {
+               f->source != p->source && pull_believes(r, f->source)) {
         MARK(PULL_RESUMED); /* another leader, the same snapshot */
         pull_from(r, f->source);
     }
@@ -128,7 +135,7 @@ bool receive_begin_mend(struct replica *r, const struct snapshot_header *h, uint
                                       .bytes = h->bytes,
                                       .digest = h->digest,
                                       .chunk_bytes = h->chunk_bytes};
-    pull_reset(p);
+    pull_reset(p, false);
     p->chunk_next = p->chunk_given = chunk;
     p->chunk_end = chunk + 1;
     p->progress_ns = r->raft.now_ns;
@@ -170,18 +177,13 @@ static void begin_file(struct replica *r)
     p->state = PULL_RECEIVES;
 }
 
-/* It was put right; or what came is not what stood there, and somebody else may do better. */
+/* It was put right, or can't be. */
 static void on_mended(struct replica *r, const struct snapshot_event *event)
 {
     struct pull *p = &r->raft.pull;
 
-    if (p->state != PULL_MENDS)
+    if (p->state != PULL_MENDS || !pull_is_whole(p))
         return;
-    if (event->result == -EINVAL) {
-        p->chunk_next = p->chunk_given = event->chunk;
-        pull_from_next(r);
-        return;
-    }
     p->state = PULL_IDLE;
     if (event->kind == SNAPSHOT_EVENT_REPAIRED)
         mend_done(r);
@@ -193,8 +195,8 @@ void receive_on_event(struct replica *r, const struct snapshot_event *event)
 
     ASSERT(p->owed > 0);
     p->owed--;
-    if (event->job == SNAPSHOT_JOB_CHUNK || event->job == SNAPSHOT_JOB_REPAIR)
-        pull_free_chunk(p, event->chunk);
+    if (event->job != SNAPSHOT_JOB_BEGIN && event->job != SNAPSHOT_JOB_END && !pull_on_answer(r, event))
+        give_up(r);
     if (event->job == SNAPSHOT_JOB_REPAIR)
         on_mended(r, event);
     if (event->job == SNAPSHOT_JOB_BEGIN && p->state != PULL_DROPS) {
@@ -213,12 +215,12 @@ static void receive_chunks(struct replica *r)
     struct pull *p = &r->raft.pull;
 
     pull_place_chunks(r);
-    if (pull_give_chunks(r) && p->state == PULL_RECEIVES) {
+    pull_give_chunk(r);
+    if (p->state == PULL_RECEIVES && pull_is_whole(p)) {
         pull_give_job(r, &(struct snapshot_job){.kind = SNAPSHOT_JOB_END, .number = p->number});
         p->state = PULL_ENDS;
     } else if (!pull_ask_chunks(r)) {
-        mend_on_silence(r);
-        drop(r);
+        give_up(r);
     }
 }
 

@@ -82,7 +82,8 @@ struct replica_counters {
     struct published writing_own; /* persist; 1: this node makes it, 0: a peer sends it */
     /* raft; the one that the store takes in, 0: none; persist; how much of its content was handed to it. */
     struct published loading_index, loading_bytes;
-    struct published snapshots_written, snapshots_dropped, chunks_repaired; /* persist; since the start */
+    struct published snapshots_written, snapshots_dropped; /* persist; since the start */
+    struct published chunks_repaired, chunks_refused;      /* likewise: of ours, and of those that peers sent */
     struct published snapshots_failed; /* raft; likewise: those of this node's own that were to be */
     struct published writes_refused; /* raft; 1: for want of room, here or on a majority's disks */
     struct published foreign_sends; /* messages for a member that this node has no link to */

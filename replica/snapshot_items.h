@@ -5,12 +5,12 @@
  *   store --emitted chunks--> persist              of a snapshot that this node makes
  *   store, raft --reads--> persist --the same--> store, raft    chunks of the current snapshot
  *
- * Numbers    Each BEGIN has a number above all before it; CHUNK and END name it. Raft gives no BEGIN
+ * Numbers    Each BEGIN has a number above all before it; TABLE, CHUNK and END name it. Raft gives no BEGIN
  *            before the one before is answered, and gives one up by publishing `unwanted`, the highest
  *            number that is not wanted: that needs no room in a ring, and overtakes what waits there.
  * Answers    Each job and each base change has just one event as its answer, and at most
  *            SNAPSHOT_JOBS_MAX are without one; so the ring of events is never full.
- * Ownership  `bytes` of CHUNK and REPAIR are lent until the answer, a base change too. A
+ * Ownership  `bytes` of TABLE, CHUNK and REPAIR are lent until the answer, a base change too. A
  *            snapshot_read is lent with its memory between its two rings. The buffer of an emitted chunk
  *            is free again when `chunks_done` has counted it.
  */
@@ -35,6 +35,7 @@ enum {
 
 enum snapshot_job_kind {
     SNAPSHOT_JOB_BEGIN,  /* start, own. READY or FAILED */
+    SNAPSHOT_JOB_TABLE,  /* chunk, bytes, length: of the table of a pulled one, before its chunks. TAKEN or FAILED */
     SNAPSHOT_JOB_CHUNK,  /* bytes, length: the next of a pulled one. TAKEN or FAILED */
     SNAPSHOT_JOB_END,    /* that was the last of a pulled one. TAKEN or FAILED */
     SNAPSHOT_JOB_REPAIR, /* chunk, bytes, length: of the current one. REPAIRED or FAILED */
@@ -57,7 +58,8 @@ enum snapshot_event_kind {
     SNAPSHOT_EVENT_TAKEN,
     SNAPSHOT_EVENT_REPAIRED,
     SNAPSHOT_EVENT_CURRENT, /* the base change is durable in both copies of the manifest */
-    SNAPSHOT_EVENT_FAILED,  /* result: a negative errno; -ECANCELED: it was not wanted any more */
+    SNAPSHOT_EVENT_FAILED,  /* result: a negative errno; -ECANCELED: it was not wanted any more; -EINVAL: those bytes
+                               are not the true ones, and are to be brought once more */
 };
 
 struct snapshot_event {

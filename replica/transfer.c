@@ -19,7 +19,7 @@ static bool is_ours(const struct replica *r, const struct frame_snapshot *s)
     const struct snapshot_header *h = ours(r);
 
     return h->index == s->index && h->term == s->term && h->bytes == s->bytes &&
-           h->digest == s->digest;
+           h->digest == s->digest && (s->chunk_bytes == 0 || s->chunk_bytes == h->chunk_bytes);
 }
 
 static uint32_t chunk_of(const struct replica *r, uint64_t offset)
@@ -82,13 +82,13 @@ static void begun(struct replica *r, const struct peer *peer)
 }
 
 /* A question takes the place of an earlier one about its chunk, else of the oldest. */
-static struct serve_ask *ask_for(struct replica *r, struct peer *peer, uint64_t offset)
+static struct serve_ask *ask_for(struct replica *r, struct peer *peer, bool table, uint64_t offset)
 {
     struct serve_ask *oldest = &peer->ask[0];
 
     for (uint32_t i = 0; i < SERVE_ASKS_MAX; i++) {
         struct serve_ask *ask = &peer->ask[i];
-        if (ask->bitmap != 0 && chunk_of(r, ask->offset) == chunk_of(r, offset))
+        if (ask->bitmap != 0 && ask->table == table && chunk_of(r, ask->offset) == chunk_of(r, offset))
             return ask;
         if (ask->bitmap == 0 || (oldest->bitmap != 0 && ask->asked_ns < oldest->asked_ns))
             oldest = ask;
@@ -119,8 +119,9 @@ void transfer_on_ask(struct replica *r, const struct frame *f)
     }
     peer->snapshot_asked_ns = r->raft.now_ns;
     if (s->bitmap != 0) {
-        struct serve_ask *ask = ask_for(r, peer, s->offset);
+        struct serve_ask *ask = ask_for(r, peer, s->chunk_bytes != 0, s->offset);
         *ask = (struct serve_ask){.index = s->index,
+                                  .table = s->chunk_bytes != 0,
                                   .offset = s->offset,
                                   .bitmap = within_chunk(r, s),
                                   .asked_ns = r->raft.now_ns};
@@ -155,7 +156,7 @@ bool transfer_serves(const struct peer *peer)
 static bool is_for(const struct replica *r, const struct serve_ask *ask, const struct snapshot_read *read)
 {
     return ask->bitmap != 0 && ask->index == read->index && ask->index == ours(r)->index &&
-           chunk_of(r, ask->offset) == read->chunk;
+           ask->table == read->table && chunk_of(r, ask->offset) == read->chunk;
 }
 
 /* Is it what somebody waits for? */
@@ -196,7 +197,7 @@ static void take_read(struct replica *r)
         chunk->used_ns = r->raft.now_ns;
         if (read->result != 0)
             forget_asks(r, read);
-        if (read->result != 0 && read->result != -ENOENT)
+        if (read->result != 0 && read->result != -ENOENT && !read->table)
             mend_on_damage(r, read);
     }
 }
@@ -210,7 +211,7 @@ static struct serve_chunk *chunk_at(struct replica *r, const struct serve_ask *a
     for (uint32_t i = 0; i < SNAPSHOT_SERVE_BUFFERS; i++) {
         struct serve_chunk *chunk = &serve->chunk[i];
         if (chunk->state != SERVE_FREE && chunk->read.index == ask->index &&
-            chunk->read.chunk == chunk_of(r, ask->offset))
+            chunk->read.table == ask->table && chunk->read.chunk == chunk_of(r, ask->offset))
             return chunk->state == SERVE_READY ? chunk : NULL;
         if (chunk->state == SERVE_READING || (chunk->state == SERVE_READY && is_asked_for(r, &chunk->read)))
             continue;
@@ -225,6 +226,7 @@ static struct serve_chunk *chunk_at(struct replica *r, const struct serve_ask *a
     free->read = (struct snapshot_read){
         .index = ask->index,
         .chunk = chunk_of(r, ask->offset),
+        .table = ask->table,
         .content = r->raft.serve_bytes + (size_t)place * r->options.snapshots.chunk_bytes,
     };
     const uint32_t taken = spsc_push(r->raft_reads, &read, sizeof read, 1);
@@ -239,17 +241,18 @@ static bool send_piece(struct replica *r, struct peer *peer, const struct serve_
 {
     const struct snapshot_header *h = ours(r);
     const uint32_t at = (uint32_t)(offset % h->chunk_bytes);
-    const uint64_t left = h->bytes - offset;
     struct frame f = {
         .type = FRAME_SNAPSHOT_PIECE,
         .snapshot = {.index = h->index,
                      .term = h->term,
                      .bytes = h->bytes,
                      .digest = h->digest,
-                     .offset = offset},
-        .body_bytes = left < FRAME_CHUNK_BYTES ? (uint32_t)left : FRAME_CHUNK_BYTES,
+                     .offset = offset,
+                     .chunk_bytes = chunk->read.table ? h->chunk_bytes : 0},
     };
+    const uint64_t left = frame_snapshot_extent(&f.snapshot) - offset;
 
+    f.body_bytes = left < FRAME_CHUNK_BYTES ? (uint32_t)left : FRAME_CHUNK_BYTES;
     ASSERT(at + f.body_bytes <= chunk->read.length);
     if (credit_send_room(&peer->credit_out) == 0 || spsc_room(r->to_tx, 1) == 0)
         return false;

@@ -34,6 +34,7 @@ enum {
 /* What a peer wants of one chunk of ours and was not sent since it asked. */
 struct serve_ask {
     raft_index index; /* of the snapshot */
+    bool table;       /* of its table, not of its content */
     uint64_t offset;
     uint64_t bitmap; /* 0: nothing */
     uint64_t asked_ns;

@@ -12,6 +12,7 @@ enum { CONTENTS_KEPT = 32 }; /* of the newest points; of older ones the header *
 struct point {
     struct snapshot_header header;
     uint8_t *content; /* NULL: too old */
+    uint8_t *table;   /* likewise: the checksums of its chunks */
 };
 
 struct config {
@@ -44,10 +45,31 @@ struct check_snapshot *check_snapshot_create(void)
     return c;
 }
 
+static void forget_bytes(struct point *p)
+{
+    free(p->content);
+    free(p->table);
+    p->content = p->table = NULL;
+}
+
+static uint8_t *kept(const void *bytes, uint64_t length)
+{
+    uint8_t *copy = malloc(length);
+
+    ASSERT(copy != NULL);
+    memcpy(copy, bytes, length);
+    return copy;
+}
+
+static uint64_t table_bytes(const struct snapshot_header *h)
+{
+    return snapshot_table_bytes(h->bytes, h->chunk_bytes);
+}
+
 static void forget(struct check_snapshot *c)
 {
     for (uint64_t i = 0; i < c->point_count; i++)
-        free(c->point[i].content);
+        forget_bytes(&c->point[i]);
     c->point_count = 0;
     c->config_count = 0;
 }
@@ -131,16 +153,14 @@ void check_snapshot_point(struct check_snapshot *c, raft_index index,
     snapshot_seal(&header); /* the digest covers the version */
     header.digest = digest_of(c, &header, content);
     snapshot_seal(&header);
-    if (c->point_count >= CONTENTS_KEPT) {
-        struct point *old = &c->point[c->point_count - CONTENTS_KEPT];
-        free(old->content);
-        old->content = NULL;
-    }
+    if (c->point_count >= CONTENTS_KEPT)
+        forget_bytes(&c->point[c->point_count - CONTENTS_KEPT]);
     c->point = check_grow(c->point, &c->point_capacity, c->point_count + 1, sizeof *c->point);
-    uint8_t *kept = malloc(length);
-    ASSERT(kept != NULL);
-    memcpy(kept, content, length);
-    c->point[c->point_count++] = (struct point){.header = header, .content = kept};
+    c->point[c->point_count++] = (struct point){
+        .header = header,
+        .content = kept(content, length),
+        .table = kept(c->checksum, table_bytes(&header)),
+    };
 }
 
 static const struct point *point_at(const struct check_snapshot *c, raft_index index)
@@ -183,16 +203,19 @@ bool check_snapshot_bytes(struct check_snapshot *c, raft_node node,
                           const struct check_snapshot_part *part)
 {
     const struct point *p = point_at(c, part->index);
-    const uint64_t bytes = p == NULL ? 0 : p->header.bytes;
+    uint64_t bytes = 0;
 
+    if (p != NULL)
+        bytes = part->table ? table_bytes(&p->header) : p->header.bytes;
+    const uint8_t *truth = p == NULL ? NULL : part->table ? p->table : p->content;
     if (part->offset <= bytes && part->length <= bytes - part->offset &&
-        (p == NULL || p->content == NULL ||
-         memcmp(p->content + part->offset, part->bytes, part->length) == 0))
+        (truth == NULL || memcmp(truth + part->offset, part->bytes, part->length) == 0))
         return true;
     return check_fail(c->report, "snapshot-equals-replay",
                       "node %u has other bytes %" PRIu64 " to %" PRIu64
-                      " of a snapshot at %" PRIu64 " than the replay, which has %" PRIu64,
-                      node, part->offset, part->offset + part->length, part->index, bytes);
+                      " of a snapshot%s at %" PRIu64 " than the replay, which has %" PRIu64,
+                      node, part->offset, part->offset + part->length,
+                      part->table ? "'s table" : "", part->index, bytes);
 }
 
 static bool check_base_config(struct check_snapshot *c, raft_node node, const struct wal_base *base)

@@ -21,7 +21,8 @@ struct check_snapshot;
 
 struct check_snapshot_part {
     raft_index index; /* of the snapshot */
-    uint64_t offset;  /* in its content */
+    bool table;       /* of the checksums of its chunks, not of its content */
+    uint64_t offset;  /* in that */
     const uint8_t *bytes;
     uint64_t length;
 };
@@ -42,7 +43,7 @@ void check_snapshot_point(struct check_snapshot *c, raft_index index,
  * place in the log is looked at. */
 bool check_snapshot_header(struct check_snapshot *c, raft_node node,
                            const struct snapshot_header *header);
-/* These bytes of the content are in `node`'s file, or leave it. */
+/* These bytes of the content, or of the table, are in `node`'s file, or leave it. */
 bool check_snapshot_bytes(struct check_snapshot *c, raft_node node,
                           const struct check_snapshot_part *part);
 /* What `node`'s log stands on; `log` has what is committed. */

@@ -132,11 +132,15 @@ static void observe_piece(struct sim *s, const struct sim_node *n, const struct 
 {
     const struct frame_snapshot *p = &f->snapshot;
     const struct snapshot_header *h = check_snapshot_known(s->snapshot, p->index);
-    const struct check_snapshot_part part = {
-        .index = p->index, .offset = p->offset, .bytes = f->body, .length = f->body_bytes};
+    const struct check_snapshot_part part = {.index = p->index,
+                                             .table = p->chunk_bytes != 0,
+                                             .offset = p->offset,
+                                             .bytes = f->body,
+                                             .length = f->body_bytes};
 
     sim_happen(s, SIM_SNAPSHOT_PIECE);
-    if (h == NULL || p->term != h->term || p->bytes != h->bytes || p->digest != h->digest)
+    const bool named = h != NULL && p->term == h->term && p->bytes == h->bytes && p->digest == h->digest;
+    if (!named || (p->chunk_bytes != 0 && p->chunk_bytes != h->chunk_bytes))
         check_fail(&s->report, "snapshot-equals-replay",
                    "node %u sends a piece of a snapshot at %" PRIu64 "@%" PRIu64
                    ", digest %016" PRIx64 ", which nobody can have",

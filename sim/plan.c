@@ -263,6 +263,17 @@ static void draw_rates(struct plan *plan, uint64_t without)
     plan->drift_ppm_max = draw_rate(plan, without, PLAN_DRIFT, 50000, 50000);
 }
 
+static void draw_forger(struct plan *plan, uint64_t without)
+{
+    struct prng p;
+
+    if (!fault_begin(plan, without, PLAN_FORGE, &p))
+        return;
+    plan->forge = (uint32_t)between_log(&p, MILLION / 8, MILLION);
+    plan->forger = (uint32_t)prng_below(&p, plan->nodes);
+    plan->forge_tables = coin(&p); /* or they would be all that is asked of it */
+}
+
 /* A minority, or all: bit i for node i. */
 static uint32_t draw_harmed(struct plan *plan, uint64_t without)
 {
@@ -446,6 +457,7 @@ void plan_draw(struct plan *plan, const struct plan_choice *choice)
     draw_members(plan, without, &p);
     draw_strikes(plan, without);
     draw_rates(plan, without);
+    draw_forger(plan, without);
     draw_scarcity(plan, without);
     draw_harm(plan, without);
     if (plan->crowded)

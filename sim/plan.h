@@ -70,7 +70,8 @@ enum {
     X(READ_STALE, "read-stale")       /* a read returns what once was */         \
     X(HARM_ANYWHERE, "harm-anywhere") /* not in a minority only: safety only */ \
     X(SNAPSHOTS, "snapshots")         /* no fault: logs are cut behind them */   \
-    X(SNAPSHOT_AMBUSH, "snapshot-ambush") /* the power goes at one of its stages */
+    X(SNAPSHOT_AMBUSH, "snapshot-ambush") /* the power goes at one of its stages */ \
+    X(FORGE, "forge")                 /* a node sends pieces of snapshots that are not true */
 
 enum plan_fault {
 #define PLAN_FAULT_ENUM(name, text) PLAN_##name,
@@ -123,6 +124,9 @@ struct plan {
     uint64_t down_ns;        /* mean time that a node stays down, paused or hung, a cut in place */
     uint32_t ambush;         /* per million crashes: at the moment after a promise left the node */
     uint32_t snapshot_ambush; /* per million changes of a snapshot's stage: the power is cut */
+    uint32_t forge;          /* per million pieces of snapshots that `forger` sends: not what it has */
+    uint32_t forger;
+    bool forge_tables;       /* also those of their tables */
     uint32_t kill;           /* per million crashes: the machine and its cache live on */
     uint32_t recovery_crash; /* per million restarts: recovery crashes as well */
     uint32_t role_skip;      /* per million: a role is passed over, and stalls for a while */

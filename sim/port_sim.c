@@ -403,6 +403,8 @@ static bool send_frame(struct port *p, uint32_t link, uint32_t frame)
         frame_give(net, frame);
         return true; /* lost on the way, which the sender cannot see */
     }
+    if (net->tap.change != NULL)
+        net->tap.change(net->tap.context, p->node, f->bytes, f->length);
     if (drawn(net, net->faults.duplicate, &net->counters.duplicated))
         double_frame(net, q, frame);
     if (drawn(net, net->faults.corrupt, &net->counters.corrupted))

@@ -44,9 +44,11 @@ struct net_counters {
     uint64_t sent, received, lost, cut, duplicated, reordered, corrupted, overflowed;
 };
 
-/* Sees every frame when it leaves a node, whatever becomes of it. */
+/* Sees every frame when it leaves a node, whatever becomes of it. One that is not lost may be changed then; NULL: none
+ * is. */
 struct net_tap {
     void (*frame)(void *context, uint32_t node, const uint8_t *bytes, uint32_t length);
+    void (*change)(void *context, uint32_t node, uint8_t *bytes, uint32_t length);
     void *context;
 };
 

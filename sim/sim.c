@@ -93,7 +93,8 @@ static void forget_nodes(struct sim *s)
 
 void sim_begin(struct sim *s, const struct sim_config *config)
 {
-    const struct net_tap tap = {.frame = observe_frame, .context = s};
+    const struct net_tap tap = {
+        .frame = observe_frame, .change = forge_frame, .context = s};
     const struct plan_choice choice = {
         .seed = config->seed,
         .events = config->events,
@@ -106,6 +107,7 @@ void sim_begin(struct sim *s, const struct sim_config *config)
     s->config = *config;
     plan_draw(&s->plan, &choice);
     prng_seed(&s->prng, hash_u64(config->seed, 3));
+    prng_seed(&s->forge_prng, hash_u64(config->seed, 6));
     s->now_ns = SIM_START_NS;
     s->events = 0;
     s->hash = config->seed;

@@ -52,6 +52,7 @@ struct sim_config {
     X(SNAPSHOT_INSTALL, "of them, installed from a peer's")            \
     X(SNAPSHOT_OFFER, "snapshots offered")                             \
     X(SNAPSHOT_PIECE, "pieces of snapshots sent")                      \
+    X(FORGED, "of them, forged")                                       \
     X(LOG_CUT, "logs cut behind a snapshot")                           \
     X(ENTRY, "records sent")                                           \
     X(CHUNK, "chunks sent")                                            \

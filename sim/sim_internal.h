@@ -213,6 +213,7 @@ struct sim {
     struct plan plan;
     struct sim_config config;
     struct prng prng; /* order, skips, faults, clients */
+    struct prng forge_prng;
     uint64_t now_ns;
     uint64_t events;
     uint64_t hash;
@@ -306,6 +307,8 @@ void cluster_drop(struct sim_node *n); /* disk and memory, at the end of all run
 
 /* observe.c */
 void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length);
+/* forge.c: likewise, when that is done. */
+void forge_frame(void *context, uint32_t node, uint8_t *bytes, uint32_t length);
 void observe_start(struct sim *s, struct sim_node *n);
 void observe_turn(struct sim *s, struct sim_node *n);
 struct check_view observe_view(const struct sim_node *n); /* of its log */

@@ -387,7 +387,10 @@ static const struct broken broken[] = {
     {FRAME_SNAPSHOT_ASK, FIXED + 32, 1ull << 62, 8},      /* behind the end */
     {FRAME_SNAPSHOT_ASK, FIXED + 48, 1, 8},
     {FRAME_SNAPSHOT_ASK, FIXED + 56, 1, 8},
-    {FRAME_SNAPSHOT_ASK, FIXED + 64, 4096, 4},
+    {FRAME_SNAPSHOT_ASK, FIXED + 64, 4095, 4}, /* a table of chunks that there are none of */
+    {FRAME_SNAPSHOT_ASK, FIXED + 64, (256 << 10) + 4096, 4},
+    {FRAME_SNAPSHOT_PIECE, FIXED + 64, 1, 4},
+    {FRAME_SNAPSHOT_DONE, FIXED + 64, 4096, 4},
     {FRAME_SNAPSHOT_ASK, FIXED + 68, 1, 4},
     {FRAME_SNAPSHOT_ASK, FIXED + 80, 1, 8},
     {FRAME_SNAPSHOT_PIECE, HEADER + 48, 0, 8},            /* data without a number */
@@ -450,6 +453,7 @@ static void pieces_end_with_the_content(void **state)
     prng_seed(&p, 7);
     sample_frame(&p, FRAME_SNAPSHOT_ASK, &f, body);
     f.snapshot.bytes = (PIECES - 1) * FRAME_CHUNK_BYTES + 1;
+    f.snapshot.chunk_bytes = 0;
     for (uint64_t first = 0; first < PIECES; first++) {
         const uint64_t left = PIECES - first;
         const uint64_t all = left < FRAME_PIECES_MAX ? (1ull << left) - 1 : UINT64_MAX;
@@ -475,6 +479,43 @@ static void pieces_end_with_the_content(void **state)
     assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_OK_VERDICT);
     const uint64_t before = f.snapshot.offset - FRAME_CHUNK_BYTES; /* where a byte is too little */
     memcpy(bytes + OFFSET_WIRE, &before, sizeof before);
+    seal(bytes, length);
+    assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_MALFORMED_VERDICT);
+}
+
+/* The table of a snapshot of 129 chunks and a byte: 8 bytes a chunk, so a piece and two checksums. */
+static void pieces_end_with_the_table(void **state)
+{
+    (void)state;
+    enum { CHUNKS = 130, CHUNK = 4096, BITMAP_WIRE = FIXED + 40, CHUNK_WIRE = FIXED + 64 };
+    uint8_t bytes[PORT_FRAME_BYTES_MAX];
+    uint8_t body[FRAME_BODY_BYTES_MAX];
+    struct frame f;
+    struct frame out;
+    struct prng p;
+
+    prng_seed(&p, 8);
+    sample_frame(&p, FRAME_SNAPSHOT_ASK, &f, body);
+    f.snapshot.bytes = (CHUNKS - 1) * CHUNK + 1;
+    f.snapshot.chunk_bytes = CHUNK;
+    f.snapshot.offset = 0;
+    f.snapshot.bitmap = 3;
+    uint32_t length = frame_encode(&f, SAMPLE_CLUSTER, &sample_route, bytes);
+    assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_OK_VERDICT);
+    assert_int_equal(frame_snapshot_extent(&out.snapshot), 8 * CHUNKS);
+    const uint32_t twice = 2 * CHUNK; /* so the table is half as long */
+    memcpy(bytes + CHUNK_WIRE, &twice, sizeof twice);
+    seal(bytes, length);
+    assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_MALFORMED_VERDICT);
+    f.type = FRAME_SNAPSHOT_PIECE;
+    f.snapshot.bitmap = 0;
+    f.snapshot.offset = FRAME_CHUNK_BYTES;
+    f.body = body;
+    f.body_bytes = 2 * FRAME_SNAPSHOT_CHECKSUM_BYTES;
+    length = frame_encode(&f, SAMPLE_CLUSTER, &sample_route, bytes);
+    assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_OK_VERDICT);
+    const uint32_t none = 0; /* the same of the content */
+    memcpy(bytes + CHUNK_WIRE, &none, sizeof none);
     seal(bytes, length);
     assert_int_equal(frame_decode(bytes, length, SAMPLE_CLUSTER, &out), FRAME_MALFORMED_VERDICT);
 }
@@ -516,6 +557,7 @@ int main(void)
         cmocka_unit_test(each_verdict_has_its_cause),
         cmocka_unit_test(every_field_has_its_range),
         cmocka_unit_test(pieces_end_with_the_content),
+        cmocka_unit_test(pieces_end_with_the_table),
         cmocka_unit_test(a_million_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

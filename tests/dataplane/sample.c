@@ -142,7 +142,10 @@ static void sample_snapshot(struct prng *p, struct frame *f, uint8_t *body)
         fill(p, body, f->body_bytes);
         return;
     }
-    const uint64_t pieces = (s->bytes + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES;
+    if (prng_chance(p, 500000)) /* of the table */
+        s->chunk_bytes = (uint32_t)prng_between(p, 1, 64) * 4096;
+    const uint64_t extent = frame_snapshot_extent(s);
+    const uint64_t pieces = (extent + FRAME_CHUNK_BYTES - 1) / FRAME_CHUNK_BYTES;
     const uint64_t first = prng_below(p, pieces);
     s->offset = first * FRAME_CHUNK_BYTES;
     if (f->type == FRAME_SNAPSHOT_ASK) {
@@ -150,7 +153,7 @@ static void sample_snapshot(struct prng *p, struct frame *f, uint8_t *body)
         s->bitmap = prng_next(p) >> (left < FRAME_PIECES_MAX ? FRAME_PIECES_MAX - left : 0);
         return;
     }
-    const uint64_t left = s->bytes - s->offset;
+    const uint64_t left = extent - s->offset;
     f->body_bytes = left < FRAME_CHUNK_BYTES ? (uint32_t)left : FRAME_CHUNK_BYTES;
     fill(p, body, f->body_bytes);
 }

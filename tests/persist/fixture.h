@@ -152,6 +152,8 @@ void fixture_idle(struct fixture *f);
 /* fixture_snapshot.c. The content of a snapshot follows from its index: at most FIXTURE_SNAPSHOT_BYTES;
  * its length. */
 uint32_t fixture_snapshot_content(raft_index index, uint8_t *content);
+/* What is being written is to have this content, and the digest that it began with: snapshot_expect(). */
+int fixture_snapshot_expect(struct fixture *f, const uint8_t *content, uint32_t length);
 /* One thing on the way to a snapshot of `index` that is READY, or current; `state` has its entry. 0: it is;
  * -EAGAIN: time must pass; -ECANCELED: the last one was dropped. Its bytes and digest are then in `state`. */
 int fixture_snapshot_make(struct fixture *f, raft_index index, struct fixture_state *state);

@@ -28,9 +28,30 @@ uint32_t fixture_snapshot_content(raft_index index, uint8_t *content)
     return length;
 }
 
+int fixture_snapshot_expect(struct fixture *f, const uint8_t *content, uint32_t length)
+{
+    const uint32_t chunks = snapshot_chunk_count(length, FIXTURE_CHUNK_BYTES);
+    uint64_t checksum[FIXTURE_SNAPSHOT_BYTES / FIXTURE_CHUNK_BYTES + 1];
+
+    for (uint32_t i = 0; i < chunks; i++) {
+        const uint32_t at = i * FIXTURE_CHUNK_BYTES;
+        const uint32_t rest = length - at < FIXTURE_CHUNK_BYTES ? length - at : FIXTURE_CHUNK_BYTES;
+        uint8_t chunk[FIXTURE_CHUNK_BYTES] = {0};
+        memcpy(chunk, content + at, rest);
+        checksum[i] = snapshot_checksum(chunk, (rest + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR);
+    }
+    const int front = snapshot_expect(f->snapshots, 0, (const uint8_t *)checksum, 1); /* in two parts */
+    if (front != 0 || chunks == 1)
+        return front;
+    return snapshot_expect(f->snapshots, 1, (const uint8_t *)&checksum[1], chunks - 1);
+}
+
 static int begin(struct fixture *f, raft_index index, const struct fixture_state *state)
 {
     static const uint8_t config[16] = {1, 2, 3};
+    const bool again = index == fixture_now(f)->snapshot; /* it was damaged */
+    uint8_t content[FIXTURE_SNAPSHOT_BYTES];
+    const uint32_t length = fixture_snapshot_content(index, content);
     const struct snapshot_start start = {
         .index = index,
         .term = state->entry[index].term,
@@ -38,13 +59,15 @@ static int begin(struct fixture *f, raft_index index, const struct fixture_state
         .config_index = index / 2,
         .config = config,
         .config_bytes = index / 2 > 0 ? sizeof config : 0,
-        .room = FIXTURE_SNAPSHOT_BYTES,
-        .digest_known = index == fixture_now(f)->snapshot, /* it was damaged */
+        .room = again ? length : FIXTURE_SNAPSHOT_BYTES,
+        .digest_known = again,
         .digest = fixture_now(f)->snapshot_digest,
     };
 
     const int result = snapshot_begin(f->snapshots, &start);
     ASSERT(result == 0 || result == -EAGAIN);
+    const int expected = result == 0 && again ? fixture_snapshot_expect(f, content, length) : 0;
+    ASSERT(expected == 0);
     f->making = index;
     f->made_chunks = 0;
     /* The retry is not due: whoever wants to wait asks again. */

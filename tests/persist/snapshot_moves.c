@@ -174,7 +174,7 @@ static struct snapshot_start start_again(const struct fixture *f)
         .config_index = index / 2,
         .config = config,
         .config_bytes = sizeof config,
-        .room = FIXTURE_SNAPSHOT_BYTES,
+        .room = now->snapshot_bytes,
         .digest_known = true,
         .digest = now->snapshot_digest,
     };
@@ -189,6 +189,7 @@ static bool write_again(struct fixture *f, uint32_t turns)
     uint32_t at = 0;
 
     assert_int_equal(snapshot_begin(f->snapshots, &start), 0);
+    assert_int_equal(fixture_snapshot_expect(f, content, total), 0);
     for (uint32_t turn = 0; turn < turns; turn++) {
         const uint32_t rest = total - at;
         const uint32_t length = rest < FIXTURE_CHUNK_BYTES ? rest : FIXTURE_CHUNK_BYTES;

@@ -1,6 +1,6 @@
-/* Goal:   a snapshot is pulled from whoever has it, checked as a whole, and takes the place of the log; what
- *         does not belong to it changes nothing; a silent source and a change of leader cost nothing that
- *         has arrived; who has it serves others. Requests that it passes over get one answer each, by an exact
+/* Goal:   a snapshot is pulled from whoever has it, its table first, and takes the place of the log; what
+ *         does not belong to it changes nothing, and what is not true costs no more than itself; a silent source and
+ *         a change of leader cost nothing that has arrived; who has it serves others. Requests that it passes over get one answer each, by an exact
  *         rule: UNKNOWN when nothing can tell any more, and not before.
  * Method: one real node that follows the puppet two. The snapshot is one that a store of the test emits, so
  *         that the real one can load it.
@@ -25,6 +25,7 @@ enum {
     INDEX = 20,
     CHAIN = 0x1234,
     CHUNK_BYTES = 4 << 10, /* of a world with a small log */
+    CHUNK_PIECES = CHUNK_BYTES / FRAME_CHUNK_BYTES,
     VALUE_BYTES = 5000,
     QUOTA_BYTES = 1 << 20,
     BYTES_MAX = 128 << 10,
@@ -37,13 +38,15 @@ struct fixture {
     struct puppets s;
     struct snapshot_header header;
     uint8_t content[BYTES_MAX];
+    uint64_t checksum[BYTES_MAX / CHUNK_BYTES]; /* the table */
     uint8_t config[CONFIG_PAYLOAD_BYTES_MAX];
     uint32_t config_bytes;
     uint32_t chain;  /* of its last entry */
     uint64_t skip;   /* bit i: piece i of the content is not sent, once */
-    uint64_t asked;  /* pieces that were asked for */
+    uint64_t asked;  /* pieces of the content that were asked for */
     bool backwards;  /* pieces are sent from the last to the first */
-    uint8_t spoilt;  /* not 0: so many bits of the first byte are other than they should be */
+    uint8_t spoilt;  /* not 0: these bits of the first byte are other than they should be */
+    bool lies;       /* the table is another */
 };
 
 static const struct raft *real_raft(const struct fixture *t)
@@ -90,7 +93,6 @@ static void emit(struct fixture *t)
 static void make_snapshot(struct fixture *t, raft_term term)
 {
     struct snapshot_header *h = &t->header;
-    uint64_t checksum[BYTES_MAX / CHUNK_BYTES];
     static uint8_t chunk[CHUNK_BYTES];
     t->config_bytes = config_record_encode(raft_config(real_raft(t)), QUOTA_BYTES, t->config);
     *h = (struct snapshot_header){.cluster = CLUSTER, .index = INDEX, .term = term,
@@ -101,10 +103,10 @@ static void make_snapshot(struct fixture *t, raft_term term)
     for (uint32_t i = 0; i < snapshot_chunk_count(h->bytes, CHUNK_BYTES); i++) {
         memset(chunk, 0, sizeof chunk);
         memcpy(chunk, t->content + (size_t)i * CHUNK_BYTES, snapshot_chunk_length(h, i));
-        checksum[i] = snapshot_checksum(chunk, snapshot_chunk_span(h, i));
+        t->checksum[i] = snapshot_checksum(chunk, snapshot_chunk_span(h, i));
     }
     snapshot_seal(h);
-    h->digest = snapshot_digest(h, checksum);
+    h->digest = snapshot_digest(h, t->checksum);
     snapshot_seal(h);
 }
 
@@ -175,12 +177,38 @@ static void offer(struct fixture *t, struct puppet *p, raft_term term)
 
 /* ---- who serves ---------------------------------------------------------------------------------- */
 
-static void send_piece(struct fixture *t, struct puppet *p, uint32_t piece)
+/* As an answer to `ask`. */
+static struct frame piece_of(const struct fixture *t, const struct frame_snapshot *ask, uint64_t offset)
 {
-    const uint64_t offset = (uint64_t)piece * FRAME_CHUNK_BYTES;
-    const uint64_t left = t->header.bytes - offset;
+    const uint64_t left = frame_snapshot_extent(ask) - offset;
+
+    return (struct frame){
+        .type = FRAME_SNAPSHOT_PIECE,
+        .snapshot = {.index = t->header.index, .term = t->header.term, .bytes = t->header.bytes,
+                     .digest = t->header.digest, .offset = offset, .chunk_bytes = ask->chunk_bytes},
+        .body_bytes = left < FRAME_CHUNK_BYTES ? (uint32_t)left : FRAME_CHUNK_BYTES,
+    };
+}
+
+static void send_table(struct fixture *t, struct puppet *p, const struct frame_snapshot *ask)
+{
+    uint64_t table[BYTES_MAX / CHUNK_BYTES];
+    struct frame f = piece_of(t, ask, 0);
+
+    assert_int_equal(ask->chunk_bytes, CHUNK_BYTES);
+    assert_int_equal(ask->offset, 0);
+    assert_int_equal(ask->bitmap, 1); /* so small it is */
+    memcpy(table, t->checksum, f.body_bytes);
+    table[1] ^= t->lies;
+    f.body = (const uint8_t *)table;
+    puppet_send(p, &f);
+}
+
+static void send_piece(struct fixture *t, struct puppet *p, const struct frame_snapshot *ask,
+                       uint32_t piece)
+{
     uint8_t body[FRAME_CHUNK_BYTES];
-    struct frame f = offer_of(t, 0);
+    struct frame f = piece_of(t, ask, (uint64_t)piece * FRAME_CHUNK_BYTES);
 
     if (piece < 64 && (t->skip >> piece & 1) != 0) {
         t->skip &= ~(1ull << piece);
@@ -188,12 +216,7 @@ static void send_piece(struct fixture *t, struct puppet *p, uint32_t piece)
     }
     while (p->number >= p->granted) /* as a real one would wait for room */
         assert_non_null(puppet_next(p, FRAME_CREDIT, 0, 100));
-    f.type = FRAME_SNAPSHOT_PIECE;
-    f.snapshot.offset = offset;
-    f.snapshot.config_index = f.snapshot.sender_term = 0;
-    f.snapshot.chunk_bytes = f.snapshot.chain = 0;
-    f.body_bytes = left < FRAME_CHUNK_BYTES ? (uint32_t)left : FRAME_CHUNK_BYTES;
-    memcpy(body, t->content + offset, f.body_bytes);
+    memcpy(body, t->content + f.snapshot.offset, f.body_bytes);
     if (piece == 0)
         body[0] ^= t->spoilt;
     f.body = body;
@@ -210,13 +233,17 @@ static bool answer_one(struct fixture *t, struct puppet *p, uint64_t ms)
     const struct frame_snapshot s = f->snapshot;
     assert_int_equal(s.index, t->header.index);
     assert_int_equal(s.digest, t->header.digest);
+    if (s.chunk_bytes != 0)
+        send_table(t, p, &s);
+    if (s.chunk_bytes != 0)
+        return true;
     const uint32_t first = (uint32_t)(s.offset / FRAME_CHUNK_BYTES);
     for (uint32_t i = 0; i < FRAME_PIECES_MAX; i++) {
         const uint32_t bit = t->backwards ? FRAME_PIECES_MAX - 1 - i : i;
         if ((s.bitmap >> bit & 1) == 0)
             continue;
         t->asked++;
-        send_piece(t, p, first + bit);
+        send_piece(t, p, &s, first + bit);
     }
     return true;
 }
@@ -293,7 +320,7 @@ static void lost_pieces_alone_are_asked_for_again(void **state)
     puppets_close(&t->s);
 }
 
-/* Another term, size or digest: none of it is taken, and the true pieces are. */
+/* Another term, size or digest, or from somebody who was not asked: none of it is taken, and the true pieces are. */
 static void pieces_of_others_are_not_taken(void **state)
 {
     struct fixture *t = *state;
@@ -301,46 +328,87 @@ static void pieces_of_others_are_not_taken(void **state)
 
     follow(t);
     offer(t, t->s.two, TERM);
-    assert_non_null(puppet_next(t->s.two, FRAME_SNAPSHOT_ASK, 0, 20));
-    for (uint32_t i = 0; i < 4; i++) {
-        struct frame f = offer_of(t, 0);
-        f.type = FRAME_SNAPSHOT_PIECE;
-        f.snapshot.config_index = f.snapshot.sender_term = 0;
-        f.snapshot.chunk_bytes = f.snapshot.chain = 0;
-        f.body = body;
-        f.body_bytes = sizeof body;
-        f.snapshot.index += i == 0;
-        f.snapshot.term += i == 1;
-        f.snapshot.bytes += i == 2;
-        f.snapshot.digest += i == 3;
-        puppet_send(t->s.two, &f);
+    assert_true(answer_one(t, t->s.two, 20)); /* the table */
+    const struct frame *ask = puppet_next(t->s.two, FRAME_SNAPSHOT_ASK, 0, 20);
+    assert_non_null(ask);
+    struct frame f = piece_of(t, &ask->snapshot, 0);
+    f.body = body;
+    for (uint32_t i = 0; i < 5; i++) {
+        struct frame other = f;
+        other.snapshot.index += i == 0;
+        other.snapshot.term += i == 1;
+        other.snapshot.bytes += i == 2;
+        other.snapshot.digest += i == 3;
+        puppet_send(i == 4 ? t->s.three : t->s.two, &other);
     }
     for (uint32_t i = 0; i < 3; i++) { /* counters are published now and then, when there is work */
         beat(t->s.two, TERM);
         world_run_ms(t->s.w, 6);
     }
-    assert_int_equal(counted(t, FRAME_UNEXPECTED_VERDICT), 4);
+    assert_int_equal(counted(t, FRAME_UNEXPECTED_VERDICT), 5);
     puppet_drop(t->s.two); /* it asks again */
     assert_true(serve(t, t->s.two, t->s.two, PATIENCE_MS));
     is_loaded(t);
     puppets_close(&t->s);
 }
 
-static void another_content_is_never_installed(void **state)
+/* It is refused at once, and asked of another; who sent it is left alone. */
+static void a_false_chunk_costs_no_more_than_itself(void **state)
 {
     struct fixture *t = *state;
 
     follow(t);
     t->spoilt = 1;
     offer(t, t->s.two, TERM);
-    assert_false(serve(t, t->s.two, t->s.two, 200));
-    assert_int_equal(raft_commit(real_raft(t)), 0);
+    for (uint32_t i = 0; i < 3; i++) /* the table and two chunks, of which one is false */
+        assert_true(answer_one(t, t->s.two, 20));
+    assert_int_equal(t->asked, 2 * CHUNK_PIECES);
+    t->asked -= CHUNK_PIECES; /* the false one is still to come */
+    world_run_ms(t->s.w, 2);
+    puppet_drop(t->s.two);
     t->spoilt = 0;
-    t->asked = 0;
-    for (uint32_t i = 0; i < 40 && !is_installed(t); i++) { /* a disk tries again after a second */
-        offer(t, t->s.two, TERM);
-        serve(t, t->s.two, t->s.two, RESEND_MS);
-    }
+    assert_true(serve(t, t->s.three, t->s.two, PATIENCE_MS));
+    assert_int_equal(t->asked, pieces(t));
+    assert_null(puppet_next(t->s.two, FRAME_SNAPSHOT_ASK, 0, 1));
+    is_loaded(t);
+    puppets_close(&t->s);
+}
+
+/* Not a byte of content is asked of whoever has it. */
+static void a_false_table_is_not_believed(void **state)
+{
+    struct fixture *t = *state;
+
+    follow(t);
+    t->lies = true;
+    offer(t, t->s.two, TERM);
+    assert_true(answer_one(t, t->s.two, 20));
+    world_run_ms(t->s.w, 2);
+    assert_null(puppet_next(t->s.two, FRAME_SNAPSHOT_ASK, 0, 1));
+    t->lies = false;
+    assert_true(serve(t, t->s.three, t->s.two, PATIENCE_MS));
+    assert_int_equal(t->asked, pieces(t));
+    is_loaded(t);
+    puppets_close(&t->s);
+}
+
+/* The pull ends; who offers the snapshot again is asked again. */
+static void nobody_is_left_to_be_believed(void **state)
+{
+    struct fixture *t = *state;
+
+    follow(t);
+    t->lies = true;
+    offer(t, t->s.two, TERM);
+    assert_true(answer_one(t, t->s.two, 20));
+    assert_true(answer_one(t, t->s.three, 20));
+    world_run_ms(t->s.w, 5);
+    assert_int_equal(replica_held(t->s.w->machine[0].replica).transfers, 0);
+    assert_null(puppet_next(t->s.two, FRAME_SNAPSHOT_ASK, 0, RESEND_MS));
+    assert_int_equal(raft_commit(real_raft(t)), 0);
+    t->lies = false;
+    offer(t, t->s.two, TERM);
+    assert_true(serve(t, t->s.two, t->s.two, PATIENCE_MS));
     is_loaded(t);
     puppets_close(&t->s);
 }
@@ -351,6 +419,7 @@ static void silent_source_is_left(void **state)
 
     follow(t);
     offer(t, t->s.two, TERM);
+    assert_true(answer_one(t, t->s.two, 20));
     assert_true(answer_one(t, t->s.two, 20)); /* a chunk of it, and then nothing any more */
     assert_true(serve(t, t->s.three, t->s.two, PATIENCE_MS));
     assert_true(t->asked <= pieces(t));
@@ -364,6 +433,7 @@ static void another_leader_goes_on_where_it_was(void **state)
 
     follow(t);
     offer(t, t->s.two, TERM);
+    assert_true(answer_one(t, t->s.two, 20));
     assert_true(answer_one(t, t->s.two, 20));
     beat(t->s.three, TERM + 1);
     world_run_ms(t->s.w, 1);
@@ -505,6 +575,20 @@ static void who_has_it_serves(void **state)
         assert_memory_equal(f->body, t->content + f->snapshot.offset, FRAME_CHUNK_BYTES);
     }
     assert_null(puppet_next(t->s.three, FRAME_SNAPSHOT_PIECE, 0, 20));
+
+    ask.snapshot.chunk_bytes = CHUNK_BYTES; /* and of the table */
+    ask.snapshot.offset = 0;
+    ask.snapshot.bitmap = 1;
+    puppet_send(t->s.three, &ask);
+    f = puppet_next(t->s.three, FRAME_SNAPSHOT_PIECE, 0, 20);
+    assert_non_null(f);
+    assert_int_equal(f->snapshot.chunk_bytes, CHUNK_BYTES);
+    assert_int_equal(f->body_bytes, frame_snapshot_extent(&ask.snapshot));
+    assert_memory_equal(f->body, t->checksum, f->body_bytes);
+    ask.snapshot.chunk_bytes = 2 * CHUNK_BYTES; /* which nobody has */
+    puppet_send(t->s.three, &ask);
+    assert_null(puppet_next(t->s.three, FRAME_SNAPSHOT_PIECE, 0, 20));
+    ask.snapshot.chunk_bytes = 0;
 
     ask.snapshot.index = INDEX - 1; /* an older one: it hears of ours */
     puppet_send(t->s.three, &ask);
@@ -661,7 +745,9 @@ int main(void)
         cmocka_unit_test(it_is_pulled_and_installed),
         cmocka_unit_test(lost_pieces_alone_are_asked_for_again),
         cmocka_unit_test(pieces_of_others_are_not_taken),
-        cmocka_unit_test(another_content_is_never_installed),
+        cmocka_unit_test(a_false_chunk_costs_no_more_than_itself),
+        cmocka_unit_test(a_false_table_is_not_believed),
+        cmocka_unit_test(nobody_is_left_to_be_believed),
         cmocka_unit_test(silent_source_is_left),
         cmocka_unit_test(another_leader_goes_on_where_it_was),
         cmocka_unit_test(log_gets_there_first),

@@ -10,7 +10,15 @@
 
 #include <cmocka.h>
 
-enum { CLUSTER = 7, CHUNK = DISK_SECTOR, LENGTH = 2 * CHUNK + 100, NODE = 2, POINT = 3, CONFIG = 1 };
+enum {
+    CLUSTER = 7,
+    CHUNK = DISK_SECTOR,
+    LENGTH = 2 * CHUNK + 100,
+    CHUNKS = 3,
+    NODE = 2,
+    POINT = 3,
+    CONFIG = 1,
+};
 
 static struct {
     struct check_report report;
@@ -72,9 +80,32 @@ static void rejected(const char *invariant)
     told.report.invariant = NULL;
 }
 
+static void has_table(uint64_t offset, const uint64_t *table, uint64_t length)
+{
+    const struct check_snapshot_part part = {.index = POINT,
+                                             .table = true,
+                                             .offset = offset,
+                                             .bytes = (const uint8_t *)table + offset,
+                                             .length = length};
+
+    check_snapshot_bytes(told.snapshot, NODE, &part);
+}
+
+/* Of the content, as the file has it. */
+static void make_table(uint64_t table[CHUNKS])
+{
+    for (uint32_t i = 0; i < CHUNKS; i++) {
+        uint8_t chunk[CHUNK] = {0};
+        const uint32_t left = LENGTH - i * CHUNK;
+        memcpy(chunk, told.content + i * CHUNK, left < CHUNK ? left : CHUNK);
+        table[i] = snapshot_checksum(chunk, snapshot_chunk_span(&told.header, i));
+    }
+}
+
 static void has(raft_index index, uint64_t offset, const uint8_t *bytes, uint64_t length)
 {
-    const struct check_snapshot_part part = {index, offset, bytes, length};
+    const struct check_snapshot_part part = {
+        .index = index, .offset = offset, .bytes = bytes, .length = length};
 
     check_snapshot_bytes(told.snapshot, NODE, &part);
 }
@@ -86,6 +117,10 @@ static void true_copy(void **state)
     check_snapshot_header(told.snapshot, NODE, &told.header);
     has(POINT, 0, told.content, LENGTH);
     has(POINT, CHUNK, told.content + CHUNK, 9);
+    uint64_t table[CHUNKS];
+    make_table(table);
+    has_table(0, table, sizeof table);
+    has_table(sizeof table[0], table, sizeof table - sizeof table[0]);
     accepted();
 }
 
@@ -116,6 +151,13 @@ static void other_bytes(void **state)
     (void)state;
     memcpy(changed, told.content, LENGTH);
     changed[LENGTH - 1] ^= 4;
+    uint64_t table[CHUNKS + 1] = {0};
+    make_table(table);
+    has_table(0, table, sizeof table); /* beyond */
+    rejected("snapshot-equals-replay");
+    table[CHUNKS - 1] ^= 1;
+    has_table(0, table, CHUNKS * sizeof table[0]);
+    rejected("snapshot-equals-replay");
     has(POINT, 0, changed, LENGTH);
     rejected("snapshot-equals-replay");
     has(POINT, 1, told.content, 50); /* another place */
