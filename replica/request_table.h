@@ -41,7 +41,7 @@ struct request_table {
     uint64_t mask;
     uint64_t lost, head, acked, next, sent, tail;
     uint64_t doubt; /* at most sent; at or below head: none is in doubt */
-    raft_index acked_last; /* entries of what is below `acked` stand at or below it, if we don't lead */
+    raft_index acked_last; /* entries of what is below `acked` stand at or below it; 0: not known */
     uint64_t stream_base; /* counter of the stream's position 0 */
     raft_term stream_term;
     uint64_t progress_ns; /* last acknowledgement that told something new */

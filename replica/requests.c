@@ -88,8 +88,7 @@ static void lose_up_to(struct request_table *t, uint64_t counter)
         t->next = t->acked;
 }
 
-/* No entry can come any more that would tell what was in a snapshot. Who led the stream's term himself is
- * told by a later term alone: he is given a snapshot in none of his own. */
+/* No entry can come any more that would tell what was in a snapshot. */
 static void settle_doubt(struct replica *r)
 {
     const struct replica_raft *role = &r->raft;
@@ -180,6 +179,7 @@ static uint32_t propose(struct replica *r)
         t->sent += count;
         t->next = t->sent;
         t->acked = t->sent;
+        t->acked_last = raft_last(role->raft);
         work += count;
     }
     return work;

@@ -353,6 +353,40 @@ static void an_older_snapshot_fills_no_hole(void **state)
     world_close(w);
 }
 
+/* A leader that waits for its snapshot takes requests, and they are committed. When a newer snapshot takes the
+ * place of what it was to apply, it can't tell any more what became of them, and says so. */
+static void leader_that_passes_over_its_own_requests(void **state)
+{
+    const struct admin_request transfer = {.kind = ADMIN_TRANSFER, .target = VICTIM + 1};
+    struct world *w = world_with_one_long_log();
+    const struct machine *m = &w->machine[VICTIM];
+    uint8_t bytes[256];
+    const struct command put = {.kind = COMMAND_PUT,
+                                .key = {(const uint8_t *)some_key, (uint32_t)strlen(some_key)},
+                                .value = {(const uint8_t *)"v", 1}};
+
+    (void)state;
+    put_some(w, 1);
+    others_can_make_snapshots(w, false);
+    make(w);
+    const struct snapshot_header lost = *current(w, VICTIM);
+    world_kill(w, VICTIM);
+    memset(file_of(w, &lost), 0, SNAPSHOT_DATA_OFFSET);
+    world_start(w, VICTIM);
+    world_run_ms(w, 200);
+    if (world_leader(w) != VICTIM)
+        world_ask(w, world_leader(w), REQUEST_ADMIN, &transfer, sizeof transfer);
+    assert_int_equal(world_leader(w), VICTIM);
+    world_push(w, VICTIM, REQUEST_PROPOSE, bytes, command_encode(&put, bytes));
+    world_run_ms(w, 50);
+    assert_int_equal(published_get(&m->view.applied), 0);
+    others_can_make_snapshots(w, true);
+    world_run_ms(w, 6000);
+    assert_true(m->client.answered);
+    assert_int_equal(m->client.answer.status, ANSWER_UNKNOWN);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +398,7 @@ int main(void)
         cmocka_unit_test(newer_snapshot_takes_the_place_of_a_log_with_a_hole),
         cmocka_unit_test(snapshot_within_the_log_covers_a_hole),
         cmocka_unit_test(an_older_snapshot_fills_no_hole),
+        cmocka_unit_test(leader_that_passes_over_its_own_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
