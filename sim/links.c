@@ -4,6 +4,7 @@
  * and come back one by one, also inside a partition.
  */
 #include "base/assert.h"
+#include "sim/forge.h"
 #include "sim/shape.h"
 #include "sim/sim_internal.h"
 
@@ -88,4 +89,23 @@ void links_replay(struct sim *s, struct prng *p)
         count += net_replay(s->net, p);
     s->happened[SIM_REPLAY] += count;
     sim_trace(s, "%u old frames arrive again", count);
+}
+
+/* Checkers saw what left its code. */
+void links_forge(void *context, uint32_t node, uint8_t *bytes, uint32_t length)
+{
+    struct sim *s = context;
+    const uint64_t cluster = s->plan.options.cluster;
+    struct frame f;
+
+    if (s->healed || s->plan.forge == 0 || node != s->plan.forger)
+        return;
+    if (frame_decode(bytes, length, cluster, &f) != FRAME_OK_VERDICT || f.type != FRAME_SNAPSHOT_PIECE)
+        return;
+    if (f.snapshot.chunk_bytes != 0 && !s->plan.forge_tables)
+        return;
+    if (!prng_chance(&s->forge_prng, s->plan.forge))
+        return;
+    sim_happen(s, SIM_FORGED);
+    forge_piece(&f, bytes, cluster, &s->forge_prng);
 }

@@ -94,7 +94,7 @@ static void forget_nodes(struct sim *s)
 void sim_begin(struct sim *s, const struct sim_config *config)
 {
     const struct net_tap tap = {
-        .frame = observe_frame, .change = forge_frame, .context = s};
+        .frame = observe_frame, .change = links_forge, .context = s};
     const struct plan_choice choice = {
         .seed = config->seed,
         .events = config->events,

@@ -307,8 +307,6 @@ void cluster_drop(struct sim_node *n); /* disk and memory, at the end of all run
 
 /* observe.c */
 void observe_frame(void *context, uint32_t node, const uint8_t *bytes, uint32_t length);
-/* forge.c: likewise, when that is done. */
-void forge_frame(void *context, uint32_t node, uint8_t *bytes, uint32_t length);
 void observe_start(struct sim *s, struct sim_node *n);
 void observe_turn(struct sim *s, struct sim_node *n);
 struct check_view observe_view(const struct sim_node *n); /* of its log */
@@ -457,6 +455,8 @@ void links_toggle(struct sim *s, struct prng *p);
 void links_flap(struct sim *s, struct prng *p);
 void links_flap_on(struct sim *s); /* its next change, if it is due */
 void links_replay(struct sim *s, struct prng *p);
+/* A frame that is on its way: one node sends pieces of snapshots that are not what it has. */
+void links_forge(void *context, uint32_t node, uint8_t *bytes, uint32_t length);
 
 /* siege.c */
 void siege_lay(struct sim *s, struct prng *p);

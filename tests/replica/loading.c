@@ -153,6 +153,51 @@ static void a_bad_chunk_comes_from_a_peer(void **state)
     world_close(w);
 }
 
+/* Each of the others brings it in turn: who does not bring the true one is not asked again. */
+static void a_false_chunk_repairs_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t liar = 1; liar < NODES; liar++) {
+        struct snapshot_header snapshot;
+        struct world *w = world_at_rest(&snapshot);
+        const uint64_t offset = snapshot_chunk_offset(&snapshot, CHUNK) + 1000;
+        const uint8_t before = file_of(w, &snapshot)[offset];
+        const uint64_t lost = mark_count[MARK_SNAPSHOT_LOST];
+        file_of(w, &snapshot)[offset] ^= 0x55;
+        w->lies[liar] = true;
+        start_alone(w);
+        start_others(w);
+        assert_int_equal(file_of(w, &snapshot)[offset], before);
+        assert_int_equal(mark_count[MARK_SNAPSHOT_LOST], lost);
+        world_close(w);
+    }
+    assert_true(mark_count[MARK_CHUNK_REFUSED] > 0);
+}
+
+/* Nobody has the true chunk, nor a true table of all: the node waits, and lives. */
+static void lies_repair_nothing(void **state)
+{
+    struct snapshot_header snapshot;
+    struct world *w = world_at_rest(&snapshot);
+    const struct machine *m = &w->machine[VICTIM];
+
+    (void)state;
+    file_of(w, &snapshot)[snapshot_chunk_offset(&snapshot, CHUNK)] ^= 1;
+    w->lies[1] = w->lies[2] = true;
+    start_alone(w);
+    world_start(w, 1);
+    world_start(w, 2);
+    world_run_ms(w, 2000);
+    assert_false(m->client.answered);
+    assert_int_equal(published_get(&m->view.stop), 0);
+    assert_int_equal(published_get(&m->counters.snapshot_lost), 1);
+    w->lies[1] = w->lies[2] = false;
+    start_others(w);
+    assert_true(current(w, VICTIM)->index >= snapshot.index); /* the others were asked for a newer one, too */
+    assert_int_equal(current(w, VICTIM)->digest, current(w, 1)->digest);
+    world_close(w);
+}
+
 static void a_file_without_headers_comes_as_a_whole(void **state)
 {
     struct snapshot_header snapshot;
@@ -392,6 +437,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_file_is_loaded_before_any_read),
         cmocka_unit_test(a_bad_chunk_comes_from_a_peer),
+        cmocka_unit_test(a_false_chunk_repairs_nothing),
+        cmocka_unit_test(lies_repair_nothing),
         cmocka_unit_test(a_file_without_headers_comes_as_a_whole),
         cmocka_unit_test(a_newer_snapshot_takes_its_place),
         cmocka_unit_test(own_snapshot_covers_a_hole),

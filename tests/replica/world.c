@@ -4,6 +4,7 @@
 #include "base/record.h"
 #include "persist/superblock.h"
 #include "sim/disk_sim.h"
+#include "sim/forge.h"
 #include "sim/port_sim.h"
 
 #include <setjmp.h>
@@ -15,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { STEP_NS = 20000, MEMORY_BYTES = 1 << 30, DOOR_BYTES = 16 << 20 };
+enum { CLUSTER = 7, STEP_NS = 20000, MEMORY_BYTES = 1 << 30, DOOR_BYTES = 16 << 20 };
 
 static _Alignas(DISK_SECTOR) uint8_t sector[DISK_SECTOR];
 
@@ -31,7 +32,7 @@ static struct replica_options options_of(struct world *w, uint32_t n, const stru
 {
     struct machine *m = &w->machine[n];
     struct replica_options o = {
-        .cluster = 7,
+        .cluster = CLUSTER,
         .incarnation = block->incarnation,
         .boot = block->boot,
         .node = (raft_node)(n + 1),
@@ -93,7 +94,7 @@ static void make_directory(struct machine *m, uint32_t n)
 {
     static uint64_t incarnations = 100;
     const struct superblock fresh = {
-        .cluster = 7, .incarnation = ++incarnations, .node = (uint16_t)(n + 1)};
+        .cluster = CLUSTER, .incarnation = ++incarnations, .node = (uint16_t)(n + 1)};
 
     m->disk = disk_sim_new(&(struct disk_sim_options){.seed = incarnations,
         .latency_ns_min = 100000, .latency_ns_max = 200000, .create_ns_min = 1000,
@@ -150,6 +151,16 @@ static void ignore_frame(void *context, uint32_t node, const uint8_t *bytes, uin
     (void)length;
 }
 
+static void tell_lies(void *context, uint32_t node, uint8_t *bytes, uint32_t length)
+{
+    struct world *w = context;
+    struct frame f;
+
+    if (w->lies[node] && frame_decode(bytes, length, CLUSTER, &f) == FRAME_OK_VERDICT &&
+        f.type == FRAME_SNAPSHOT_PIECE)
+        forge_piece(&f, bytes, CLUSTER, &w->lie_prng);
+}
+
 struct world *world_make(uint32_t count, uint32_t initial)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -160,7 +171,8 @@ struct world *world_make(uint32_t count, uint32_t initial)
     w->initial = initial;
     w->paused = count;
     w->net = net_create();
-    net_reset(w->net, count, 1, &(struct net_tap){.frame = ignore_frame});
+    net_reset(w->net, count, 1, &(struct net_tap){.frame = ignore_frame, .change = tell_lies, .context = w});
+    prng_seed(&w->lie_prng, 1);
     net_set_faults(w->net, &(struct net_faults){.delay_min_ns = 20000, .delay_max_ns = 20000});
     for (uint32_t n = 0; n < count; n++) {
         w->machine[n].memory = map(MEMORY_BYTES);

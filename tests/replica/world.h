@@ -7,6 +7,7 @@
 #define TESTS_REPLICA_WORLD_H
 
 #include "base/admin.h"
+#include "base/prng.h"
 #include "replica/replica.h"
 
 enum { WORLD_NODES_MAX = 5, WORLD_BIG = 1 << 20 };
@@ -43,6 +44,8 @@ struct world {
     bool small_log;   /* segments of 128 KiB, a quota of 1 MiB, requests of 8 KiB, chunks of 4 KiB; likewise */
     struct replica_snapshots snapshots; /* likewise; by default none is made by itself */
     enum replica_role resting; /* of machine 0: world_turn() does not poll it; REPLICA_ROLE_COUNT: none */
+    bool lies[WORLD_NODES_MAX]; /* pieces of snapshots that this node sends are not what it has: sim/forge.h */
+    struct prng lie_prng;
     uint32_t paused;  /* number of a node that world_turn() leaves alone; count: none */
     struct machine machine[WORLD_NODES_MAX];
 };
