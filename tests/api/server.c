@@ -3,6 +3,10 @@
  *   server PORT RING_SLOTS     until SIGTERM; then it shuts down as a node does
  *   SIGUSR1                    what was kept back by "fault/SILENT" is answered
  *   SIGUSR2                    the leader is lost, or found again
+ *
+ * On standard output "ready", then a line whenever one of these changes, so that nobody must guess when:
+ *   kept N                     requests that are kept back
+ *   leader N                   0: none
  */
 #include <signal.h>
 #include <stdio.h>
@@ -44,6 +48,21 @@ static void take_signals(struct fake_node *n)
     leader = 0;
 }
 
+static void report(const struct fake_node *n)
+{
+    static uint64_t leader_told = 1;
+    static uint32_t kept_told;
+    const uint64_t leader_now = published_get(&n->view.leader);
+
+    if (n->silent_count != kept_told)
+        printf("kept %u\n", n->silent_count);
+    if (leader_now != leader_told)
+        printf("leader %llu\n", (unsigned long long)leader_now);
+    kept_told = n->silent_count;
+    leader_told = leader_now;
+    fflush(stdout);
+}
+
 static void serve(struct api *api, struct fake_node *n)
 {
     struct epoll_event event;
@@ -54,6 +73,7 @@ static void serve(struct api *api, struct fake_node *n)
     for (;;) {
         take_signals(n);
         uint32_t work = fake_node_poll(n);
+        report(n);
         if (!stop)
             work += api_poll(api, clock_ns());
         else if (api_shutdown(api, clock_ns()))
