@@ -78,16 +78,12 @@ static void append_under_watch(struct bench *b, uint64_t now_ns, int misbehave)
 
 static void child_main(struct bench *b, int misbehave)
 {
-    uint32_t work;
-
     /* All batches go to the segment of the start, and the one behind it is ready before: a roll asks
      * for a new one, which is work of another thread and the calls that ring for it. */
     b->options.segment_bytes = 32 << 20;
     b->options.segments_ahead = 1;
     bench_open(b, false, true);
-    do
-        work = wal_poll(b->wal, bench_now_ns());
-    while (work > 0 || disk_in_flight(b->disk) > 0);
+    bench_idle(b);
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(errno);
     (void)raise(SIGSTOP);

@@ -91,6 +91,18 @@ void bench_settle(struct bench *b)
     }
 }
 
+void bench_idle(struct bench *b)
+{
+    const uint64_t limit = bench_now_ns() + BENCH_WAIT_MS * 1000000ull;
+    uint32_t work = 1;
+
+    while (work > 0 || disk_in_flight(b->disk) > 0 || wal_next_ns(b->wal) != UINT64_MAX) {
+        work = wal_poll(b->wal, bench_now_ns());
+        assert_int_equal(wal_failed(b->wal), 0);
+        assert_true(bench_now_ns() < limit);
+    }
+}
+
 void bench_read_all(struct bench *b)
 {
     static uint8_t bytes[64 * 1024];

@@ -36,6 +36,8 @@ void bench_close(struct bench *b);
 void bench_append(struct bench *b);
 /* Until everything is durable. */
 void bench_settle(struct bench *b);
+/* Until nothing is under way in the background either, nor due. */
+void bench_idle(struct bench *b);
 void bench_read_all(struct bench *b);
 void bench_remove(const char *directory);
 
