@@ -69,10 +69,16 @@ static int open_folder(struct datadir *d, char *error, size_t error_bytes)
                  "the configuration",
                  d->path);
         break;
-    default:
+    case -EACCES:
+    case -EPERM:
         snprintf(error, error_bytes,
                  "data directory %s can't be opened: %s; it must belong to the "
                  "user who runs skiff",
+                 d->path, strerror(-result));
+        break;
+    default:
+        snprintf(error, error_bytes,
+                 "data directory %s can't be opened: %s; the kernel's log may say more of that disk",
                  d->path, strerror(-result));
         break;
     }

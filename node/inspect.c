@@ -52,8 +52,10 @@ static int place_open(struct place *p, const char *directory)
         fprintf(stderr, "skiff: out of memory\n");
         return EXIT_START;
     }
-    if (disk_uring_open(directory, &options, &p->disk, error, sizeof error) != 0) {
-        fprintf(stderr, "skiff: %s\n", error);
+    const int result = disk_uring_open(directory, &options, &p->disk, error, sizeof error);
+    if (result != 0) {
+        fprintf(stderr, "skiff: %s%s\n", error,
+                result == -ENOTDIR ? "; name the data directory that it lies in" : "");
         free(p->sector);
         return EXIT_DATA;
     }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -165,6 +166,12 @@ static int inspect_file(struct disk *disk, const char *name, const struct inspec
     return request->verify && !sound ? EXIT_DATA : EXIT_OK;
 }
 
+static bool is_directory(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
 int inspect_snapshot(const struct inspect_request *request)
 {
     const struct disk_uring_options options = {.buffered = true, .read_only = true};
@@ -173,6 +180,11 @@ int inspect_snapshot(const struct inspect_request *request)
     struct disk *disk;
     const char *const name = split(request->path, folder);
 
+    if (is_directory(request->path)) {
+        fprintf(stderr, "skiff: %s is a directory; name a snapshot in it: %s/snap-...\n", request->path,
+                request->path);
+        return EXIT_DATA;
+    }
     if (name == NULL || disk_uring_open(folder, &options, &disk, error, sizeof error) != 0) {
         fprintf(stderr, "skiff: %s\n", name == NULL ? "the path is too long" : error);
         return EXIT_DATA;

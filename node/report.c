@@ -116,12 +116,40 @@ void report_members(const struct node *n, FILE *out)
     fputc(']', out);
 }
 
+static bool link_is_down(const struct node *n, uint16_t node)
+{
+    for (uint32_t i = 0; i < port_link_count(n->port); i++) {
+        if (port_link_peer(n->port, i) == node)
+            return !port_link_up(n->port, i);
+    }
+    return false;
+}
+
+static void member_remarks(const struct node *n, const struct view_member *m, FILE *out)
+{
+    const char *between = "";
+
+    if (m->node == published_get(&n->view->leader)) {
+        fprintf(out, "leads");
+        between = "; ";
+    }
+    if (link_is_down(n, m->node)) {
+        fprintf(out, "%sno link to it from here", between);
+        between = "; ";
+    }
+    if (m->promote) {
+        fprintf(out, "%spromoted when caught up", between);
+        between = "; ";
+    }
+    if (m->replaces != 0)
+        fprintf(out, "%sreplaces node %u", between, m->replaces);
+}
+
 void report_members_table(const struct node *n, FILE *out)
 {
     struct view_member members[MEMBERS_VIEW_MAX];
     const uint32_t count = members_view_read(&n->view->members, members);
     const bool leads = published_get(&n->view->role) == RAFT_LEADER;
-    const uint64_t leader = published_get(&n->view->leader);
     const uint64_t commit = published_get(&n->view->commit);
 
     fprintf(out, "%-5s  %-12s  %-24s  %8s  %12s  %9s  %s\n", "NODE", "NAME", "KIND", "PRIORITY",
@@ -133,11 +161,9 @@ void report_members_table(const struct node *n, FILE *out)
             snprintf(match, sizeof match, "%" PRIu64, m->match);
             snprintf(lag, sizeof lag, "%" PRIu64, commit > m->match ? commit - m->match : 0);
         }
-        fprintf(out, "%-5u  %-12s  %-24s  %8u  %12s  %9s  %s%s", m->node, member_name(n, m->node),
-                member_kind(m), m->priority, match, lag, m->node == leader ? "leads; " : "",
-                m->promote ? "promoted when caught up; " : "");
-        if (m->replaces != 0)
-            fprintf(out, "replaces node %u", m->replaces);
+        fprintf(out, "%-5u  %-12s  %-24s  %8u  %12s  %9s  ", m->node, member_name(n, m->node),
+                member_kind(m), m->priority, match, lag);
+        member_remarks(n, m, out);
         fputc('\n', out);
     }
     if (count == 0)

@@ -40,6 +40,10 @@ def command_line(c):
     assert c.skiff('inspect', 'tea', c.folder)[0] == USAGE
     code, text = c.skiff('inspect', 'wal', c.folder + '/none')
     assert code == DATA and 'No such file' in text, text
+    code, text = c.skiff('inspect', 'wal', c.config(1))
+    assert code == DATA and 'name the data directory' in text, text
+    code, text = c.skiff('inspect', 'snap', c.folder)
+    assert code == DATA and 'is a directory; name a snapshot in it' in text, text
 
 
 def fresh_directory(c):
