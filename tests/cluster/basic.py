@@ -33,6 +33,7 @@ def deletes_replicate(c):
 
 
 def table_has_all_nodes(c):
+    c.wait_leader()
     code, text = c.skiff('status', '--dir', c.folder)
     lines = text.splitlines()
     assert code == 0, text

@@ -23,10 +23,13 @@ def skip(reason):
     sys.exit(77)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+def reserved_port():
+    """A socket that holds a free port and does not listen: a node may bind the port too, since both ask for its
+    reuse, and nobody else is given it, also not for a connection while the node is down."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(('127.0.0.1', 0))
+    return s
 
 
 class Cluster:
@@ -43,7 +46,8 @@ class Cluster:
         self.spread = spread
         self.folder = tempfile.mkdtemp(prefix='skiff-')
         self.joiners = joiners
-        self.ports = {i: free_port() for i in (*NODES, *joiners)}
+        self.reserved = {i: reserved_port() for i in (*NODES, *joiners)}
+        self.ports = {i: s.getsockname()[1] for i, s in self.reserved.items()}
         self.process = {}
         for i in self.ports:
             self.write_config(i)
@@ -74,6 +78,8 @@ class Cluster:
     def __exit__(self, kind, value, trace):
         for i in list(self.process):
             self.kill(i)
+        for s in self.reserved.values():
+            s.close()
         if kind is None or kind is SystemExit:
             shutil.rmtree(self.folder)
         else:
@@ -110,6 +116,15 @@ class Cluster:
         code, text = self.skiff('init', '--config', self.config(i))
         assert code == 0, text
 
+    def change_members(self, *words, done):
+        """skiff member ..., asked until it is done. A new node may not have been heard yet, and an answer may be
+        late or lost though the change was made: then `done` is what is said of the same change once more."""
+        def asked():
+            some = next(iter(self.process))  # the command itself finds the leader
+            code, text = self.skiff('member', *words, '--config', self.config(some))
+            return code == 0 or done in text
+        self.wait(f'skiff member {" ".join(words)}', asked)
+
     def start(self, i):
         with open(self.log(i), 'a') as log:
             self.process[i] = subprocess.Popen([self.program, 'run', '--config', self.config(i)],
@@ -135,27 +150,41 @@ class Cluster:
     # --- what nodes say
 
     def status(self, nodes=None):
-        """By node; a node that does not answer is missing."""
+        """By node, of all that run or of those named; waits until each of them answers."""
+        def all_answer():
+            found = self.answers(nodes)
+            return found if len(found) == len(nodes or self.process) else None
+        return self.wait('the nodes answer', all_answer)
+
+    def answers(self, nodes=None):
+        """The same at this moment; a node that does not answer, or not in time, is missing."""
         nodes = nodes or list(self.process)
         done = subprocess.run([self.program, 'status', '-o', 'json', '--config',
                                *(self.config(i) for i in nodes)], capture_output=True, text=True)
         return {entry['node']: entry for entry in json.loads(done.stdout) if 'error' not in entry}
 
-    def wait(self, what, check, seconds=30):
-        """Until check() gives something true, which is returned."""
-        end = time.monotonic() + seconds
+    def wait(self, what, check, seconds=30, progress=None):
+        """Until check() gives something true, which is returned. In vain is so long without it; or, of what takes as
+        long as the machine is slow, so long in which progress() stays the same."""
+        end, seen = time.monotonic() + seconds, None
         while time.monotonic() < end:
             self.check_alive()
             result = check()
             if result:
                 return result
+            if progress and progress() != seen:
+                end, seen = time.monotonic() + seconds, progress()
             time.sleep(0.02)
-        print(json.dumps(self.status(), indent=1))
+        print(json.dumps(self.answers(), indent=1))
         raise AssertionError(f'waited {seconds} s in vain: {what}')
+
+    def written(self):
+        """For progress(): what each node has written so far, in MiB."""
+        return [entry['flushed_bytes'] >> 20 for entry in self.status().values()]
 
     def leader(self):
         """The node that leads in the highest term, if all running nodes agree on it; else None."""
-        status = self.status()
+        status = self.answers()
         if len(status) < len(self.process):
             return None
         terms = {entry['term'] for entry in status.values()}
@@ -170,8 +199,7 @@ class Cluster:
         were all started are equal for a moment before they have applied anything.)"""
         def equal():
             status = self.status()
-            if len(status) < len(self.process) or \
-                    any(entry['applied'] < entry['last_index'] for entry in status.values()):
+            if any(entry['applied'] < entry['last_index'] for entry in status.values()):
                 return None
             seen = {(entry['applied'], entry['digest']) for entry in status.values()}
             return seen if len(seen) == 1 else None

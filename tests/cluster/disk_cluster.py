@@ -1,5 +1,6 @@
 """Three nodes, each with its data on a file system of its own that a test can break or fill up."""
 import contextlib
+import os
 import shutil
 import tempfile
 
@@ -8,6 +9,7 @@ from grpc_put import PutClient
 from loop_mount import IMAGE_MIB, LoopMount, cant
 
 SEGMENT_MIB = 16  # the least: so a little is a lot
+SEGMENTS = 3  # there from the start: the first, and those prepared ahead
 QUOTA_MIB = 64  # the reserve is a snapshot of so much, and must find its room on these file systems
 ANSWER_SECONDS = 10.0
 # Of large values far less than the quota, so that it is the disk that refuses writes, and more than what a full
@@ -31,9 +33,17 @@ def disk_cluster(program, kind, mib=IMAGE_MIB, settings=''):
         stack.callback(lambda: [cluster.kill(i) for i in list(cluster.process)])
         for i in NODES:
             with open(cluster.config(i), 'a') as file:
-                file.write(f'\nlog:\n  segment_mib: {SEGMENT_MIB}\nstore:\n  quota_mib: {QUOTA_MIB}\n{settings}')
+                file.write(f'\nlog: {{ segment_mib: {SEGMENT_MIB}, segments_ahead: {SEGMENTS - 1} }}\n'
+                           f'store: {{ quota_mib: {QUOTA_MIB} }}\n{settings}')
         cluster.start_new()
+        # So that all have the same room from here on, and their reserves are a snapshot's and no more.
+        cluster.wait('the first segments are prepared', lambda: all(is_prepared(cluster, i) for i in NODES))
         yield cluster, disks
+
+
+def is_prepared(cluster, i):
+    names = [name for name in os.listdir(cluster.data(i)) if name.startswith('wal-')]
+    return len(names) == SEGMENTS and not any(name.endswith('.new') for name in names)
 
 
 class Puts:
@@ -42,6 +52,16 @@ class Puts:
 
     def __init__(self, cluster):
         self.cluster, self.acknowledged, self.count, self.total = cluster, {}, 0, 0
+
+    def put_all(self, i, value_bytes, count):
+        """All of so many must be acknowledged. A machine that stands still for a moment may have an election, where
+        one may be refused and is done again; without one, a refusal is a failure."""
+        while count > 0:
+            term = self.cluster.status([i])[i]['term']
+            count -= self.put(i, value_bytes, count)
+            if count > 0:
+                self.cluster.wait_leader()
+                assert self.cluster.status([i])[i]['term'] != term, f'node {i} refused a write'
 
     def put(self, i, value_bytes, count):
         """How many of so many were acknowledged; the first that is not is the last."""

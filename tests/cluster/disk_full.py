@@ -12,13 +12,12 @@ import os
 import sys
 import time
 
-from disk_cluster import QUOTA_MIB, SEGMENT_MIB, Puts, check_needs, disk_cluster, log_says, value_number
+from disk_cluster import QUOTA_MIB, SEGMENT_MIB, SEGMENTS, Puts, check_needs, disk_cluster, log_says, value_number
 from overwriters import Load
 
 LEAVES_KIB = 1024
 VALUE_BYTES = 15 * 1000  # what one frame of HTTP/2 may hold
-# More than all segments that can have been there: the current one and those prepared ahead.
-FILLING_PUTS = 6 * SEGMENT_MIB * (1 << 20) // VALUE_BYTES
+FILLING_PUTS = 2 * SEGMENTS * SEGMENT_MIB * (1 << 20) // VALUE_BYTES  # more than all segments that are there
 TURN_PUTS = 50
 AT_ONCE_SECONDS = 1.0  # a request that nobody takes times out after more
 SMALL_MIB = 180  # of them 20 are the file system's own, 66 a snapshot, 16 for each file of the log
@@ -30,11 +29,11 @@ def follower_is_full(cluster, disks, puts):
     node = next(i for i in disks if i != leader)
     filler = disks[node].fill(LEAVES_KIB)
     for _ in range(FILLING_PUTS // TURN_PUTS):
-        assert puts.put(leader, VALUE_BYTES, TURN_PUTS) == TURN_PUTS, 'a full follower stops the cluster'
+        puts.put_all(leader, VALUE_BYTES, TURN_PUTS)
         if log_says(cluster, node, NO_ROOM):
             break
     cluster.wait('the full follower says so', lambda: log_says(cluster, node, NO_ROOM))
-    assert puts.put(leader, VALUE_BYTES, 50) == 50, 'a full follower stops the cluster'
+    puts.put_all(leader, VALUE_BYTES, 50)
     os.unlink(filler)
     cluster.wait('it says that there is room again', lambda: log_says(cluster, node, ROOM))
     puts.check_all()
@@ -80,10 +79,11 @@ def below_the_reserve(cluster, disks, puts):
     table = cluster.skiff('status', '--config', *(cluster.config(i) for i in disks))[1]
     assert table.count('less than its reserve') == 2, table
     code, text = cluster.skiff('check', '--config', cluster.config(followers[0]))
-    assert code == 0 and f'needs {reserve_mib + 3 * SEGMENT_MIB} MiB' in text, text
+    assert code == 0 and f'needs {reserve_mib + SEGMENTS * SEGMENT_MIB} MiB' in text, text
     os.unlink(fillers.pop(followers[0]))  # one follower below it stops nobody
     cluster.wait('writes go on by themselves', lambda: puts.put(leader, VALUE_BYTES, 1) == 1)
-    assert puts.put(followers[1], VALUE_BYTES, 50) == 50
+    cluster.wait('also at the other', lambda: puts.put(followers[1], VALUE_BYTES, 1) == 1)
+    puts.put_all(followers[1], VALUE_BYTES, 50)
     assert cluster.status()[followers[1]]['below_reserve'] == 1
     os.unlink(fillers.pop(followers[1]))
     cluster.wait('the other has its reserve again',
@@ -106,7 +106,7 @@ def all_are_full(cluster, disks, puts):
     for filler in fillers:
         os.unlink(filler)
     cluster.wait('writes go on by themselves', lambda: puts.put(leader, VALUE_BYTES, 1) == 1)
-    assert puts.put(leader, VALUE_BYTES, 100) == 100
+    puts.put_all(leader, VALUE_BYTES, 100)
     puts.check_all()
 
 
@@ -118,7 +118,8 @@ def log_is_longer_than_the_disk():
         load = Load(cluster)
         with load.running():
             cluster.wait('more is written than the disk holds', lambda: all(
-                status['flushed_bytes'] > SMALL_MIB << 20 for status in cluster.status().values()), 200)
+                status['flushed_bytes'] > SMALL_MIB << 20 for status in cluster.status().values()),
+                progress=cluster.written)
         load.check()
         for i, status in cluster.status().items():
             assert status['snapshot']['written'] > 0 and status['log']['base'] > 0, f'node {i}: {status}'

@@ -51,8 +51,8 @@ def damage(c, i, key):
 
 def repaired(c, i, least):
     def whole():
-        status = c.status([i]).get(i)
-        return status and status['log_holes'] == 0 and status['entries_repaired'] >= least
+        status = c.status([i])[i]
+        return status['log_holes'] == 0 and status['entries_repaired'] >= least
     c.wait(f'node {i} has its records back', whole)
 
     def said():

@@ -28,6 +28,7 @@ SEGMENT_BYTES = 16 << 20
 # the log was cut last.
 FILES_MAX, STARTS_MAX = 8, 4
 WRITTEN_BYTES = 10 * SEGMENT_BYTES  # by each node under load: more files than there may be
+WRITTEN_MIB_MAX = 640  # within which what a part waits for must come
 DAMAGED = 3  # exit code of inspect --verify
 REFUSED, UNKNOWN = 6, 7  # and of what was not done, or not known to be: another is being made, nobody leads
 AGAIN_SECONDS = 3.0  # who still writes the last one passes a point over
@@ -50,6 +51,17 @@ def snapshot_of(cluster, i):
 
 def log_bytes(cluster, i):
     return os.path.getsize(cluster.log(i))
+
+
+def wait_while_written(cluster, what, check):
+    """Until check() gives something true, however slow the machine is: what is bounded is how much is written."""
+    begun = cluster.written()
+
+    def checked():
+        more = max(now - before for now, before in zip(cluster.written(), begun))
+        assert more < WRITTEN_MIB_MAX, f'{more} MiB were written in vain: {what}'
+        return check()
+    cluster.wait(what, checked, progress=cluster.written)
 
 
 def got_snapshot(cluster, i, since=0):
@@ -88,11 +100,9 @@ def under_load(cluster, load, _):
     with load.running():
         def written():
             check_files(cluster, FILES_MAX)
-            status = cluster.status().values()
-            return len(status) == len(cluster.process) and all(
-                entry['flushed_bytes'] > WRITTEN_BYTES and
-                entry['snapshot']['written'] >= 5 for entry in status)
-        cluster.wait('logs are written and cut', written, seconds=100)
+            return all(entry['flushed_bytes'] > WRITTEN_BYTES and entry['snapshot']['written'] >= 5
+                       for entry in cluster.status().values())
+        wait_while_written(cluster, 'logs are written and cut', written)
     load.check()
     by_hand(cluster)
     status = cluster.status()
@@ -127,8 +137,8 @@ def entries_are_gone(cluster, load, _):
     last = cluster.status([node])[node]['last_index']
     cluster.kill(node)
     with load.running():
-        cluster.wait('the others have cut what it lacks', lambda: all(
-            entry['log']['base'] > last + 100 for entry in cluster.status().values()), seconds=60)
+        wait_while_written(cluster, 'the others have cut what it lacks', lambda: all(
+            entry['log']['base'] > last + 100 for entry in cluster.status().values()))
         since = log_bytes(cluster, node)
         cluster.start(node)
         cluster.wait('it got a snapshot', lambda: got_snapshot(cluster, node, since), seconds=60)
@@ -143,16 +153,11 @@ def node_is_wiped(cluster, load, _):
     cluster.kill(node)
     shutil.rmtree(cluster.data(node))
     with load.running():
-        cluster.wait('the first entries are gone', lambda: all(
-            entry['log']['base'] > 0 for entry in cluster.status().values()), seconds=60)
+        wait_while_written(cluster, 'the first entries are gone', lambda: all(
+            entry['log']['base'] > 0 for entry in cluster.status().values()))
         cluster.init(NEW)
         cluster.start(NEW)
-
-        def replaced():
-            code, text = cluster.skiff('member', 'replace', f'n{node}', f'n{NEW}', '--config',
-                                       cluster.config(leader))
-            return code == 0 or 'is a member already' in text  # an answer may be late
-        cluster.wait('the new node is added', replaced)
+        cluster.change_members('replace', f'n{node}', f'n{NEW}', done='is a member already')
         cluster.wait('it got a snapshot', lambda: got_snapshot(cluster, NEW), seconds=60)
 
         def voters():
@@ -181,8 +186,7 @@ def chunk_is_damaged(cluster, load, _):
     cluster.start(node)
 
     def repaired():
-        found = cluster.status([node]).get(node)
-        return found and found['snapshot']['chunks_repaired'] >= 1
+        return snapshot_of(cluster, node)['chunks_repaired'] >= 1
     cluster.wait('the chunk comes from the others', repaired)
     load.check()
     cluster.kill(node)
