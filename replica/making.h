@@ -52,6 +52,7 @@ struct making {
     uint64_t owed;       /* jobs and changes without an answer */
 
     raft_index proposed; /* the newest SNAPSHOT record that this node proposed */
+    uint64_t proposed_ns;
     bool wants;          /* another point: said in each frame */
 };
 

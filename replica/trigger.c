@@ -22,6 +22,7 @@ raft_index trigger_propose(struct replica *r)
         return 0;
     step_propose(r, &spec, 1);
     role->making.proposed = raft_last(role->raft);
+    role->making.proposed_ns = role->now_ns;
     return role->making.proposed;
 }
 
@@ -90,10 +91,20 @@ static bool wish_may_be_granted(const struct replica *r)
 {
     const struct making *m = &r->raft.making;
     const uint64_t pause_ns = WISH_PAUSE * m->last_ns;
-    const uint64_t since_ns = r->raft.now_ns - r->raft.points.newest_ns;
+    const uint64_t fed_ns = r->raft.points.newest_ns;
+    const uint64_t newest_ns = fed_ns > m->proposed_ns ? fed_ns : m->proposed_ns;
 
     return m->state == MAKING_IDLE &&
-           since_ns >= (pause_ns > SNAPSHOT_RETRY_NS ? pause_ns : SNAPSHOT_RETRY_NS);
+           r->raft.now_ns - newest_ns >= (pause_ns > SNAPSHOT_RETRY_NS ? pause_ns : SNAPSHOT_RETRY_NS);
+}
+
+/* The last one is still to come to the stores. Ours may wait for the very snapshot that another point is to
+ * bring, and not get there before. */
+static bool is_on_its_way(const struct replica *r)
+{
+    const raft_index proposed = r->raft.making.proposed;
+
+    return feed_loads(r) ? raft_commit(r->raft.raft) < proposed : r->raft.fed < proposed;
 }
 
 void trigger_poll(struct replica *r)
@@ -104,7 +115,7 @@ void trigger_poll(struct replica *r)
     m->wants = wishes(r);
     if (m->proposed > raft_last(role->raft))
         m->proposed = 0; /* it was truncated, and nobody knows when the log will be as long again */
-    if (raft_role(role->raft) != RAFT_LEADER || role->fed < m->proposed)
+    if (raft_role(role->raft) != RAFT_LEADER || is_on_its_way(r))
         return;
     const bool wish = somebody_wishes(r) && wish_may_be_granted(r);
     if ((wish || is_due(r)) && !is_pulled(r))
