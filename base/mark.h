@@ -192,6 +192,7 @@
     X(FLUSHED_OUT_OF_ORDER, "a batch is flushed before an older one")                           \
     X(IDLE_MARK, "an idle log writes its durable mark")                                         \
     X(LOG_TORN, "a start cuts off a torn tail that has valid batches behind it")                \
+    X(LOOKED_AGAIN, "what a start could not read was there when it looked again")               \
     X(BATCHES_COPIED, "a start copies what lies above the durable mark")                        \
     X(DEAD_FILE_REMOVED, "a start removes a file that an interrupted one left")                 \
     X(LATE_WRITE_LANDED, "a write of a dead process lands while the next one runs")             \

@@ -72,12 +72,18 @@ enum segment_verdict recovery_read_header(struct recovery *r, uint32_t segment,
     const struct wal_place place = {.segment = segment, .offset = 0};
     const struct segment_owner owner = {w->options.cluster, w->options.incarnation,
                                         w->options.node};
-    const uint8_t *bytes = wal_scan_at(&r->scan, place, SEGMENT_DATA_OFFSET, SEGMENT_DATA_OFFSET);
+    enum segment_verdict verdict = SEGMENT_BAD;
 
     ASSERT(segment < r->w->segment_count);
-    if (bytes == NULL)
-        return SEGMENT_BAD;
-    return segment_check(bytes, &owner, w->segment[segment].generation, out);
+    for (uint32_t look = 0; look < RECOVERY_LOOKS && verdict == SEGMENT_BAD; look++) {
+        if (look > 0)
+            wal_scan_forget(&r->scan);
+        const uint8_t *bytes =
+            wal_scan_at(&r->scan, place, SEGMENT_DATA_OFFSET, SEGMENT_DATA_OFFSET);
+        if (bytes != NULL)
+            verdict = segment_check(bytes, &owner, w->segment[segment].generation, out);
+    }
+    return verdict;
 }
 
 bool recovery_header_at(struct recovery *r, struct wal_place place, uint64_t limit,

@@ -60,6 +60,8 @@ static enum reader_step finish(struct wal_reader *r, int result)
     r->wants = false;
     if (result == -ENOENT && r->damage != 0)
         result = r->damage; /* it may have stood there */
+    if (r->damage != 0 || result == -EBADMSG)
+        r->window_bytes = 0; /* who asks again is told by the disk */
     /* What was found before the trouble is good; the next read meets the trouble first. */
     r->read->result = r->read->count > 0 ? 0 : result;
     r->read = NULL;

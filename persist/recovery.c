@@ -284,6 +284,26 @@ static int walk(struct recovery *r)
     return 0;
 }
 
+/* Where it ends was read RECOVERY_LOOKS times. */
+static int walk_again(struct recovery *r)
+{
+    uint64_t reached = 0;
+    uint32_t looks = 0; /* at that place */
+    int result = 0;
+
+    ASSERT(r->number > 0);
+    while (result == 0 && looks < RECOVERY_LOOKS) { /* all turns but these bring the walk forward */
+        wal_scan_forget(&r->scan);
+        if (!r->looked) /* from r->at on all is still to be read */
+            r->scan.unreadable_last = (struct wal_place){0};
+        result = walk(r);
+        MARK_IF(looks > 0 && r->number > reached, LOOKED_AGAIN);
+        looks = r->number > reached ? 1 : looks + 1;
+        reached = r->number;
+    }
+    return result;
+}
+
 /* Looks at everything from r->at on for marks; once is enough. */
 static int look_behind(struct recovery *r)
 {
@@ -478,7 +498,7 @@ int recovery_read(struct recovery *r)
     if (r->w->segment_count > 0 && recovery_read_header(r, 0, &first) == SEGMENT_OK)
         mark_by_header(r, &first);
     while (result == 1) { /* once for each damaged place: each brings the walk forward */
-        result = walk(r);
+        result = walk_again(r);
         if (result == 0)
             result = judge(r);
         if (result == 1) {

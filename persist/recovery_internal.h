@@ -13,6 +13,11 @@ enum {
     /* Batches above the mark: at most those in flight when the last one was composed, and itself. */
     KEPT_MAX = WAL_BUFFERS_MAX,
     KEPT_RING = 2 * WAL_BUFFERS_MAX,
+
+    /* A disk may return what is not there, or fail, and read well when it is asked again: what is not
+     * good is read so often before anybody judges it. What is lost for a moment would cost a repair,
+     * which other nodes must help with; what is taken for the end of the log is cut off. */
+    RECOVERY_LOOKS = 2,
 };
 
 static_assert(KEPT_RING > KEPT_MAX, "the batch in front of the first copy is known too");

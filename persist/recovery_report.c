@@ -36,6 +36,18 @@ void recovery_report(struct recovery *r)
     out->bytes_read = r->scan.bytes_read;
 }
 
+static int read_once(struct wal *w, struct wal_read *read)
+{
+    const int begun = wal_read_begin(w, read);
+
+    ASSERT(begun == 0);
+    while (!wal_read_poll(w)) {
+        const struct disk_done done = disk_wait(w->disk);
+        wal_on_done(w, &done);
+    }
+    return read->result;
+}
+
 /* The payload of the configuration at `index`, by way of the reader. */
 static int read_config(struct recovery *r, raft_index index, uint8_t *payload,
                        struct wal_config *out)
@@ -50,14 +62,10 @@ static int read_config(struct recovery *r, raft_index index, uint8_t *payload,
     while (v->run_first[run - 1] > index)
         run--;
     read.term = v->run_term[run - 1];
-    int result = wal_read_begin(w, &read);
-    ASSERT(result == 0);
-    while (!wal_read_poll(w)) {
-        const struct disk_done done = disk_wait(w->disk);
-        wal_on_done(w, &done);
-    }
+    int result = read_once(w, &read);
+    for (uint32_t look = 1; look < RECOVERY_LOOKS && result != 0; look++)
+        result = read_once(w, &read);
     const struct record_header *record = record_at(read.bytes);
-    result = read.result;
     if (result == 0 && record->payload_bytes > SEGMENT_CONFIG_BYTES_MAX)
         result = -EBADMSG;
     if (result != 0)

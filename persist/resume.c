@@ -71,23 +71,37 @@ static int write_only(struct wal *w, const struct disk_op *op)
     return wal_do(w, &write) == (int64_t)op->length ? 0 : -EIO;
 }
 
+/* The batch as the walk has found it; NULL: it is not there any more. Read anew, judged anew: the first
+ * reading vouches for nothing. */
+static uint8_t *read_kept(struct recovery *r, const struct kept *kept, struct batch_header *h)
+{
+    const struct batch_place place = wal_batch_place(r->w, kept->place);
+    struct batch_body body;
+
+    ASSERT(kept->bytes >= BATCH_HEADER_BYTES);
+    for (uint32_t look = 0; look < RECOVERY_LOOKS; look++) {
+        uint8_t *bytes =
+            wal_scan_at(&r->scan, kept->place, kept->bytes, kept->place.offset + kept->bytes);
+        if (bytes != NULL && batch_check_header(bytes, &place, h) &&
+            h->header_crc == kept->header_crc &&
+            batch_check_body(h, bytes + BATCH_HEADER_BYTES, r->w->options.cluster, &body))
+            return bytes;
+        wal_scan_forget(&r->scan);
+    }
+    return NULL;
+}
+
 /* Writes one batch above the mark anew, behind the others in the new segment. */
 static int copy_batch(struct recovery *r, const struct kept *kept, const struct kept *mark,
                       struct wal_segment *to)
 {
     struct wal *w = r->w;
     struct batch_header h;
-    uint8_t *bytes =
-        wal_scan_at(&r->scan, kept->place, kept->bytes, kept->place.offset + kept->bytes);
+    uint8_t *bytes = read_kept(r, kept, &h);
 
     ASSERT(kept->number > mark->number);
     ASSERT(to->end + kept->bytes <= to->bytes);
-    /* Read anew, judged anew: the first reading vouches for nothing. */
-    const struct batch_place place = wal_batch_place(w, kept->place);
-    struct batch_body body;
-    if (bytes == NULL || !batch_check_header(bytes, &place, &h) ||
-        h.header_crc != kept->header_crc ||
-        !batch_check_body(&h, bytes + BATCH_HEADER_BYTES, w->options.cluster, &body))
+    if (bytes == NULL)
         return REFUSE(r, -EBADMSG, "batch %llu was good and is not any more",
                       (unsigned long long)kept->number);
     h.kind = BATCH_COPY;

@@ -186,6 +186,11 @@ int64_t disk_harm_read(struct disk *d, const struct pending *p, int64_t length, 
         return length;
     if (meets_unreadable(d, p->file, p->op.offset, (uint64_t)length))
         return -EIO;
+    if (d->lie_at > 0 && --d->lie_at == 0) {
+        memset(p->op.bytes, 0, (size_t)length);
+        d->harmed_reads++;
+        return length;
+    }
     if (!concerns(d, p->file))
         return length;
     if (drawn(d, d->rates.read_error)) {
@@ -211,6 +216,11 @@ int64_t disk_harm_read(struct disk *d, const struct pending *p, int64_t length, 
 void disk_harm_set_rates(struct disk *d, const struct disk_harm_rates *rates)
 {
     d->rates = *rates;
+}
+
+void disk_harm_lie_once(struct disk *d, uint32_t nth)
+{
+    d->lie_at = nth;
 }
 
 bool disk_harm_sector(struct disk *d, const char *name, uint64_t offset, enum disk_harm harm)

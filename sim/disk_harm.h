@@ -37,6 +37,9 @@ struct disk_harm_rates {
 };
 
 void disk_harm_set_rates(struct disk *d, const struct disk_harm_rates *rates);
+/* The `nth` read from now on, 1 being the next, returns zeros, and the truth when it is done again; 0 takes
+ * it back. */
+void disk_harm_lie_once(struct disk *d, uint32_t nth);
 /* Harms one sector of a file: false if there is no such file or sector. */
 bool disk_harm_sector(struct disk *d, const char *name, uint64_t offset, enum disk_harm harm);
 /* A file is gone, as if it had never been; of which no process may have a slot. False: there is none. */

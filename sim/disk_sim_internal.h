@@ -74,6 +74,7 @@ struct disk {
     bool held;
     struct disk_harm_rates rates;
     uint64_t harmed_reads;
+    uint32_t lie_at; /* reads until one returns zeros; 0: off */
     bool file_missing;
     uint32_t flight_count;
     uint32_t done_count;

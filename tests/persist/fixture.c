@@ -10,6 +10,7 @@
 #include "base/record.h"
 #include "persist/batch.h"
 #include "persist/segment.h"
+#include "sim/disk_harm.h"
 
 enum { READ_BYTES = FIXTURE_BATCH_BYTES, CONFIG_BYTES = 16 };
 
@@ -247,8 +248,9 @@ int fixture_try_open(struct fixture *f)
     if (result == 0 && f->with_snapshots)
         fixture_snapshot_open(f);
     const bool died = disk_sim_is_dead(f->disk);
-    disk_sim_fail_all_after(f->disk, 0); /* was meant for the opening, as was the other */
+    disk_sim_fail_all_after(f->disk, 0); /* was meant for the opening, as were the others */
     disk_sim_die_at(f->disk, 0);
+    disk_harm_lie_once(f->disk, 0);
     if (result != 0 || died)
         return result != 0 ? result : -EIO;
 
