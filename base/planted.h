@@ -96,7 +96,7 @@
     X(POINT_CONFIG_STALE, "point-config-stale", SIM,                                               \
       "a snapshot carries the configuration that was in force at its point")                       \
     X(PIECE_OF_ANOTHER, "piece-of-another", SIM,                                                   \
-      "pieces of another snapshot are dropped, and the whole is compared with its digest")         \
+      "pieces of another snapshot are dropped, and what arrives is compared with the digest")      \
     X(CHUNK_UNPROVEN, "chunk-unproven", SIM,                                                       \
       "a chunk that a peer sends is compared with the table, and the table with the digest")       \
     X(INSTALL_ACK_UNGATED, "install-ack-ungated", SIM,                                             \

@@ -163,7 +163,7 @@ static void begin_file(struct replica *r)
                   .config_index = p->what.config_index,
                   .config_bytes = p->config_bytes,
                   .room = p->what.bytes,
-                  .digest_known = !planted(PLANTED_PIECE_OF_ANOTHER),
+                  .digest_known = true,
                   .digest = p->what.digest},
     };
 
