@@ -378,6 +378,8 @@ void transfer_on_want(struct replica *r, const struct frame *f);
 void transfer_on_ask(struct replica *r, const struct frame *f);
 void transfer_on_done(struct replica *r, const struct frame *f);
 bool transfer_serves(const struct peer *peer); /* it waits for pieces */
+/* It pulls our snapshot: the core sent it there, or its disk has lost what it had. */
+bool transfer_runs(const struct replica *r, const struct peer *peer);
 void transfer_poll(struct replica *r);
 uint64_t transfer_next_ns(const struct replica *r);
 void transfer_forget(struct peer *peer); /* it restarted */

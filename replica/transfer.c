@@ -290,18 +290,29 @@ static uint32_t answer(struct replica *r, struct peer *peer, struct serve_ask *a
     return sent;
 }
 
+/* Since this moment a transfer to this peer would be over. */
+static uint64_t silent_from_ns(const struct replica *r, const struct peer *peer)
+{
+    return peer->snapshot_asked_ns + SERVE_SILENT_ROUNDS * r->options.resend_ns;
+}
+
+bool transfer_runs(const struct replica *r, const struct peer *peer)
+{
+    const bool asks = peer->snapshot_asked_ns != 0 && r->raft.now_ns < silent_from_ns(r, peer);
+
+    return asks || raft_snapshot_to(r->raft.raft, peer->node) != 0;
+}
+
 /* Nobody asks any more: whatever became of the peer, the core is to decide anew. */
 static void end_silent(struct replica *r, const struct peer *peer)
 {
-    const uint64_t silent_ns = SERVE_SILENT_ROUNDS * r->options.resend_ns;
     struct raft_event ev = {
         .type = RAFT_EV_SNAPSHOT_ENDED,
         .peer = peer->node,
         .index = raft_snapshot_to(r->raft.raft, peer->node),
     };
 
-    if (ev.index == 0 || r->raft.now_ns - peer->snapshot_asked_ns < silent_ns ||
-        !step_can(r, 0, 0, true))
+    if (ev.index == 0 || r->raft.now_ns < silent_from_ns(r, peer) || !step_can(r, 0, 0, true))
         return;
     MARK(TRANSFER_SILENT);
     step_event(r, &ev);
@@ -327,14 +338,12 @@ void transfer_poll(struct replica *r)
 
 uint64_t transfer_next_ns(const struct replica *r)
 {
-    const uint64_t silent_ns = SERVE_SILENT_ROUNDS * r->options.resend_ns;
     uint64_t next = UINT64_MAX;
 
     for (uint32_t i = 0; i < r->raft.peer_count; i++) {
         const struct peer *peer = &r->raft.peer[i];
-        if (raft_snapshot_to(r->raft.raft, peer->node) != 0 &&
-            peer->snapshot_asked_ns + silent_ns < next)
-            next = peer->snapshot_asked_ns + silent_ns;
+        if (raft_snapshot_to(r->raft.raft, peer->node) != 0 && silent_from_ns(r, peer) < next)
+            next = silent_from_ns(r, peer);
         for (uint32_t k = 0; k < SERVE_ASKS_MAX; k++)
             if (peer->ask[k].bitmap != 0 && peer->ask[k].asked_ns + r->options.resend_ns < next)
                 next = peer->ask[k].asked_ns + r->options.resend_ns + 1;
@@ -345,5 +354,6 @@ uint64_t transfer_next_ns(const struct replica *r)
 void transfer_forget(struct peer *peer)
 {
     memset(peer->ask, 0, sizeof peer->ask);
+    peer->snapshot_asked_ns = 0;
     peer->offer_due = false;
 }

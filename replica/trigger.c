@@ -5,8 +5,9 @@
  * segments that there can be, or its disk lacks room and a segment's worth of log could go. Wishes are
  * granted at most so often that writing takes a fifth of the time.
  *
- * While a peer pulls the leader's snapshot the next one waits: its file would take the place of that one,
- * and the transfer begin anew. Not for ever: what the log may keep for such a peer is the limit.
+ * While a peer pulls the leader's snapshot, as one that is behind or as one whose disk has lost it, the next one
+ * waits: its file would take the place of that one, and the transfer begin anew. Not for ever: what the log
+ * may keep for such a peer is the limit. Nor does a node that pulls wish for another.
  */
 #include "replica/making.h"
 #include "replica/replica_internal.h"
@@ -53,6 +54,8 @@ static bool wishes(const struct replica *r)
     const struct replica_raft *role = &r->raft;
     const struct making *m = &role->making;
 
+    if (receive_writes(r)) /* what is pulled would be outdated by the next one, and begin anew */
+        return false;
     if (role->mend.lost || repair_is_stuck(r)) /* whatever comes next takes the place of what is lost */
         return true;
     if (r->options.snapshots.log_bytes == 0 || m->state != MAKING_IDLE)
@@ -83,7 +86,7 @@ static bool is_pulled(const struct replica *r)
     bool pulled = false;
 
     for (uint32_t i = 0; i < role->peer_count; i++)
-        pulled = pulled || raft_snapshot_to(role->raft, role->peer[i].node) != 0;
+        pulled = pulled || transfer_runs(r, &role->peer[i]);
     return pulled && grown_bytes(r) < r->options.snapshots.needed_bytes;
 }
 

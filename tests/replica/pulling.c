@@ -448,6 +448,37 @@ static void another_leader_goes_on_where_it_was(void **state)
     puppets_close(&t->s);
 }
 
+/* The disk has lost it. While the same comes from a peer no other is wished for: it would have to begin anew. */
+static void who_pulls_wishes_no_other(void **state)
+{
+    struct fixture *t = *state;
+    struct world *w;
+    uint64_t length;
+    char name[DISK_NAME_BYTES];
+
+    follow(t);
+    w = t->s.w;
+    offer(t, t->s.two, TERM);
+    assert_true(serve(t, t->s.two, t->s.two, PATIENCE_MS));
+    is_loaded(t);
+    world_kill(w, 0);
+    snapshot_name(name, INDEX);
+    memset(disk_sim_bytes(w->machine[0].disk, name, &length), 0, SNAPSHOT_DATA_OFFSET);
+    world_start(w, 0);
+    t->s.two->number = 0;
+    puppet_greet(t->s.two, INDEX);
+    for (uint32_t pulls = 0; pulls < 2; pulls++) {
+        beat(t->s.two, TERM);
+        const struct frame *f = puppet_next(t->s.two, FRAME_RAFT, RAFT_MSG_HEARTBEAT_REPLY, BEAT_MS);
+        assert_non_null(f);
+        assert_int_equal(f->wants_snapshot, pulls == 0);
+        offer(t, t->s.two, TERM);
+        world_run_ms(w, 1);
+        puppet_drop(t->s.two);
+    }
+    puppets_close(&t->s);
+}
+
 /* ---- overtaken ----------------------------------------------------------------------------------- */
 
 enum { STORE_SLOTS = 64, DELAYS = 6 };
@@ -750,6 +781,7 @@ int main(void)
         cmocka_unit_test(nobody_is_left_to_be_believed),
         cmocka_unit_test(silent_source_is_left),
         cmocka_unit_test(another_leader_goes_on_where_it_was),
+        cmocka_unit_test(who_pulls_wishes_no_other),
         cmocka_unit_test(log_gets_there_first),
         cmocka_unit_test(who_has_it_serves),
         cmocka_unit_test(what_is_not_in_it_is_in_no_doubt),

@@ -3,6 +3,7 @@
  * Method: one real node that leads the puppets. Points are told from other entries by looking at what it
  *         sends.
  */
+#include "persist/snapshot.h"
 #include "replica/making.h"
 #include "tests/replica/puppet.h"
 
@@ -120,6 +121,51 @@ static void elect_again(struct puppets *s)
     assert_int_equal(raft_role(real_raft(s)), RAFT_LEADER);
 }
 
+/* No option but the one that the test sets makes a point due. */
+static struct replica_snapshots options_of(uint64_t log_bytes, uint64_t entries, uint64_t age_ns)
+{
+    struct replica_snapshots options = replica_snapshots_default();
+
+    options.log_bytes = log_bytes;
+    options.entries = entries;
+    options.age_ns = age_ns;
+    return options;
+}
+
+/* Its disk has lost the snapshot: the core knows nothing of that. */
+static void ask_for_pieces(struct puppets *s)
+{
+    const struct snapshot_header *h = snapshot_current(replica_snapshots(real(s)->replica));
+
+    puppet_send(s->two, &(struct frame){.type = FRAME_SNAPSHOT_ASK,
+                                        .snapshot = {.index = h->index, .term = h->term, .bytes = h->bytes,
+                                                     .digest = h->digest, .bitmap = 1}});
+}
+
+/* Another one would take its place, and the transfer begin anew. */
+static void while_a_snapshot_is_pulled_the_next_one_waits(void **state)
+{
+    const struct replica_snapshots by_entries = options_of(NEVER, PUTS, 0);
+    struct puppets s;
+
+    (void)state;
+    lead_with(&s, &by_entries);
+    forward_puts(&s, 0);
+    follow_for(&s, PATIENCE_MS, false);
+    points_are(&s, 1 + PUTS, 1);
+    assert_int_equal(published_get(&real(&s)->counters.snapshot_index), 1 + PUTS + 1);
+    ask_for_pieces(&s);
+    forward_puts(&s, PUTS);
+    for (uint32_t ms = 0; ms < PATIENCE_MS; ms += SHORT_MS) {
+        follow_for(&s, SHORT_MS, false);
+        points_are(&s, 1 + 2 * PUTS, 1);
+        ask_for_pieces(&s);
+    }
+    follow_for(&s, PATIENCE_MS, false);
+    points_are(&s, 1 + 2 * PUTS, 2);
+    puppets_close(&s);
+}
+
 /* It stood far beyond the end of what is the log now, which may stay as it is for a long time. */
 static void a_point_that_was_truncated_is_not_waited_for(void **state)
 {
@@ -138,17 +184,6 @@ static void a_point_that_was_truncated_is_not_waited_for(void **state)
     follow_for(&s, PATIENCE_MS / 2, true);
     points_are(&s, 3, 1); /* an entry of each leader stays */
     puppets_close(&s);
-}
-
-/* No option but the one that the test sets makes a point due. */
-static struct replica_snapshots options_of(uint64_t log_bytes, uint64_t entries, uint64_t age_ns)
-{
-    struct replica_snapshots options = replica_snapshots_default();
-
-    options.log_bytes = log_bytes;
-    options.entries = entries;
-    options.age_ns = age_ns;
-    return options;
 }
 
 /* PUTS entries make none due, the next ones do. */
@@ -216,6 +251,7 @@ int main(void)
         cmocka_unit_test(a_long_log_brings_a_point),
         cmocka_unit_test(an_old_point_brings_another),
         cmocka_unit_test(wishes_are_granted_now_and_then),
+        cmocka_unit_test(while_a_snapshot_is_pulled_the_next_one_waits),
         cmocka_unit_test(a_point_that_was_truncated_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
