@@ -4,13 +4,13 @@
 #include "replica/config_record.h"
 #include "replica/replica_internal.h"
 
-#include <errno.h>
 #include <string.h>
 
 static_assert((int)FRAME_SNAPSHOT_CHUNK_BYTES_MAX == (int)SNAPSHOT_CHUNK_BYTES_MAX, "as in the file");
 static_assert((int)FRAME_SNAPSHOT_CHUNK_BYTES_MIN == (int)DISK_SECTOR, "as in the file");
 static_assert((int)FRAME_SNAPSHOT_CONFIG_BYTES_MAX == (int)SNAPSHOT_CONFIG_BYTES_MAX, "likewise");
 static_assert(FRAME_SNAPSHOT_BYTES_MAX == SNAPSHOT_BYTES_MAX, "likewise");
+static_assert(FRAME_SNAPSHOT_CHECKSUM_BYTES == sizeof(uint64_t), "likewise");
 
 /* Would it bring us further, or bring back what our disk has lost? */
 static bool is_useful(const struct replica *r, const struct frame_snapshot *s)

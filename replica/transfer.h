@@ -6,13 +6,13 @@
  *
  *   leader                               receiver                              (frames)
  *   the core asks: SNAPSHOT_OFFER  --->  receive_on_offer()
- *   transfer_on_ask()              <---  SNAPSHOT_ASK, two chunks at a time
+ *   transfer_on_ask()              <---  SNAPSHOT_ASK, the table first, then two chunks at a time
  *   SNAPSHOT_PIECE                 --->  pull_on_piece(), whole chunks to persist in order
  *   RAFT_EV_SNAPSHOT_BEGUN at the first question, _ENDED when none comes any more
  *
  *   IDLE --offer: receive_on_offer--> WAITS --the writer is free--> RECEIVES --last chunk taken--> ENDS
  *   ENDS --file whole, flushed, named--> READY --install.c--> INSTALLS --manifest durable--> IDLE
- *   WAITS, RECEIVES, ENDS --no use any more, silence, failure--> DROPS --all jobs answered--> IDLE
+ *   WAITS, RECEIVES, ENDS --no use any more, silence, lies, failure--> DROPS --all jobs answered--> IDLE
  *   IDLE --a chunk of ours is damaged: mend.c--> MENDS --written in its place--> IDLE
  *
  * The receiver's side is in pull.h (chunks) and receive.c, install.c, mend.c (what becomes of them).
