@@ -220,6 +220,8 @@ static bool feed_load(struct replica *r)
 {
     struct replica_raft *role = &r->raft;
 
+    if (role->making.state == MAKING_NAMING && role->fed < role->making.ready.index)
+        return false; /* what it has not got is passed over when that one is current */
     if (role->load_due.load != 0) {
         if (role->making.current.index != role->load_due.load ||
             spsc_push(r->to_store, &role->load_due, sizeof role->load_due, 1) == 0)

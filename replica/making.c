@@ -241,8 +241,6 @@ static void name(struct replica *r)
     if (m->changing || role->repair.active || m->owed == SNAPSHOT_JOBS_MAX || !store_allows(r) ||
         raft_durable_index(role->raft) < m->ready.index || !step_can(r, 0, 0, true))
         return;
-    if (role->fed < m->ready.index)
-        feed_pass_over(r, &m->ready);
     const struct point *base = points_choose_base(r, &m->ready);
     MARK_IF(base->index < m->ready.index, LOG_TRAILS_SNAPSHOT);
     fill_change(&m->change, base, &m->ready);
@@ -265,6 +263,8 @@ static void on_current(struct replica *r)
         return;
     }
     m->current = m->ready;
+    if (r->raft.fed < m->current.index)
+        feed_pass_over(r, &m->current); /* the store was to load the one before, which is gone */
     mend_on_current(r);
     m->failures = 0;
     m->retry_ns = 0;
