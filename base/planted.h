@@ -51,6 +51,8 @@
       "only echoes of the running round confirm reads")                                            \
     X(READ_BEFORE_OWN_ENTRY, "read-before-own-entry", SIM,                                         \
       "no read before the first entry of the leader is committed")                                 \
+    X(READ_UNANSWERED, "read-unanswered", SIM,                                                     \
+      "a round that ends answers the reads of other nodes too")                                    \
     X(READ_JOINS_ROUND, "read-joins-round", SIM,                                                   \
       "a read is confirmed by a round that was sent after it came")                                \
     X(LEASE_TOO_LONG, "lease-too-long", SIM, "a lease is over before anybody else can be elected") \

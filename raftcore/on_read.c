@@ -52,7 +52,7 @@ static void finish_round(struct raft *r, struct raft_effects *fx)
         r->read_running = r->read_wanted;
     confirm_local(r, r->read_running, r->round_index, 0, fx);
     for (uint32_t i = 0; i < count; i++) {
-        if (r->peer[i].read_running == 0)
+        if (r->peer[i].read_running == 0 || planted(PLANTED_READ_UNANSWERED))
             continue;
         struct raft_msg *reply = raft_emit(r, RAFT_MSG_READ_INDEX_REPLY, r->peer[i].node, fx);
         reply->number = r->peer[i].read_running;

@@ -8,6 +8,7 @@
 enum {
     SETTLE_TIMEOUTS = 50, /* election timeouts until a client is served again */
     SETTLE_EVENTS_MAX = 4000000,
+    READ_TIMEOUTS = 3, /* and until a read is answered: many rounds of heartbeats */
 };
 
 #define SNAPSHOT_TURN_NS UINT64_C(11000000000) /* the longest, and a second more */
@@ -135,6 +136,57 @@ static bool come_to_rest(struct sim *s, uint64_t patience_ns)
     return true;
 }
 
+/* The first node with a call that is open, or that was not answered OK; node_count: there is none. */
+static uint32_t first_open(const struct sim *s, const uint64_t call[SIM_NODES_MAX])
+{
+    uint32_t i = 0;
+
+    while (i < s->node_count && (call[i] == 0 || s->call[call[i] - 1].fate != HISTORY_OPEN))
+        i++;
+    return i;
+}
+
+static uint32_t first_refused(const struct sim *s, const uint64_t call[SIM_NODES_MAX])
+{
+    uint32_t i = 0;
+
+    while (i < s->node_count && (call[i] == 0 || sim_answered(s, call[i])))
+        i++;
+    return i;
+}
+
+/* A read at each member, all at once. Nothing fails any more, so that as long as the same node leads each
+ * waits for the round of heartbeats that runs and for the next one. */
+static bool serve_reads(struct sim *s, uint64_t patience_ns)
+{
+    const uint64_t begun_ns = s->now_ns;
+    const uint32_t leader = sim_leader(s);
+    const raft_term term = leader == UINT32_MAX ? 0 : sim_term(s, leader);
+    uint64_t call[SIM_NODES_MAX] = {0};
+    bool leads = leader != UINT32_MAX;
+
+    for (uint32_t i = 0; i < s->node_count; i++) {
+        if (!sim_is_served(s, &s->node[i]))
+            continue;
+        call[i] = workload_get(s, &s->node[i], 0);
+        if (call[i] == 0)
+            return check_fail(&s->report, "reads-answered", "node %u at rest takes no read", i + 1);
+    }
+    for (uint32_t i; (i = first_open(s, call)) < s->node_count;) {
+        const uint64_t limit_ns = leads ? READ_TIMEOUTS * s->plan.options.election_max_ns
+                                        : patience_ns + 2 * s->plan.options.request_timeout_ns;
+        if (s->now_ns > begun_ns + limit_ns)
+            return check_fail(&s->report, "reads-answered", "a read waits at node %u", i + 1);
+        if (!sim_step(s))
+            return false;
+        leads = leads && sim_leader(s) == leader && sim_term(s, leader) == term;
+    }
+    const uint32_t refused = first_refused(s, call);
+    return !leads || refused == s->node_count ||
+           check_fail(&s->report, "reads-answered", "a read is refused at node %u, node %u leads",
+                      refused + 1, leader + 1);
+}
+
 /* Nothing of node `n` is under way, in its port neither. */
 static bool holds_nothing(const struct sim *s, const struct sim_node *n)
 {
@@ -220,5 +272,5 @@ bool sim_settle(struct sim *s)
     workload_quiet(s);
     /* Observed after the last turn of each: equal digests at the same index were checked there. */
     return come_to_rest(s, patience_ns) && demand_repair(s, patience_ns) &&
-           all_is_given_back(s, patience_ns) && check_linear_finish(s->linear);
+           serve_reads(s, patience_ns) && all_is_given_back(s, patience_ns) && check_linear_finish(s->linear);
 }
