@@ -43,14 +43,6 @@ static void pass_over(const struct sim *s, struct sim_node *n, raft_index index)
     n->passed_call = s->call_count;
 }
 
-void observe_ready(const struct sim *s, struct sim_node *n)
-{
-    const struct snapshot_header *h = snapshot_ready(replica_snapshots(n->replica));
-
-    if (h != NULL)
-        pass_over(s, n, h->index);
-}
-
 /* The file that the manifest names has changed: for one of a peer, too, that takes the place of one that
  * was lost before the store had it. */
 static void observe_file(struct sim *s, struct sim_node *n, const struct snapshot_header *h)

@@ -349,8 +349,6 @@ bool sim_is_served(const struct sim *s, const struct sim_node *n); /* it lives a
 
 /* observe_snapshots.c */
 void observe_snapshots(struct sim *s, struct sim_node *n); /* after a turn */
-/* Notes what a snapshot passes over that is whole and about to be named: the node counts on it already. */
-void observe_ready(const struct sim *s, struct sim_node *n);
 void observe_snapshot_frame(struct sim *s, const struct sim_node *n, const struct frame *f);
 /* What its log stands on. `harm`: its disk is harmed, and the file may lack anything. */
 bool observe_image_snapshot(struct sim *s, const struct sim_node *n, struct sim_image *image,

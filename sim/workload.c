@@ -240,11 +240,10 @@ uint32_t workload_open(const struct sim *s)
 }
 
 /* Only a snapshot that was installed since the call began can have passed over it. */
-static void check_passed(struct sim *s, struct sim_node *n, uint64_t number)
+static void check_passed(struct sim *s, const struct sim_node *n, uint64_t number)
 {
     const struct history_call *call = &s->call[number - 1];
 
-    observe_ready(s, n);
     if (number > n->passed_call || call->index > n->passed_index)
         check_fail(&s->report, "exact-fate",
                    "node %u does not know the fate of call %" PRIu64 ", committed at %" PRIu64
@@ -252,7 +251,7 @@ static void check_passed(struct sim *s, struct sim_node *n, uint64_t number)
                    sim_id(n), number, call->index, n->passed_index, n->passed_call);
 }
 
-static enum history_fate fate_of(struct sim *s, struct sim_node *n,
+static enum history_fate fate_of(struct sim *s, const struct sim_node *n,
                                  const struct sim_slot *slot, const struct answer *answer)
 {
     switch ((enum answer_status)answer->status) {
