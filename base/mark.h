@@ -62,7 +62,7 @@
     X(HOLE_FILLED, "lost entries came back from peers, and the log is whole")                   \
     X(HOLE_ASKED_AGAIN, "a peer was silent, and all are asked for a lost entry")                \
     X(HOLE_CUT, "a lost entry was never committed: another one stands there")                   \
-    X(HOLE_CUT_ABOVE, "a lost entry was never committed: the leader's log ends in front of it")  \
+    X(HOLE_CUT_ABOVE, "a lost entry was never committed: the leader's log ends in front of it") \
     X(HOLE_PASSED_OVER, "a snapshot becomes the base above entries that nobody has any more")   \
     X(HOLE_ON_BOTH_SIDES, "a node that lacks entries brings others back to a peer")             \
     X(TRUNCATED, "entries of another term are replaced")                                        \
@@ -198,6 +198,7 @@
     X(LATE_WRITE_LANDED, "a write of a dead process lands while the next one runs")             \
     X(REPLAY_REPLACED, "a start meets an entry that a later one replaced")                      \
     X(READ_REPLACED, "a read passes over an entry that was replaced")                           \
+    X(READ_AHEAD_AWAITED, "a read waits for what is being read ahead")                          \
     X(SPARE_GIVEN_UP, "an old segment is removed: the disk is below its reserve")
 
 enum mark {

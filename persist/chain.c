@@ -52,10 +52,10 @@ static int64_t look_at_file(struct recovery *r, uint32_t file)
     const uint32_t slot = WAL_SLOT_FIRST + file;
 
     ASSERT(file < r->file_count);
+    wal_scan_forget(&r->scan);
     const int64_t size = disk_open(w->disk, w->names[file], slot);
     if (size < 0)
         return size;
-    wal_scan_forget(&r->scan);
     w->segment_count = 1;
     w->segment[0] = (struct wal_segment){
         .generation = segment_generation(w->names[file]),
@@ -76,12 +76,8 @@ enum segment_verdict recovery_read_header(struct recovery *r, uint32_t segment,
 
     ASSERT(segment < r->w->segment_count);
     for (uint32_t look = 0; look < RECOVERY_LOOKS && verdict == SEGMENT_BAD; look++) {
-        if (look > 0)
-            wal_scan_forget(&r->scan);
-        const uint8_t *bytes =
-            wal_scan_at(&r->scan, place, SEGMENT_DATA_OFFSET, SEGMENT_DATA_OFFSET);
-        if (bytes != NULL)
-            verdict = segment_check(bytes, &owner, w->segment[segment].generation, out);
+        wal_scan_read(&r->scan, place, w->prepare.headers, SEGMENT_DATA_OFFSET);
+        verdict = segment_check(w->prepare.headers, &owner, w->segment[segment].generation, out);
     }
     return verdict;
 }
@@ -226,6 +222,7 @@ int recovery_load_chain(struct recovery *r)
     if (opened != 0)
         return opened;
     const int found = find_newest(r, &newest, &h);
+    wal_scan_forget(&r->scan);
     if (found != 0)
         return found;
     w->segment_count = 0;

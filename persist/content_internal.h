@@ -9,6 +9,9 @@
 
 #include "persist/wal.h"
 
+struct record_header;
+struct wal;
+
 enum {
     WAL_PLACES_MAX = 16384,     /* one each 64 KiB of a log of 1 GiB */
     WAL_CONFIG_PLACES_MAX = 64, /* remembered while the log is read; see WAL_CONFIGS_MAX for how
@@ -67,7 +70,6 @@ static inline bool wal_place_before(struct wal_place a, struct wal_place b)
     return a.segment != b.segment ? a.segment < b.segment : a.offset < b.offset;
 }
 
-struct wal;
 
 /* view.c. Empty, on this base. */
 void wal_view_begin(struct wal_view *v, raft_index base, raft_term term, uint32_t chain);

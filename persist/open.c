@@ -66,7 +66,8 @@ struct wal *wal_init(void *memory, struct disk *disk, const struct wal_options *
     w->options = *options;
     for (uint32_t i = 0; i < options->buffer_count; i++)
         w->buffer[i].bytes = bytes + l.buffers + (size_t)i * options->batch_bytes;
-    w->reader.window = bytes + l.window;
+    w->reader.window = (struct wal_window){.memory = bytes + l.window, .size = WAL_BATCH_BYTES_MAX};
+    w->reader.left.segment = UINT32_MAX;
     w->prepare.headers = bytes + l.headers;
     w->prepare.zeros = bytes + l.zeros;
     memset(w->prepare.zeros, 0, options->zeros_bytes);
@@ -88,7 +89,7 @@ static void lend_memory(struct wal *w)
 
     for (uint32_t i = 0; i < w->options.buffer_count; i++)
         disk_lend(w->disk, w->buffer[i].bytes, w->options.batch_bytes);
-    disk_lend(w->disk, w->reader.window, w->options.batch_bytes);
+    disk_lend(w->disk, w->reader.window.memory, w->options.batch_bytes);
 }
 
 int wal_open(struct wal **out, void *memory, struct disk *disk, const struct wal_options *options,

@@ -28,7 +28,7 @@ static int good_batch(struct recovery *r, uint64_t limit, struct batch_header *h
     if (!header_is_next(r, limit, h))
         return 0;
     /* Our own limits have nothing to do with whether it is good: the settings may have been others. */
-    if (batch_bytes(h->record_bytes) > r->scan.window_bytes_max)
+    if (batch_bytes(h->record_bytes) > r->scan.window.size)
         return REFUSE(r, -EFBIG,
                       "batch %llu has %u bytes of records: more than buffer_count * "
                       "batch_bytes as they are now configured can hold",
@@ -466,10 +466,8 @@ void recovery_begin(struct recovery *r, struct wal *w, struct wal_recovered *out
         .w = w,
         .out = out,
         .number = 1,
-        .scan = {.wal = w,
-                 .window = w->buffer[0].bytes,
-                 .window_bytes_max = (uint64_t)w->options.buffer_count * w->options.batch_bytes},
     };
+    wal_scan_init(&r->scan, w);
     *out = (struct wal_recovered){0};
     w->generation_next = 1;
 }
@@ -506,6 +504,7 @@ int recovery_read(struct recovery *r)
             result = passed != 0 ? passed : 1;
         }
     }
+    wal_scan_settle(&r->scan);
     if (result == 0)
         result = check_base(r);
     if (result == 0)

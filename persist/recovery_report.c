@@ -38,6 +38,7 @@ void recovery_report(struct recovery *r)
 
 static int read_once(struct wal *w, struct wal_read *read)
 {
+    w->reader.next = 0; /* each by itself: nothing is read ahead when the start is over */
     const int begun = wal_read_begin(w, read);
 
     ASSERT(begun == 0);

@@ -54,7 +54,7 @@ uint32_t wal_recycle_poll(struct wal *w)
     ASSERT(w->segment_count > 0);
     const bool below = first.generation < w->recycle.below_generation ||
                        (planted(PLANTED_CURRENT_RECYCLED) && w->recycle.below_generation > 0);
-    if (!below || w->reader.in_flight)
+    if (!below || w->reader.window.reading > 0)
         return 0;
     if (is_reusable(w, &first)) {
         w->recycle.spare[w->recycle.spare_count++] = first;

@@ -12,6 +12,7 @@
  *   view.c, holes.c, places.c    what the log contains: content_internal.h
  *   reserve.c   room that is left to snapshots
  *   reader.c    old records back from disk
+ *   window.c    bytes of a segment in memory while the next ones are read, for scan.c and reader.c
  *   snapshot_*  the files that a base names: snapshot_internal.h
  *
  * A batch is a number; its buffer is number % buffer_count:
@@ -32,6 +33,7 @@
 #include "persist/content_internal.h"
 #include "persist/segment.h"
 #include "persist/wal.h"
+#include "persist/window_internal.h"
 
 enum {
     WAL_SLOT_FIRST = 1,
@@ -161,19 +163,21 @@ struct wal_reader {
     struct wal_read *read; /* NULL: none */
     raft_index next;       /* wanted now; between reads: what followed the last one */
     bool reads_on;         /* it begins where the one before ended */
+    bool reads_ahead;      /* and the disk may be busy for it before it is asked */
     struct wal_place at;   /* the batch looked at */
+    struct wal_place
+        left; /* where the last read stopped, in front of `next`; segment UINT32_MAX: not known */
+    bool in_fill;          /* what is read fills a hole, and stands out of order */
     struct wal_place stop; /* the first record stands before it; segment UINT32_MAX: no limit */
     raft_index last;       /* read to here at most: what follows stands elsewhere */
-    bool in_flight;
-    int damage;      /* why something on the way could not be read; 0: everything could */
-    bool shared;     /* what is in flight has the share of the disk */
-    bool wants;      /* it was refused, and asks again */
-    bool careful;    /* a disk read failed: no more than needed is read at once */
-    uint8_t *window; /* WAL_BATCH_BYTES_MAX: an earlier start may have had other settings */
-    struct wal_place window_place;
-    uint64_t window_bytes; /* valid ones; what is durable never changes */
-    uint64_t wanted_bytes; /* of the read in flight */
-    uint64_t needed_bytes; /* the part of it that the next step takes */
+    int damage;            /* why something on the way could not be read; 0: everything could */
+    bool shared;           /* what is in flight has the share of the disk */
+    bool wants;            /* it was refused, and asks again */
+    bool careful;          /* a disk read failed: no more than needed is read at once */
+    /* Of WAL_BATCH_BYTES_MAX: an earlier start may have had other settings. What is durable never changes. */
+    struct wal_window window;
+    uint64_t
+        needed_bytes; /* from `at` on: what the read in flight, if careful, is to bring and no more */
 };
 
 struct reserve;
@@ -295,22 +299,25 @@ uint32_t wal_submit_syncs(struct wal *w);
 void wal_on_batch_written(struct wal *w, struct wal_buffer *b, int64_t result);
 void wal_on_batch_synced(struct wal *w, struct wal_buffer *b, int64_t result);
 
-/* scan.c: synchronous, for a start. */
+/* scan.c: for a start, which waits for what it needs. While it looks at that the next piece is being read. */
 struct wal_scan {
     struct wal *wal;
-    uint8_t *window; /* the batch buffers, all of them */
-    uint64_t window_bytes_max;
-    struct wal_place place;
-    uint64_t bytes; /* valid in the window */
+    struct wal_window window; /* in the batch buffers, all of them */
     uint64_t bytes_read;
     uint32_t unreadable; /* sectors */
     /* The one of them that is last in the log; those of headers of segments are left out. */
     struct wal_place unreadable_last;
 };
 
+void wal_scan_init(struct wal_scan *s, struct wal *w);
 /* The bytes from `place` on, `need` of them; sectors that can't be read are zeros. NULL: they are
  * not all in front of `limit`, or do not fit into the window. Valid until the next call. */
 uint8_t *wal_scan_at(struct wal_scan *s, struct wal_place place, uint64_t need, uint64_t limit);
+/* Likewise into the caller's memory: what the window holds and goes on with stays. */
+void wal_scan_read(struct wal_scan *s, struct wal_place place, uint8_t *bytes, uint64_t length);
+/* Waits until nothing is being read any more. */
+void wal_scan_settle(struct wal_scan *s);
+/* Likewise, and what was read is forgotten. */
 void wal_scan_forget(struct wal_scan *s);
 /* One operation from submission to completion; result as in disk_done. */
 int64_t wal_do(struct wal *w, const struct disk_op *op);

@@ -373,7 +373,7 @@ static void damaged_copy_without_a_mark(void **state)
     disk_sim_power_cut(f->disk);
     /* What is on its way when the process dies lands or not: not each try has its moment. */
     for (uint32_t i = 0; i < 1000 && seen == 0; i++) {
-        const uint32_t nth = 1 + i % 20;
+        const uint32_t nth = 1 + i % 40;
         struct fixture *t = fixture_new(15);
         struct batch_header h;
         char name[DISK_NAME_BYTES];
