@@ -1,8 +1,9 @@
 /* persist/disk_uring.h: the seam disk.h on real files: io_uring for data, a thread for directories.
  *
- * Two lives   From disk_uring_open() to disk_uring_enable() every operation is an ordinary system call
- *             that is over when disk_submit() returns: a start may take its time, and the ring must
- *             be enabled by the one thread that will submit to it. Afterwards writes, flushes and
+ * Two lives   From disk_uring_open() to disk_uring_enable() operations are ordinary system calls that are
+ *             over when disk_submit() returns: a start may take its time, and the ring must be enabled by
+ *             the one thread that will submit to it. Only reads go through a small ring of their own,
+ *             so that the next is on its way while a start looks at what it has. Afterwards writes, flushes and
  *             reads go through the ring, CREATE and REMOVE to the control thread.
  * Ring        Single issuer, restricted to read, write and fsync on registered files. Whatever is
  *             submitted between two disk_send() costs one system call together. Completions are

@@ -2,7 +2,7 @@
  *
  *   disk_uring.c        operations through the ring
  *   disk_uring_open.c   from an empty struct to an enabled ring, and its end
- *   disk_uring_start.c  operations before the ring is enabled
+ *   disk_uring_start.c  operations before the ring is enabled, and the ring for reads till then
  *   disk_uring_files.c  which file is in which slot
  */
 #ifndef PERSIST_DISK_URING_INTERNAL_H
@@ -50,6 +50,8 @@ struct disk {
     int64_t registered; /* bytes, or the refusal */
     struct disk_control control;
     struct io_uring ring;
+    struct io_uring start; /* until `ring` is enabled: reads */
+    uint32_t start_reads;  /* in flight there */
 };
 
 /* The control thread's. */
@@ -61,6 +63,11 @@ static inline bool disk_uring_is_control(const struct disk_op *op)
 
 /* disk_uring_start.c. An operation before the ring is enabled: its result. */
 int64_t disk_uring_perform_now(struct disk *d, const struct disk_op *op);
+/* Reads meanwhile. Open: 0 or negative errno. False: not now, nor with a disk that is only read. */
+int disk_uring_start_open(struct disk *d);
+void disk_uring_start_close(struct disk *d);
+bool disk_uring_start_read(struct disk *d, const struct disk_op *op);
+struct disk_done disk_uring_start_wait(struct disk *d); /* one must be in flight */
 
 /* disk_uring_files.c. What the control thread is to do; a file that it removes leaves its slot here and now. */
 struct disk_job disk_uring_job(struct disk *d, const struct disk_op *op);

@@ -110,12 +110,15 @@ int disk_uring_open(const char *directory, const struct disk_uring_options *opti
     result = d->read_only ? 0 : make_ring(d);
     if (result != 0)
         goto close_event;
+    result = d->read_only ? 0 : disk_uring_start_open(d);
+    if (result != 0)
+        goto exit_ring;
     what = "the control thread can't be prepared";
     result = disk_control_open(&d->control, d->directory_fd, d->event_fd,
                                (d->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
                                    (d->direct ? O_DIRECT : 0));
     if (result != 0)
-        goto exit_ring;
+        goto close_start;
     what = "leftovers (*.new) can't be removed";
     result = d->read_only ? 0 : disk_control_sweep(&d->control);
     if (result != 0)
@@ -125,6 +128,9 @@ int disk_uring_open(const char *directory, const struct disk_uring_options *opti
 
 close_control:
     disk_control_close(&d->control);
+close_start:
+    if (!d->read_only)
+        disk_uring_start_close(d);
 exit_ring:
     if (!d->read_only)
         io_uring_queue_exit(&d->ring);
@@ -182,6 +188,7 @@ int disk_uring_enable(struct disk *d)
     ASSERT(!d->read_only); /* it has no ring */
     ASSERT(d->in_flight == 0);
     ASSERT(d->done_count == 0);
+    ASSERT(d->start_reads == 0);
     register_memory(d);
     int result = restrict_ring(&d->ring);
     if (result < 0)
@@ -193,6 +200,7 @@ int disk_uring_enable(struct disk *d)
     if (result < 0)
         return result;
     d->enabled = true;
+    disk_uring_start_close(d);
     return disk_control_start(&d->control);
 }
 
@@ -216,6 +224,8 @@ void disk_uring_close(struct disk *d)
         (void)poll(NULL, 0, d->in_flight > 0 ? 1 : 0);
     }
     disk_control_close(&d->control);
+    if (!d->read_only && !d->enabled)
+        disk_uring_start_close(d);
     if (!d->read_only)
         io_uring_queue_exit(&d->ring);
     for (uint32_t i = 0; i < DISK_FILES_MAX; i++) {
