@@ -74,9 +74,14 @@ static void try_bootstrap(struct replica *r)
 bool bootstrap_left_out(const struct replica *r)
 {
     const struct replica_raft *role = &r->raft;
+    const struct peer *self = &role->peer[role->self];
+    const raft_index index = raft_config_index(role->raft);
 
-    return role->left_out > raft_config_index(role->raft) ||
-           left_out(r, &role->peer[role->self]) != 0;
+    /* A leader that was deposed before it saw its own removal committed has that very configuration, and is
+     * sent nothing any more that would say so. */
+    if (role->left_out == index && index != 0 && !self->member)
+        return true;
+    return role->left_out > index || left_out(r, self) != 0;
 }
 
 bool bootstrap_asks(const struct replica *r, const struct peer *peer)

@@ -586,6 +586,27 @@ static void who_is_told_to_be_left_out_goes_on(void **state)
     puppets_close(&s);
 }
 
+/* Its own newest configuration leaves it out, and it is sent nothing that would commit that: as a leader that
+ * was deposed before it saw its removal committed. */
+static void whose_own_log_leaves_it_out_believes_it(void **state)
+{
+    struct puppets s;
+
+    (void)state;
+    puppets_open(&s);
+    puppets_begin(&s);
+    struct raft_config config = *raft_config(real_raft(&s));
+    config.count--;
+    memmove(config.member, config.member + 1, config.count * sizeof config.member[0]);
+    puppet_append(s.three, 1, first_record(1, &config), 0, 0);
+    world_run_ms(s.w, 2);
+    assert_int_equal(raft_config_index(real_raft(&s)), 1);
+    assert_int_equal(raft_commit(real_raft(&s)), 0);
+    assert_false(left_out(&s, 0)); /* it may be undone */
+    assert_true(left_out(&s, 1));
+    puppets_close(&s);
+}
+
 /* What was under way to it is lost: it is asked at once where to go on, not when an answer is late. */
 static void new_boot_is_probed_at_once(void **state)
 {
@@ -671,6 +692,7 @@ int main(void)
         cmocka_unit_test(another_incarnation_answers_for_itself),
         cmocka_unit_test(removed_node_is_told_whenever_it_speaks),
         cmocka_unit_test(who_is_told_to_be_left_out_goes_on),
+        cmocka_unit_test(whose_own_log_leaves_it_out_believes_it),
         cmocka_unit_test(new_boot_is_probed_at_once),
         cmocka_unit_test(leader_that_sees_another_stops),
         cmocka_unit_test(follower_that_sees_two_goes_on),
