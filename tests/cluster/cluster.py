@@ -2,6 +2,7 @@
 
 Only the standard library, and etcdctl as the unmodified client.
 """
+import itertools
 import json
 import os
 import re
@@ -118,10 +119,14 @@ class Cluster:
 
     def change_members(self, *words, done):
         """skiff member ..., asked until it is done. A new node may not have been heard yet, and an answer may be
-        late or lost though the change was made: then `done` is what is said of the same change once more."""
+        late or lost though the change was made: then `done` is what is said of the same change once more. Each
+        node is asked in turn, since one that was removed knows no leader."""
+        nodes = itertools.cycle(list(self.process))
+
         def asked():
-            some = next(iter(self.process))  # the command itself finds the leader
-            code, text = self.skiff('member', *words, '--config', self.config(some))
+            code, text = self.skiff('member', *words, '--config', self.config(next(nodes)))
+            if code != 0:
+                print(f'skiff member {" ".join(words)}: exit code {code}: {text.strip()}', flush=True)
             return code == 0 or done in text
         self.wait(f'skiff member {" ".join(words)}', asked)
 

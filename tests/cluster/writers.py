@@ -18,6 +18,7 @@ class Client(threading.Thread):
     def __init__(self, cluster, number):
         super().__init__(daemon=True)
         self.cluster, self.number, self.going, self.error = cluster, number, True, None
+        self.pause_seconds = 0  # behind each put
 
     def run(self):
         try:
@@ -35,6 +36,7 @@ class Client(threading.Thread):
                     client = PutClient(self.cluster.address(nodes[turn % len(nodes)]), ANSWER_SECONDS)
                 if client.put(key.encode(), value.encode()):
                     self.on_acknowledged(key)
+                time.sleep(self.pause_seconds)
             except OSError:
                 turn += 1
                 client = client and client.close()
