@@ -3,10 +3,11 @@
  *
  * From the nearest known place the batches are walked forward, through one window that is kept
  * between reads (what is durable never changes), so a follower that catches up costs one disk read
- * per window and not per request. Who reads on where the last read ended has what follows read ahead. Records that were replaced still stand there: what is served is
- * the record with the index and the term that were asked for, which is unique. Every header is
- * checked against its place and every served record by its own checksums. Damaged sectors are stepped
- * over: they are the trouble of who wants what stands there, not of his neighbours.
+ * per window and not per request. Who reads on where the last read ended has what follows read ahead.
+ * Records that were replaced still stand there: what is served is the record with the index and the term
+ * that were asked for, which is unique. Every header is checked against its place and every served record
+ * by its own checksums. Damaged sectors are stepped over: they are the trouble of who wants what stands
+ * there, not of his neighbours.
  */
 #include "persist/wal_internal.h"
 
@@ -70,7 +71,9 @@ static enum reader_step finish(struct wal_reader *r, int result)
         wal_window_drop(&r->window); /* who asks again is told by the disk */
     /* What was found before the trouble is good; the next read meets the trouble first. */
     r->read->result = r->read->count > 0 ? 0 : result;
-    if (r->read->count > 0 && !r->in_fill)
+    /* Else r->at is behind everything, and the next read would look at nothing. */
+    const bool reached = result == 0 || result == -ENOBUFS;
+    if (r->read->count > 0 && reached && !r->in_fill)
         r->left = r->at;
     r->read = NULL;
     return READER_FINISHED;

@@ -13,6 +13,7 @@
 #include <stdalign.h>
 
 #include "base/record.h"
+#include "persist/segment.h"
 #include "tests/persist/fixture.h"
 
 static struct wal_read read_of(struct fixture *f, raft_index first, raft_index last, raft_term term)
@@ -205,7 +206,28 @@ static void read_error_is_reported(void **state)
     fixture_delete(f);
 }
 
-/* One record a batch, more batches than the table of places has entries. */
+/* The first read brings what stands in front of the rot, and has looked behind it for more. */
+static void next_read_meets_the_rot(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(12);
+    char name[DISK_NAME_BYTES];
+    uint64_t length;
+
+    assert_int_equal(fixture_open(f), 0);
+    fixture_extend(f, 4, 100);
+    fixture_idle(f);
+    const uint64_t second = wal_span(f->wal).bytes; /* there is but one segment */
+    fixture_extend(f, 4, 100);
+    fixture_idle(f);
+    segment_name(name, 1);
+    uint8_t *bytes = disk_sim_bytes(f->disk, name, &length);
+    bytes[second + 8] ^= 1;
+    assert_int_equal(read_of(f, 1, 8, 1).count, 4);
+    assert_int_equal(read_of(f, 5, 8, 1).result, -EBADMSG);
+    fixture_delete(f);
+}
+
 /* The largest batch is a setting; what an earlier start has written is as large as it was then. */
 static void batch_larger_than_configured_now(void **state)
 {
@@ -231,6 +253,7 @@ static void batch_larger_than_configured_now(void **state)
     fixture_delete(f);
 }
 
+/* One record a batch, more batches than the table of places has entries. */
 static void long_log_is_found_through_a_thinned_table(void **state)
 {
     (void)state;
@@ -278,6 +301,7 @@ int main(void)
         cmocka_unit_test(nothing_is_served_before_it_is_durable),
         cmocka_unit_test(one_read_at_a_time),
         cmocka_unit_test(read_error_is_reported),
+        cmocka_unit_test(next_read_meets_the_rot),
         cmocka_unit_test(batch_larger_than_configured_now),
         cmocka_unit_test(long_log_is_found_through_a_thinned_table),
     };
