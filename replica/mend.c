@@ -97,11 +97,12 @@ void mend_on_current(struct replica *r)
     tell_store(r);
 }
 
-void mend_want(struct replica *r, raft_index index)
+bool mend_want(struct replica *r, raft_index index)
 {
     struct replica_raft *role = &r->raft;
-
     struct mend *m = &role->mend;
+    bool asked = false;
+    bool full = false;
 
     ASSERT(index > 0);
     m->ask_first = m->ask_first + 1 < role->peer_count ? m->ask_first + 1 : 0;
@@ -110,9 +111,13 @@ void mend_want(struct replica *r, raft_index index)
         const uint32_t at = place < role->peer_count ? place : place - role->peer_count;
         struct peer *peer = &role->peer[at];
         struct frame f = {.type = FRAME_SNAPSHOT_WANT, .snapshot = {.index = index}};
-        if (at != role->self && peer->boot != 0)
-            emit_frame(r, peer, &f, 0, NULL);
+        if (at == role->self || peer->boot == 0)
+            continue;
+        const bool sent = emit_frame(r, peer, &f, 0, NULL);
+        asked = asked || sent;
+        full = full || !sent;
     }
+    return asked || !full;
 }
 
 static void on_lacks(struct replica *r, uint64_t lacks)
@@ -138,10 +143,8 @@ void mend_poll(struct replica *r)
         receive_begin_mend(r, &role->making.current, m->chunk))
         m->ask_ns = role->now_ns + r->options.resend_ns;
     if (m->lost && role->now_ns >= m->ask_ns && role->pull.state == PULL_IDLE &&
-        !planted(PLANTED_MEND_NOT_ASKED)) {
-        mend_want(r, m->index);
+        !planted(PLANTED_MEND_NOT_ASKED) && mend_want(r, m->index))
         m->ask_ns = role->now_ns + r->options.resend_ns;
-    }
     published_set(&r->options.counters->snapshot_lost, m->lost || m->damaged);
 }
 

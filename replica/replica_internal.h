@@ -402,7 +402,8 @@ void mend_on_silence(struct replica *r); /* nobody has what receive.c asks for *
 void mend_on_current(struct replica *r); /* another file is current, or the same one written anew */
 void mend_done(struct replica *r);       /* the chunk is written */
 bool mend_wants(const struct replica *r, const struct frame_snapshot *s);
-void mend_want(struct replica *r, raft_index index); /* asks all for a snapshot, at least that one */
+/* Asks all for a snapshot, at least that one. False: the ring to tx has no room for any question. */
+bool mend_want(struct replica *r, raft_index index);
 void mend_poll(struct replica *r);
 uint64_t mend_next_ns(const struct replica *r);
 
