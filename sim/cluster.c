@@ -137,6 +137,7 @@ void cluster_init(struct sim *s, struct sim_node *n)
     n->hung_until_ns = 0;
     n->full_until_ns = 0;
     n->ruined = false;
+    n->lacks_snapshot = false;
     n->promises = 0;
     const struct superblock fresh = {
         .cluster = s->plan.options.cluster,
@@ -190,6 +191,7 @@ bool cluster_start(struct sim *s, struct sim_node *n)
 
     ASSERT(n->replica == NULL);
     disk_sim_advance(n->disk, s->now_ns);
+    harm_start(s, n);
     s->happened[SIM_HARM_UNSEEN] += harm_settle(s, n, n->disk);
     draw_clock(s, n);
     if (crash)

@@ -302,6 +302,41 @@ void harm_rot(struct sim *s, struct prng *p)
         rot_one_of(s, p, n, count);
 }
 
+/* One of its files: gone, without either copy of its header, or with a sector that is not what it was. */
+static void lose_snapshot(struct sim *s, struct prng *p, struct sim_node *n, uint32_t count)
+{
+    const char *name = s->names[prng_below(p, count)];
+    const uint64_t kind = prng_below(p, 4);
+    uint64_t length;
+
+    (void)disk_sim_bytes(n->disk, name, &length);
+    if (kind == 0)
+        take_away(s, n, name);
+    else if (kind == 1 && length >= SNAPSHOT_DATA_OFFSET)
+        for (uint32_t copy = 0; copy < SNAPSHOT_COPIES; copy++)
+            rot(s, p, n, name, (uint64_t)copy * DISK_SECTOR);
+    else
+        rot_one_of(s, p, n, count);
+}
+
+/* What it needs for its state was lost while it was down, and often a part of its log with that. */
+void harm_start(struct sim *s, struct sim_node *n)
+{
+    struct prng *p = &s->prng;
+
+    if (s->healed || n->who != SIM_ITSELF || n->swapped != NULL || s->plan.snapshot_loss == 0 ||
+        (s->plan.harmed >> n->number & 1) == 0 || !sim_chance(s, s->plan.snapshot_loss))
+        return;
+    uint32_t count = (uint32_t)disk_list(n->disk, SNAPSHOT_NAME_PREFIX, s->names, DISK_FILES_MAX);
+    if (count == 0)
+        return;
+    lose_snapshot(s, p, n, count);
+    if (prng_below(p, 3) != 0)
+        return;
+    count = (uint32_t)disk_list(n->disk, SEGMENT_NAME_PREFIX, s->names, DISK_FILES_MAX);
+    rot_one_of(s, p, n, count);
+}
+
 /* To the last byte, or to less than the reserve that the node keeps. */
 static void fill_disk(struct sim *s, struct prng *p, struct sim_node *n)
 {
@@ -352,13 +387,14 @@ uint64_t harm_next_ns(const struct sim *s)
     return next;
 }
 
-/* Of the disk that is the node's own, wherever it is now. */
+/* Of the disk that is the node's own, wherever it is now. What is left of a snapshot that is lost may have
+ * been removed, and its harm with that. */
 static bool is_harmed(const struct sim_node *n)
 {
     const struct disk *own = n->kept != NULL      ? n->kept
                              : n->swapped != NULL ? n->swapped->disk
                                                   : n->disk;
-    return n->ruined || disk_harm_count(own) > 0 || disk_harm_missing(own);
+    return n->ruined || n->lacks_snapshot || disk_harm_count(own) > 0 || disk_harm_missing(own);
 }
 
 uint32_t harm_victims(const struct sim *s)

@@ -102,6 +102,8 @@ void observe_snapshots(struct sim *s, struct sim_node *n)
         observe_base(s, n, raft);
     if (other)
         observe_file(s, n, h);
+    if (n->who == SIM_ITSELF)
+        n->lacks_snapshot = published_get(&n->counters->snapshot_lost) != 0;
     if (cut || other || stage != n->seen.snapshot_stage)
         strike_at_stage(s, n);
     n->seen.snapshot_stage = stage;

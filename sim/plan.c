@@ -191,6 +191,7 @@ static void draw_snapshots(struct plan *plan, const struct plan_choice *choice)
     plan->options.pin_bytes = prng_below(&p, 4) == 0 ? between_log(&p, 128, 16 << 10) : 0;
     plan->snapshot_ambush =
         draw_rate(plan, without, PLAN_SNAPSHOT_AMBUSH, 2000, 200000);
+    plan->snapshot_loss = draw_rate(plan, without, PLAN_SNAPSHOT_LOSS, 200000, 900000);
 }
 
 /* In half of the runs whatever takes more than one slice is done a few keys at a time. */
@@ -295,6 +296,7 @@ static uint32_t draw_harmed(struct plan *plan, uint64_t without)
 static void draw_harm(struct plan *plan, uint64_t without)
 {
     static const uint64_t harm = UINT64_C(1) << PLAN_ROT | UINT64_C(1) << PLAN_LOST_WRITE |
+                                 UINT64_C(1) << PLAN_SNAPSHOT_LOSS |
                                  UINT64_C(1) << PLAN_ASTRAY_WRITE |
                                  UINT64_C(1) << PLAN_READ_ERROR | UINT64_C(1) << PLAN_READ_FLIP |
                                  UINT64_C(1) << PLAN_READ_STALE;

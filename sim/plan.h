@@ -71,6 +71,7 @@ enum {
     X(HARM_ANYWHERE, "harm-anywhere") /* not in a minority only: safety only */ \
     X(SNAPSHOTS, "snapshots")         /* no fault: logs are cut behind them */   \
     X(SNAPSHOT_AMBUSH, "snapshot-ambush") /* the power goes at one of its stages */ \
+    X(SNAPSHOT_LOSS, "snapshot-loss") /* a node starts without its snapshot, or a part of it */ \
     X(FORGE, "forge")                 /* a node sends pieces of snapshots that are not true */
 
 enum plan_fault {
@@ -124,6 +125,7 @@ struct plan {
     uint64_t down_ns;        /* mean time that a node stays down, paused or hung, a cut in place */
     uint32_t ambush;         /* per million crashes: at the moment after a promise left the node */
     uint32_t snapshot_ambush; /* per million changes of a snapshot's stage: the power is cut */
+    uint32_t snapshot_loss;   /* per million starts of who may be harmed */
     uint32_t forge;          /* per million pieces of snapshots that `forger` sends: not what it has */
     uint32_t forger;
     bool forge_tables;       /* also those of their tables */

@@ -166,6 +166,7 @@ struct sim_node {
     raft_index passed_index; /* of that snapshot */
     bool repaired;          /* its log lacked entries, at the start or when it died */
     bool ruined;            /* refuses to start for harm to its disk that stays */
+    bool lacks_snapshot;    /* its disk has lost the one that its manifest names, or a chunk of it */
     uint64_t full_until_ns; /* its disk takes no new files; 0: it does */
     uint64_t promises;
 
@@ -437,6 +438,7 @@ bool harm_met(const struct sim_node *n); /* its disk is harmed, or harmed a read
 /* That a start over this disk of its ends with this error is what should happen. */
 bool harm_excuses(struct sim *s, const struct sim_node *n, struct disk *disk, int error);
 void harm_rot(struct sim *s, struct prng *p);
+void harm_start(struct sim *s, struct sim_node *n); /* it is about to start */
 /* A sector in front of the last batch of a dead node whose disk may be harmed. */
 void harm_tail(struct sim *s, struct prng *p, struct sim_node *n);
 void harm_fill(struct sim *s, struct prng *p);
