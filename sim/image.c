@@ -155,8 +155,8 @@ void image_check(struct sim *s, struct sim_node *n)
     else if (image.failed != 0)
         check_fail(&s->report, "recovery", "an image of node %u's disk does not open: %s",
                    sim_id(n), image.found.refusal);
-    else
-        check_image(s, n, &image, harmed || disk_harm_missing(image.disk));
+    else /* what is left of a lost snapshot is removed before it is written anew */
+        check_image(s, n, &image, harmed || disk_harm_missing(image.disk) || n->lacks_snapshot);
     image_close(&image);
     sim_happen(s, SIM_IMAGE);
 }
