@@ -136,12 +136,20 @@ static bool come_to_rest(struct sim *s, uint64_t patience_ns)
     return true;
 }
 
+/* It was asked, and must answer: a change that goes on by itself, as a learner's promotion, may have removed it
+ * since. */
+static bool owes_answer(const struct sim *s, uint32_t node, uint64_t call)
+{
+    return call != 0 && sim_is_served(s, &s->node[node]);
+}
+
 /* The first node with a call that is open, or that was not answered OK; node_count: there is none. */
 static uint32_t first_open(const struct sim *s, const uint64_t call[SIM_NODES_MAX])
 {
     uint32_t i = 0;
 
-    while (i < s->node_count && (call[i] == 0 || s->call[call[i] - 1].fate != HISTORY_OPEN))
+    while (i < s->node_count &&
+           !(owes_answer(s, i, call[i]) && s->call[call[i] - 1].fate == HISTORY_OPEN))
         i++;
     return i;
 }
@@ -150,7 +158,7 @@ static uint32_t first_refused(const struct sim *s, const uint64_t call[SIM_NODES
 {
     uint32_t i = 0;
 
-    while (i < s->node_count && (call[i] == 0 || sim_answered(s, call[i])))
+    while (i < s->node_count && (!owes_answer(s, i, call[i]) || sim_answered(s, call[i])))
         i++;
     return i;
 }
